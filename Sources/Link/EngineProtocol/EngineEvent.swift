@@ -1,0 +1,167 @@
+/// What a worker tells about a call.
+///
+/// A generation sends `accepted`, `started`, any number of `tokens`, one `choiceFinished` for each choice, and exactly
+/// one end event: `finished` or `failed`. Every other request has one `result` or `failed`.
+public enum EngineEvent: Sendable, Equatable {
+    /// The input is tokenized and fits. `queuePosition` counts the sequences that are ahead.
+    case accepted(promptTokens: UInt32, queuePosition: UInt32)
+    /// Prefill begins. `cachedTokens` of the prompt were already there.
+    case started(cachedTokens: UInt32)
+    case tokens(TokenChunk)
+    case choiceFinished(choice: UInt32, reason: FinishReason)
+    case finished(usage: Usage, timings: Timings)
+    case failed(EngineError)
+    case result(EngineResult)
+    /// About the worker and no call: sent four times a second under `CallID.link`.
+    case statistics(WorkerStatistics)
+
+    /// True for the one event after which a call has no more.
+    public var isEnd: Bool {
+        switch self {
+        case .finished, .failed, .result: true
+        case .accepted, .started, .tokens, .choiceFinished, .statistics: false
+        }
+    }
+}
+
+/// New tokens of one choice. Text may lag the ids: incomplete UTF-8 and possible stop strings are held back.
+public struct TokenChunk: Sendable, Equatable {
+    public enum Kind: UInt8, Sendable {
+        case content = 0
+        case reasoning = 1
+        case toolCall = 2
+    }
+
+    public var choice: UInt32
+    public var ids: [Int32]
+    /// Always valid UTF-8.
+    public var text: String
+    public var kind: Kind
+
+    public init(choice: UInt32, ids: [Int32], text: String, kind: Kind = .content) {
+        self.choice = choice
+        self.ids = ids
+        self.text = text
+        self.kind = kind
+    }
+}
+
+public enum FinishReason: UInt8, Sendable {
+    /// The model ended, or a stop string or stop token came.
+    case stop = 0
+    /// The token limit or the context was reached.
+    case length = 1
+}
+
+public struct Usage: Sendable, Equatable {
+    public var promptTokens: UInt32
+    public var completionTokens: UInt32
+    public var cachedTokens: UInt32
+
+    public init(promptTokens: UInt32, completionTokens: UInt32, cachedTokens: UInt32) {
+        self.promptTokens = promptTokens
+        self.completionTokens = completionTokens
+        self.cachedTokens = cachedTokens
+    }
+}
+
+/// Measured by the worker, in nanoseconds.
+public struct Timings: Sendable, Equatable {
+    /// Template, tokenizer, checks.
+    public var preparation: UInt64
+    /// From accepted to the first prefill step.
+    public var queue: UInt64
+    /// From the first prefill step to the first sampled token.
+    public var prefill: UInt64
+    /// From the first sampled token to the last.
+    public var decode: UInt64
+
+    public init(preparation: UInt64, queue: UInt64, prefill: UInt64, decode: UInt64) {
+        self.preparation = preparation
+        self.queue = queue
+        self.prefill = prefill
+        self.decode = decode
+    }
+}
+
+/// The answer to a request that is no generation.
+public enum EngineResult: Sendable, Equatable {
+    case loaded(ModelDescription)
+    /// A JSON document: metadata, tensors, capabilities.
+    case inspected(json: String)
+    case scored(tokens: UInt64, negativeLogLikelihood: Double)
+    case tokenized(ids: [Int32])
+    /// Bytes, because the ids need not form whole characters.
+    case detokenized(bytes: [UInt8])
+    case rendered(text: String)
+}
+
+/// What a loaded model is and can do.
+public struct ModelDescription: Sendable, Equatable {
+    public var architecture: String
+    public var name: String
+    public var parameterCount: UInt64
+    public var vocabularySize: UInt32
+    /// Positions per sequence as served.
+    public var contextLength: UInt32
+    /// Positions that the model was trained for.
+    public var trainedContextLength: UInt32
+    public var parallel: UInt32
+    public var threads: UInt32
+    public var weightBytes: UInt64
+    public var keyValueCacheBytes: UInt64
+    public var hasChatTemplate: Bool
+    public var loadNanoseconds: UInt64
+
+    public init(
+        architecture: String, name: String, parameterCount: UInt64, vocabularySize: UInt32, contextLength: UInt32,
+        trainedContextLength: UInt32, parallel: UInt32, threads: UInt32, weightBytes: UInt64,
+        keyValueCacheBytes: UInt64, hasChatTemplate: Bool, loadNanoseconds: UInt64
+    ) {
+        self.architecture = architecture
+        self.name = name
+        self.parameterCount = parameterCount
+        self.vocabularySize = vocabularySize
+        self.contextLength = contextLength
+        self.trainedContextLength = trainedContextLength
+        self.parallel = parallel
+        self.threads = threads
+        self.weightBytes = weightBytes
+        self.keyValueCacheBytes = keyValueCacheBytes
+        self.hasChatTemplate = hasChatTemplate
+        self.loadNanoseconds = loadNanoseconds
+    }
+}
+
+/// Counters since the worker started, and gauges of this moment.
+public struct WorkerStatistics: Sendable, Equatable {
+    /// Monotonic clock, nanoseconds.
+    public var takenAt: UInt64
+    public var sequencesRunning: UInt32
+    public var sequencesWaiting: UInt32
+    /// Positions of the KV cache in use, and in all.
+    public var cachePositionsUsed: UInt64
+    public var cachePositions: UInt64
+    public var promptTokens: UInt64
+    public var generatedTokens: UInt64
+    public var steps: UInt64
+    public var stepNanoseconds: UInt64
+    public var cancelled: UInt64
+
+    public init(
+        takenAt: UInt64 = 0, sequencesRunning: UInt32 = 0, sequencesWaiting: UInt32 = 0, cachePositionsUsed: UInt64 = 0,
+        cachePositions: UInt64 = 0, promptTokens: UInt64 = 0, generatedTokens: UInt64 = 0, steps: UInt64 = 0,
+        stepNanoseconds: UInt64 = 0, cancelled: UInt64 = 0
+    ) {
+        self.takenAt = takenAt
+        self.sequencesRunning = sequencesRunning
+        self.sequencesWaiting = sequencesWaiting
+        self.cachePositionsUsed = cachePositionsUsed
+        self.cachePositions = cachePositions
+        self.promptTokens = promptTokens
+        self.generatedTokens = generatedTokens
+        self.steps = steps
+        self.stepNanoseconds = stepNanoseconds
+        self.cancelled = cancelled
+    }
+}

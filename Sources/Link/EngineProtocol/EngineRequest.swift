@@ -1,0 +1,190 @@
+/// What a gateway asks of a worker.
+public enum EngineRequest: Sendable, Equatable {
+    case load(LoadRequest)
+    case inspect
+    case generate(GenerateRequest)
+    case score(ScoreRequest)
+    case tokenize(TokenizeRequest)
+    case detokenize(ids: [Int32])
+    case renderTemplate(ChatInput)
+    /// Ends the call that the message names. Unknown calls are ignored.
+    case cancel
+}
+
+/// Loads the one model of this worker. The model's files travel as descriptors beside the message.
+public struct LoadRequest: Sendable, Equatable {
+    public enum Source: Sendable, Equatable {
+        /// The attached descriptors are the model's files, in the order of their split numbers.
+        case descriptors(count: UInt32)
+        /// The demo model that is part of the worker's binary.
+        case bundledDemo
+    }
+
+    /// How much of the model is needed: a vocabulary file without tensors can tokenize but not generate.
+    public enum Purpose: UInt8, Sendable {
+        case inspect = 0
+        case tokenize = 1
+        case generate = 2
+    }
+
+    public var source: Source
+    public var purpose: Purpose
+    /// Names the model in errors and logs; it is never opened.
+    public var displayName: String
+    /// Positions per sequence; nil takes the model's own, bounded by the memory that is there.
+    public var contextLength: UInt32?
+    /// Sequences that decode together; 0 takes the default.
+    public var parallel: UInt32
+    /// Compute threads; 0 takes the machine's limit (affinity and quota).
+    public var threads: UInt32
+
+    public init(
+        source: Source, purpose: Purpose, displayName: String, contextLength: UInt32? = nil, parallel: UInt32 = 0,
+        threads: UInt32 = 0
+    ) {
+        self.source = source
+        self.purpose = purpose
+        self.displayName = displayName
+        self.contextLength = contextLength
+        self.parallel = parallel
+        self.threads = threads
+    }
+}
+
+/// One generation: one or several inputs, each continued `choices` times.
+///
+/// Choice `k` of input `i` has the index `i * choices + k` in every event.
+public struct GenerateRequest: Sendable, Equatable {
+    public enum Input: Sendable, Equatable {
+        case chat(ChatInput)
+        case text(String)
+        case ids([Int32])
+    }
+
+    public var inputs: [Input]
+    public var choices: UInt32
+    /// Tokens to generate per choice; nil is the rest of the context.
+    public var maximumTokens: UInt32?
+    public var sampling: SamplingParameters
+    public var stopStrings: [String]
+    public var stopTokenIDs: [Int32]
+    /// Generates past the model's end-of-sequence tokens: for measurements.
+    public var ignoreEndOfSequence: Bool
+    /// Who asked: fairness in the queue is per tenant.
+    public var tenant: String
+    /// Higher goes first.
+    public var priority: Int8
+    /// Monotonic clock, nanoseconds; 0 is none.
+    public var deadline: UInt64
+
+    public init(
+        inputs: [Input], choices: UInt32 = 1, maximumTokens: UInt32? = nil,
+        sampling: SamplingParameters = SamplingParameters(), stopStrings: [String] = [], stopTokenIDs: [Int32] = [],
+        ignoreEndOfSequence: Bool = false, tenant: String = "", priority: Int8 = 0, deadline: UInt64 = 0
+    ) {
+        self.inputs = inputs
+        self.choices = choices
+        self.maximumTokens = maximumTokens
+        self.sampling = sampling
+        self.stopStrings = stopStrings
+        self.stopTokenIDs = stopTokenIDs
+        self.ignoreEndOfSequence = ignoreEndOfSequence
+        self.tenant = tenant
+        self.priority = priority
+        self.deadline = deadline
+    }
+}
+
+/// A conversation for the model's chat template. JSON travels as text, because templates see any member a client sends.
+public struct ChatInput: Sendable, Equatable {
+    /// A JSON array of messages.
+    public var messagesJSON: String
+    /// A JSON array of tool definitions, or nil.
+    public var toolsJSON: String?
+    /// Replaces the model's template.
+    public var templateOverride: String?
+    /// A JSON object of further template variables, or nil.
+    public var variablesJSON: String?
+    public var addGenerationPrompt: Bool
+
+    public init(
+        messagesJSON: String, toolsJSON: String? = nil, templateOverride: String? = nil, variablesJSON: String? = nil,
+        addGenerationPrompt: Bool = true
+    ) {
+        self.messagesJSON = messagesJSON
+        self.toolsJSON = toolsJSON
+        self.templateOverride = templateOverride
+        self.variablesJSON = variablesJSON
+        self.addGenerationPrompt = addGenerationPrompt
+    }
+}
+
+/// How the next token is chosen. The defaults change nothing: plain sampling at temperature 1.
+public struct SamplingParameters: Sendable, Equatable {
+    /// 0 is greedy.
+    public var temperature: Float
+    public var topP: Float
+    /// 0 is off.
+    public var topK: UInt32
+    public var minP: Float
+    /// Over prompt and answer; 1 is off.
+    public var repetitionPenalty: Float
+    /// Over the answer.
+    public var presencePenalty: Float
+    /// Over the answer.
+    public var frequencyPenalty: Float
+    public var logitBias: [LogitBias]
+    /// The same seed, choice and position draw the same number.
+    public var seed: UInt64
+
+    public init(
+        temperature: Float = 1, topP: Float = 1, topK: UInt32 = 0, minP: Float = 0, repetitionPenalty: Float = 1,
+        presencePenalty: Float = 0, frequencyPenalty: Float = 0, logitBias: [LogitBias] = [], seed: UInt64 = 0
+    ) {
+        self.temperature = temperature
+        self.topP = topP
+        self.topK = topK
+        self.minP = minP
+        self.repetitionPenalty = repetitionPenalty
+        self.presencePenalty = presencePenalty
+        self.frequencyPenalty = frequencyPenalty
+        self.logitBias = logitBias
+        self.seed = seed
+    }
+}
+
+public struct LogitBias: Sendable, Equatable {
+    public var token: Int32
+    public var bias: Float
+
+    public init(token: Int32, bias: Float) {
+        self.token = token
+        self.bias = bias
+    }
+}
+
+/// Mean negative log-likelihood of a text, cut into windows that are scored alone.
+public struct ScoreRequest: Sendable, Equatable {
+    public var text: String
+    /// Tokens per window; nil is the context length.
+    public var window: UInt32?
+
+    public init(text: String, window: UInt32? = nil) {
+        self.text = text
+        self.window = window
+    }
+}
+
+public struct TokenizeRequest: Sendable, Equatable {
+    public var text: String
+    /// Adds the model's BOS and EOS where the model asks for them.
+    public var addSpecial: Bool
+    /// Recognises the text of special tokens such as `<|im_start|>`.
+    public var parseSpecial: Bool
+
+    public init(text: String, addSpecial: Bool = true, parseSpecial: Bool = true) {
+        self.text = text
+        self.addSpecial = addSpecial
+        self.parseSpecial = parseSpecial
+    }
+}
