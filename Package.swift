@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import Foundation
 import PackageDescription
 
@@ -118,11 +118,13 @@ let testRooms: [Target] = [
     tests("HTTPServer", ["TestSupport"] + system),
     tests("OpenAIAPI", ["TestSupport", "HTTPServer", "Serving", "EngineProtocol"] + system),
     tests("Gateway", ["TestSupport", "HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker"] + system),
-    .testTarget(name: "TidyTests", dependencies: ["TestSupport"], path: "Tests/TidyTests", swiftSettings: swiftSettings),
+    .testTarget(
+        name: "TidyTests", dependencies: ["TestSupport"], path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]
 
 let all = rooms + testRooms
-let present = Set(all.filter { FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + ($0.path ?? "")) }.map(\.name))
+let present = Set(
+    all.filter { FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + ($0.path ?? "")) }.map(\.name))
 for target in all {
     target.dependencies.removeAll {
         if case .byNameItem(let name, _) = $0 { return !present.contains(name) }

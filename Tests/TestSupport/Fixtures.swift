@@ -8,7 +8,8 @@ public enum Fixtures {
 
     public static let root: URL? = {
         let environment = ProcessInfo.processInfo.environment["APUS_FIXTURES"]
-        let folder = environment.map { URL(fileURLWithPath: $0) }
+        let folder =
+            environment.map { URL(fileURLWithPath: $0) }
             ?? packageRoot.deletingLastPathComponent().appendingPathComponent("shared/fixtures")
         return FileManager.default.fileExists(atPath: folder.path) ? folder : nil
     }()
