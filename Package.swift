@@ -42,7 +42,9 @@ func tests(_ room: String, _ dependencies: [String] = []) -> Target {
 
 let system = ["CPlatform", "Platform", "JSON", "Observability", "Configuration"]
 
-/// The rooms, floor by floor. Imports point down only; `Tests/TidyTests` checks every file against this table.
+/// The rooms, floor by floor.
+///
+/// Imports point down only; `Tests/TidyTests` checks every file against this table.
 let rooms: [Target] = [
     // System
     c("CPlatform", in: "System"),
@@ -122,14 +124,15 @@ let testRooms: [Target] = [
         name: "TidyTests", dependencies: ["TestSupport"], path: "Tests/TidyTests", swiftSettings: swiftSettings),
 ]
 
-let all = rooms + testRooms
+let everything = rooms + testRooms
 let present = Set(
-    all.filter { FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + ($0.path ?? "")) }.map(\.name))
-for target in all {
+    everything.filter { FileManager.default.fileExists(atPath: Context.packageDirectory + "/" + ($0.path ?? "")) }.map(
+        \.name))
+for target in everything {
     target.dependencies.removeAll {
         if case .byNameItem(let name, _) = $0 { return !present.contains(name) }
         return false
     }
 }
 
-let package = Package(name: "apus", targets: all.filter { present.contains($0.name) })
+let package = Package(name: "apus", targets: everything.filter { present.contains($0.name) })

@@ -24,7 +24,9 @@ public enum EngineEvent: Sendable, Equatable {
     }
 }
 
-/// New tokens of one choice. Text may lag the ids: incomplete UTF-8 and possible stop strings are held back.
+/// New tokens of one choice.
+///
+/// Text may lag the ids: incomplete UTF-8 and possible stop strings are held back.
 public struct TokenChunk: Sendable, Equatable {
     public enum Kind: UInt8, Sendable {
         case content = 0

@@ -11,7 +11,9 @@ public enum EngineRequest: Sendable, Equatable {
     case cancel
 }
 
-/// Loads the one model of this worker. The model's files travel as descriptors beside the message.
+/// Loads the one model of this worker.
+///
+/// The model's files travel as descriptors beside the message.
 public struct LoadRequest: Sendable, Equatable {
     public enum Source: Sendable, Equatable {
         /// The attached descriptors are the model's files, in the order of their split numbers.
@@ -95,7 +97,9 @@ public struct GenerateRequest: Sendable, Equatable {
     }
 }
 
-/// A conversation for the model's chat template. JSON travels as text, because templates see any member a client sends.
+/// A conversation for the model's chat template.
+///
+/// JSON travels as text, because templates see any member that a client sends.
 public struct ChatInput: Sendable, Equatable {
     /// A JSON array of messages.
     public var messagesJSON: String
@@ -119,7 +123,9 @@ public struct ChatInput: Sendable, Equatable {
     }
 }
 
-/// How the next token is chosen. The defaults change nothing: plain sampling at temperature 1.
+/// How the next token is chosen.
+///
+/// The defaults change nothing: plain sampling at temperature 1.
 public struct SamplingParameters: Sendable, Equatable {
     /// 0 is greedy.
     public var temperature: Float

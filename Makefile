@@ -1,0 +1,42 @@
+# Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
+
+.PHONY: run build release test lint format smoke bench clean help
+
+help:
+	@echo "make run      install what is missing, build, start the server with the demo model"
+	@echo "make test     install what is missing, run the whole test suite"
+	@echo "make release  build the optimised programs into .build/release"
+	@echo "make lint     check the format"
+	@echo "make smoke    start the optimised server and talk to it once"
+	@echo "make bench    measure the demo model and the server"
+
+run: release
+	@exec .build/release/apus serve
+
+release:
+	@scripts/setup
+	@swift build -c release --product apus-worker
+	@swift build -c release --product apus
+
+build:
+	@scripts/setup
+	@swift build
+
+test:
+	@scripts/setup tests
+	@scripts/test
+
+lint:
+	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+
+format:
+	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+
+smoke: release
+	@scripts/smoke
+
+bench: release
+	@scripts/measure
+
+clean:
+	@swift package clean
