@@ -41,7 +41,9 @@ public struct ChildProcess: Sendable {
         FileDescriptor(owning: try checked(apus_pid_open(processID), "watch process \(processID)"))
     }
 
-    /// Sends a signal. Only before the process is reaped: afterwards its number may belong to another one.
+    /// Sends a signal.
+    ///
+    /// Only before the process is reaped: afterwards its number may belong to another one.
     public func signal(_ number: Int32) { kill(processID, number) }
 
     /// Collects the end of the process without waiting; nil while it runs.

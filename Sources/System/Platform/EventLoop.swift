@@ -30,9 +30,13 @@ public final class EventLoop: @unchecked Sendable {
         public init(rawValue: UInt32) { self.rawValue = rawValue }
         public static let readable = Readiness(rawValue: UInt32(apus_readable))
         public static let writable = Readiness(rawValue: UInt32(apus_writable))
-        /// The other end of a stream socket sends nothing more, or is gone. Reported whatever the interest is.
+        /// The other end of a stream socket sends nothing more, or is gone.
+        ///
+        /// Reported whatever the interest is.
         public static let peerClosed = Readiness(rawValue: UInt32(apus_peer_closed))
-        /// Both directions are closed; for a pipe, the last writer has gone. Reported whatever the interest is.
+        /// Both directions are closed; for a pipe, the last writer has gone.
+        ///
+        /// Reported whatever the interest is.
         public static let hangup = Readiness(rawValue: UInt32(apus_hangup))
         public static let error = Readiness(rawValue: UInt32(apus_error))
     }
@@ -116,7 +120,9 @@ extension EventLoop {
         return WatchID(tag: watches.insert(descriptor: descriptor, handler))
     }
 
-    /// Replaces what a watch waits for. With no interest at all, only the other end's closing is reported.
+    /// Replaces what a watch waits for.
+    ///
+    /// With no interest at all, only the other end's closing is reported.
     public func change(_ id: WatchID, _ interest: Interest) {
         checkThread()
         guard watches.isCurrent(id.tag), let watch = watches.watch(id.tag) else { return }

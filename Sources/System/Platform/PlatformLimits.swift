@@ -10,6 +10,8 @@ public enum PlatformLimits {
     public static let descriptorsPerChild = 64
     /// Bytes of a file of the kernel's (`/proc`, control groups).
     public static let kernelFileBytes = 1 << 20
-    /// Stack of a thread that asks for nothing else. Pages are taken only when they are touched.
+    /// Stack of a thread that asks for nothing else.
+    ///
+    /// Pages are taken only when they are touched.
     public static let stackBytes = 1 << 20
 }

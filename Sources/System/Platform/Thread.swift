@@ -26,7 +26,9 @@ public final class Thread: Sendable {
         return Thread(handle: handle)
     }
 
-    /// Waits until the thread has ended. A second call returns when the first one does.
+    /// Waits until the thread has ended.
+    ///
+    /// A second call returns when the first one does.
     public func join() {
         isJoined.withLock { isJoined in
             if !isJoined { _ = apus_thread_join(handle) }
