@@ -1,0 +1,76 @@
+import Foundation
+
+/// A real `apus serve` in a process of its own, on a free port.
+public final class ServerProcess: @unchecked Sendable {
+    public let port: UInt16
+    private let process: Process
+    private let log: Collector
+
+    public struct DidNotStart: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// Starts the server and waits until it is ready to answer.
+    public init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+        process = Process()
+        log = Collector()
+        process.executableURL = URL(fileURLWithPath: Programs.path("apus"))
+        process.arguments = ["serve", "--port", "0"] + arguments
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        process.standardOutput = log.pipe
+        process.standardError = log.pipe
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        let found = log.wait(seconds: 60) { text in
+            text.firstMatch(of: #/http://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
+        }
+        guard let found else {
+            process.terminate()
+            throw DidNotStart(description: log.textSoFar)
+        }
+        port = found
+    }
+
+    deinit { stop() }
+
+    public var base: String { "http://127.0.0.1:\(port)" }
+    public var processID: Int32 { process.processIdentifier }
+    public var logSoFar: String { log.textSoFar }
+    public var isRunning: Bool { process.isRunning }
+
+    /// The workers that are alive now.
+    public var workerProcessIDs: [Int32] {
+        let path = "/proc/\(processID)/task/\(processID)/children"
+        let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        return text.split(separator: " ").compactMap { Int32($0) }
+    }
+
+    public func signal(_ number: Int32) { kill(processID, number) }
+
+    public func stop() {
+        guard process.isRunning else { return }
+        process.terminate()
+        process.waitUntilExit()
+    }
+
+    /// Polls `/metrics` for one sample; nil when it is not there.
+    public func metric(_ name: String) throws -> Double? {
+        let text = try HTTPExchange.get(port: port, "/metrics").text
+        for line in text.split(separator: "\n") where line.hasPrefix(name) {
+            let rest = line.dropFirst(name.count)
+            guard rest.first == " " || rest.first == "{" else { continue }
+            return line.split(separator: " ").last.flatMap { Double($0) }
+        }
+        return nil
+    }
+
+    /// Waits until `condition` holds, asking every 20 ms; false after `seconds`.
+    public static func eventually(seconds: Double = 20, _ condition: () throws -> Bool) rethrows -> Bool {
+        let deadline = Date(timeIntervalSinceNow: seconds)
+        while try !condition() {
+            if Date() > deadline { return false }
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+        return true
+    }
+}
