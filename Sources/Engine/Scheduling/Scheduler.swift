@@ -4,6 +4,11 @@ public import EngineProtocol
 public struct QueueFull: Error, Sendable, Equatable {
     public let waiting: Int
     public let limit: Int
+
+    public init(waiting: Int, limit: Int) {
+        self.waiting = waiting
+        self.limit = limit
+    }
 }
 
 /// Continuous batching: which rows of which sequences the next step computes.
@@ -65,7 +70,9 @@ public struct Scheduler: Sendable {
 
     // MARK: Step
 
-    /// Fills `plan` with the next step and counts its rows as computed. An empty plan means that nothing is to do.
+    /// Fills `plan` with the next step and counts its rows as computed.
+    ///
+    /// An empty plan means that nothing is to do.
     public mutating func planStep(into plan: inout StepPlan) {
         plan.clear()
         admit(into: &plan)

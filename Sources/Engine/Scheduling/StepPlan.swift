@@ -1,6 +1,8 @@
 public import EngineProtocol
 
-/// What one step computes. Reused from step to step, so that planning allocates nothing.
+/// What one step computes.
+///
+/// Reused from step to step, so that planning allocates nothing.
 public struct StepPlan: Sendable, Equatable {
     /// Which rows of a slice need logits.
     public enum Logits: Sendable, Equatable {

@@ -35,7 +35,7 @@ struct WaitingQueue: Sendable {
         if turns[request.tenant] == nil { turns[request.tenant] = nextTurn() }
     }
 
-    /// Removes the sequence whose turn it is. O(waiting).
+    /// Removes the sequence whose turn it is, in O(waiting).
     mutating func popNext() -> SequenceRequest? {
         guard var best = entries.indices.first else { return nil }
         for index in entries.indices.dropFirst() where goesBefore(entries[index], entries[best]) { best = index }
