@@ -1,0 +1,34 @@
+import CPlatform
+import Glibc
+
+/// A file's bytes, mapped read-only and shared with the page cache; unmapped when the last owner goes away.
+///
+/// The descriptor may be closed right after the mapping is made. Somebody who cuts the file short while it is mapped
+/// makes a later access to the missing part end the process (SIGBUS): that is why only workers map models.
+public final class MappedFile: Sendable {
+    private let address: UInt
+    private let byteCount: Int
+
+    /// Maps the whole of a regular or memory file.
+    public init(descriptor: Int32) throws(SystemError) {
+        let size = try checked(apus_file_size(descriptor), "size of descriptor \(descriptor)")
+        guard let byteCount = Int(exactly: size) else {
+            throw SystemError(operation: "map \(size) bytes", code: EFBIG)
+        }
+        var start: UnsafeRawPointer?
+        if byteCount > 0 {
+            _ = try checked(apus_map_private(descriptor, byteCount, &start), "map \(byteCount) bytes")
+        }
+        self.address = UInt(bitPattern: start)
+        self.byteCount = byteCount
+    }
+
+    deinit {
+        if byteCount > 0 { munmap(UnsafeMutableRawPointer(bitPattern: address), byteCount) }
+    }
+
+    /// The bytes, valid as long as this object lives.
+    public var bytes: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: byteCount)
+    }
+}
