@@ -6,11 +6,12 @@ import Scheduling
 /// From logits to events.
 extension EngineLoop {
     /// Chooses a choice's next token and says what came of it.
-    func sample(slot: Int, logitsRow: Int, at now: UInt64) {
-        guard let call = choices[slot]?.call, calls[call] != nil else { return }
+    func sample(slot: Int, row: Int, at now: UInt64) {
+        // Without logits its call was cancelled between two layers, and ends in the next turn.
+        guard let call = choices[slot]?.call, calls[call] != nil, let logits = compute.logits(row: row) else { return }
         let token: Int32
         do {
-            token = try choose(slot: slot, logitsRow: logitsRow)
+            token = try choose(slot: slot, from: logits)
         } catch {
             return fail(call, message: "sampling: \(error.description)")
         }
@@ -21,12 +22,11 @@ extension EngineLoop {
         report(token, slot: slot, call: call)
     }
 
-    private func choose(slot: Int, logitsRow: Int) throws(SamplingError) -> Int32 {
+    private func choose(slot: Int, from logits: UnsafeMutableBufferPointer<Float>) throws(SamplingError) -> Int32 {
         let position = choices[slot]?.generatedTokens ?? 0
         let choice = Int(choices[slot]?.choice ?? 0)
         // The sampler is changed in place: a copy would copy its counts at every token.
-        return try choices[slot]?.sampler.sample(
-            logits: compute.logits(row: logitsRow), position: position, choice: choice) ?? 0
+        return try choices[slot]?.sampler.sample(logits: logits, position: position, choice: choice) ?? 0
     }
 
     /// Adds a token to its choice, and ends the choice where it has to end.
@@ -65,7 +65,7 @@ extension EngineLoop {
     }
 
     /// Ends a call for a reason that is ours; the id links the answer to the log line.
-    private func fail(_ call: CallID, message: String) {
+    func fail(_ call: CallID, message: String) {
         failedCalls.append(call)
         let id = String(SystemRandom.next(), radix: 16)
         end(call, with: .failed(.internalError(id: id, message: message)))
@@ -73,28 +73,23 @@ extension EngineLoop {
 
     // MARK: Scoring
 
-    /// Adds up a slice of a window, goes on to the next window, and returns how many rows of logits were used.
-    func score(_ slice: StepPlan.Slice, firstLogitsRow: Int) -> Int {
-        guard let call = calls[slice.call], case .scoring(var score) = call.work else { return 0 }
-        var used = 0
-        for position in slice.firstPosition..<slice.firstPosition + slice.count {
-            guard let target = score.target(row: position) else { continue }
-            let logits = UnsafeBufferPointer(compute.logits(row: firstLogitsRow + used))
-            score.sum += LogLikelihood.negative(of: Int(target), in: logits)
-            used += 1
+    /// Adds up a slice of a window, and goes on to the next window after its last row.
+    func score(_ slice: StepPlan.Slice, firstRow: Int) {
+        guard case .scoring(var score)? = calls[slice.call]?.work else { return }
+        for offset in 0..<slice.count {
+            guard let target = score.target(row: slice.firstPosition + offset) else { continue }
+            guard let logits = compute.logits(row: firstRow + offset) else { return }
+            score.sum += LogLikelihood.negative(of: Int(target), in: UnsafeBufferPointer(logits))
         }
         if slice.firstPosition + slice.count == score.windows.rows(of: score.window) {
             score.window += 1
-            if score.window < score.windows.count {
-                restarts.append((slice.slot, score.windows.rows(of: score.window)))
-            } else {
+            guard score.window < score.windows.count else {
                 endedSlots.append(slice.slot)
-                finish(slice.call, score: score)
-                return used
+                return finish(slice.call, score: score)
             }
+            restarts.append((slice.slot, score.windows.rows(of: score.window)))
         }
         calls[slice.call]?.work = .scoring(score)
-        return used
     }
 
     private func finish(_ call: CallID, score: RunningScore) {

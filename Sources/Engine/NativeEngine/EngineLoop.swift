@@ -14,6 +14,8 @@ final class EngineLoop {
     private let emit: NativeEngine.Emit
 
     var calls: [CallID: RunningCall] = [:]
+    /// The call in each slot.
+    private var slotCalls: [CallID?]
     /// The choice in each slot; a slot that scores has none.
     var choices: [RunningChoice?]
     private var plan = StepPlan()
@@ -34,7 +36,8 @@ final class EngineLoop {
         self.interruption = interruption
         self.makeText = makeText
         self.emit = emit
-        choices = Array(repeating: nil, count: Int(model.description.parallel))
+        slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
+        choices = Array(repeating: nil, count: slotCalls.count)
     }
 
     func run() {
@@ -44,12 +47,12 @@ final class EngineLoop {
             sendEvents()
             guard !plan.isEmpty else { continue }
             fillRows()
-            let isComplete = compute.forward { [interruption, state, plan] in
-                interruption.isRequested && Self.isPointless(plan, state)
+            do {
+                try compute.forward()
+                useLogits(at: MonotonicClock.now())
+            } catch {
+                for slice in plan.slices { fail(slice.call, message: "step: \(error.description)") }
             }
-            guard isComplete else { continue }
-            let computedAt = MonotonicClock.now()
-            useLogits(at: computedAt)
             closeStep(startedAt: startedAt)
             sendEvents()
         }
@@ -92,11 +95,19 @@ final class EngineLoop {
     func end(_ call: CallID, with event: EngineEvent) {
         guard calls.removeValue(forKey: call) != nil else { return }
         events.append((call, event))
-        for slot in choices.indices where choices[slot]?.call == call { choices[slot] = nil }
+        for slot in slotCalls.indices where slotCalls[slot] == call { empty(slot) }
+    }
+
+    /// Forgets the sequence of a slot and gives its memory back.
+    private func empty(_ slot: Int) {
+        slotCalls[slot] = nil
+        choices[slot] = nil
+        compute.release(slot: slot)
     }
 
     private func startSequences(at now: UInt64) {
         for admission in plan.admitted {
+            slotCalls[admission.slot] = admission.call
             guard case .generation(let generation)? = calls[admission.call]?.work else { continue }
             let input = generation.input(of: admission.choice)
             var choice = RunningChoice(
@@ -137,23 +148,15 @@ final class EngineLoop {
         }
     }
 
-    /// True when nobody wants the step's result any more.
-    private static func isPointless(_ plan: StepPlan, _ state: Monitor<EngineState>) -> Bool {
-        state.withLock { state in
-            state.isStopping || plan.slices.allSatisfy { state.cancelRequests.contains($0.call) }
-        }
-    }
-
     private func useLogits(at now: UInt64) {
-        var row = 0
+        var firstRow = 0
         for slice in plan.slices {
             switch slice.logits {
-            case .none: continue
-            case .last:
-                sample(slot: slice.slot, logitsRow: row, at: now)
-                row += 1
-            case .all: row += score(slice, firstLogitsRow: row)
+            case .none: break
+            case .last: sample(slot: slice.slot, row: firstRow + slice.count - 1, at: now)
+            case .all: score(slice, firstRow: firstRow)
             }
+            firstRow += slice.count
         }
     }
 
@@ -164,7 +167,7 @@ final class EngineLoop {
             for slot in endedSlots {
                 state.scheduler.finish(slot: slot)
                 if let choice = choices[slot] { state.noteSequenceEnd(nanoseconds: now - choice.admittedAt) }
-                choices[slot] = nil
+                empty(slot)
             }
             for restart in restarts { state.scheduler.restart(slot: restart.slot, promptRows: restart.rows) }
             for call in failedCalls { state.scheduler.remove(call: call) }

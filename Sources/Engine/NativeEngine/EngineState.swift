@@ -30,6 +30,11 @@ struct EngineState: Sendable {
     /// True when the loop has something to do.
     var hasWork: Bool { isStopping || !cancelRequests.isEmpty || !scheduler.isIdle }
 
+    /// True when nobody wants what a slot computes.
+    func isUnwanted(slot: Int) -> Bool {
+        isStopping || scheduler.call(inSlot: slot).map(cancelRequests.contains) ?? true
+    }
+
     mutating func noteSequenceEnd(nanoseconds: UInt64) {
         sequenceNanoseconds = sequenceNanoseconds / 8 * 7 + nanoseconds / 8
     }

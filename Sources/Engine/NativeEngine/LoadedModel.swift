@@ -97,8 +97,10 @@ public final class LoadedModel: Sendable {
         do {
             return try ModelRegistry.load(file)
         } catch {
-            if case .unsupported = error { throw .unsupported(feature: "model: \(error.description)") }
-            throw .invalidRequest(parameter: "model", message: "model: \(error.description)")
+            switch error {
+            case .unsupported, .unsupportedArchitecture: throw .unsupported(feature: "model: \(error.description)")
+            default: throw .invalidRequest(parameter: "model", message: "model: \(error.description)")
+            }
         }
     }
 
@@ -109,7 +111,7 @@ public final class LoadedModel: Sendable {
         return try MemoryPlan.decide(
             requestedContextLength: request.contextLength, requestedParallel: request.parallel,
             trainedContextLength: decoder.configuration.trainedContextLength,
-            bytesPerPosition: UInt64(KeyValueCache.bytesPerPosition(decoder.configuration)),
+            bytesPerPosition: UInt64(decoder.configuration.cacheBytesPerPosition),
             weightBytes: decoder.weightBytes, memory: memory.usable(limits: limits), limits: limits)
     }
 

@@ -26,7 +26,9 @@ public final class NativeEngine: Sendable {
         let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
         let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
         let interruption = Interruption()
-        let compute = try StepCompute(decoder: decoder, model: model, limits: limits)
+        let compute = try StepCompute(decoder: decoder, model: model, limits: limits) { slot in
+            interruption.isRequested && state.withLock { $0.isUnwanted(slot: Int(slot)) }
+        }
         self.state = state
         self.interruption = interruption
         self.emit = emit

@@ -53,6 +53,9 @@ public struct Scheduler: Sendable {
     /// Positions of the cache that running sequences fill.
     public var positionsUsed: Int { running.reduce(0) { $0 + ($1?.processed ?? 0) } }
 
+    /// The call whose sequence has a slot.
+    public func call(inSlot slot: Int) -> CallID? { running.indices.contains(slot) ? running[slot]?.request.call : nil }
+
     // MARK: In
 
     /// Queues all sequences of one call, or none of them.

@@ -29,5 +29,5 @@ public struct SchedulerLimits: Sendable, Equatable {
     /// The most rows that one step can have.
     public var rowsPerStep: Int { slots + prefillRows }
     /// The most rows of logits that one step can ask for.
-    public var logitsRowsPerStep: Int { max(slots + scoreRows, 1) }
+    public var logitsRowsPerStep: Int { min(rowsPerStep, slots + scoreRows) }
 }
