@@ -29,7 +29,8 @@ extension APIError {
     public var headers: [HTTPHeader] {
         var headers = [HTTPHeader(name: "content-type", value: "application/json")]
         if let retryAfterMilliseconds {
-            headers.append(HTTPHeader(name: "retry-after", value: String((UInt64(retryAfterMilliseconds) + 999) / 1000)))
+            headers.append(
+                HTTPHeader(name: "retry-after", value: String((UInt64(retryAfterMilliseconds) + 999) / 1000)))
             headers.append(HTTPHeader(name: "retry-after-ms", value: String(retryAfterMilliseconds)))
         }
         if let shouldRetry { headers.append(HTTPHeader(name: "x-should-retry", value: shouldRetry ? "true" : "false")) }

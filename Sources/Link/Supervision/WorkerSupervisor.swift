@@ -95,7 +95,8 @@ public final class WorkerSupervisor {
                     .string("reason", reason))
                 handle(.ended(reason: reason))
             }
-            logger.info("worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
+            logger.info(
+                "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
             var load = settings.load
             load.source = model.source
             worker.link.send(.load(load), call: .link, descriptors: model.descriptors)
@@ -132,9 +133,11 @@ public final class WorkerSupervisor {
         loadTimer = nil
         handle(.loaded)
         logger.info(
-            "model.ready", .string("model", settings.load.displayName), .string("architecture", description.architecture),
+            "model.ready", .string("model", settings.load.displayName),
+            .string("architecture", description.architecture),
             .int("context", Int64(description.contextLength)), .int("parallel", Int64(description.parallel)),
-            .int("threads", Int64(description.threads)), .int("load_ms", Int64(description.loadNanoseconds / 1_000_000)))
+            .int("threads", Int64(description.threads)), .int("load_ms", Int64(description.loadNanoseconds / 1_000_000))
+        )
         onReady(description)
     }
 
