@@ -49,7 +49,7 @@ final class ModelChannel {
         guard callsInFlight < limits.callsPerModel else { throw .queueFull(retryAfterMilliseconds: 1000) }
         switch supervisor.state.phase {
         case .ready:
-            send(call)
+            try send(call)
         case .starting, .backingOff:
             guard waiting.count < limits.heldCallsPerModel else {
                 throw .modelNotReady(reason: "the model is being loaded", retryAfterMilliseconds: retryAfter)
@@ -70,18 +70,19 @@ final class ModelChannel {
             call.phase = .ended
         case .sent(let id):
             call.phase = .cancelling(id)
-            supervisor.link?.send(.cancel, call: id)
+            // A cancel is small; to a worker that is gone there is nothing to say.
+            try? supervisor.send(.cancel, call: id)
         case .cancelling, .ended:
             break
         }
     }
 
-    private func send(_ call: ServedCall) {
+    private func send(_ call: ServedCall) throws(EngineError) {
         let id = CallID(generation: supervisor.generation, sequence: nextSequence)
         nextSequence += 1
+        try supervisor.send(call.request, call: id)
         call.phase = .sent(id)
         calls[id] = call
-        supervisor.link?.send(call.request, call: id)
     }
 
     private func hold(_ call: ServedCall, now: UInt64) {
@@ -109,7 +110,9 @@ extension ModelChannel {
         self.description = description
         let held = waiting
         waiting = []
-        for call in held { send(call) }
+        for call in held {
+            do throws(EngineError) { try send(call) } catch { end(call, with: error) }
+        }
     }
 
     /// Sorts a message's events into outboxes, then tells each door once.
@@ -170,7 +173,9 @@ extension ModelChannel {
         let held = waiting
         waiting = []
         for call in held {
-            end(call, with: .modelNotReady(reason: "the model could not be loaded: \(reason)", retryAfterMilliseconds: 5000))
+            end(
+                call,
+                with: .modelNotReady(reason: "the model could not be loaded: \(reason)", retryAfterMilliseconds: 5000))
         }
     }
 

@@ -1,5 +1,6 @@
-public import EngineLink
+import EngineLink
 public import EngineProtocol
+import Glibc
 public import Observability
 public import Platform
 
@@ -14,8 +15,8 @@ public final class WorkerProcess {
     /// Called once, when everything that was in the link has been delivered. The text says how the worker ended.
     public var onEnd: (String) -> Void = { _ in }
 
-    public let link: LinkClient
     public let processID: Int32
+    private let link: LinkClient
     private let loop: EventLoop
     private let child: ChildProcess
     private let childEnd: FileDescriptor
@@ -38,22 +39,35 @@ public final class WorkerProcess {
         let pipe = try Socket.pair()
         child = try ChildProcess.spawn(
             executable: workerPath,
-            arguments: [workerPath, "--link-descriptor", "3", "--parent", String(Platform.currentProcessID)],
+            arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())],
             environment: Environment.entries.filter { !Self.isSecret($0) },
             descriptors: [(sockets.second.rawValue, 3), (pipe.second.rawValue, StandardIO.error)])
         processID = child.processID
         childEnd = try child.openPidDescriptor()
-        link = LinkClient(loop: loop, descriptor: sockets.takeFirst())
-        standardError = pipe.takeFirst()
+        link = try LinkClient(loop: loop, descriptor: sockets.first.duplicate())
+        standardError = try pipe.first.duplicate()
         log = ChildLog()
         try watch()
     }
 
     private func watch() throws(SystemError) {
-        link.onEvents = { [unowned self] in onEvents($0) }
-        link.onClose = { [unowned self] in linkEnded("\($0)") }
-        standardErrorWatch = try loop.watch(standardError.rawValue, .readable) { [unowned self] _ in readLog() }
-        childWatch = try loop.watch(childEnd.rawValue, .readable) { [unowned self] _ in reap() }
+        link.onEvents = { [weak self] in self?.onEvents($0) }
+        link.onClose = { [weak self] in self?.linkEnded("\($0)") }
+        standardErrorWatch = try loop.watch(standardError.rawValue, .readable) { [weak self] _ in self?.readLog() }
+        childWatch = try loop.watch(childEnd.rawValue, .readable) { [weak self] _ in self?.reap() }
+    }
+
+    /// Sends a request. To a worker that is gone nothing is sent: its end is reported to every call.
+    ///
+    /// - Throws: `resourceExhausted` for a request that is too large for the link.
+    public func send(_ request: EngineRequest, call: CallID, descriptors: [Int32] = []) throws(EngineError) {
+        do {
+            try link.send(request, call: call, descriptors: descriptors)
+        } catch .closed {
+            return
+        } catch {
+            throw .resourceExhausted(message: "the request cannot be sent to the model: \(error)", permanent: true)
+        }
     }
 
     /// Ends the worker: closing the link asks it to leave, the signals insist.
@@ -65,6 +79,13 @@ public final class WorkerProcess {
         _ = loop.after(nanoseconds: Self.killDelay) { [self] in
             if exit == nil { child.signal(9) }
         }
+    }
+
+    /// Ends the worker at once, for an owner that goes away itself.
+    public func kill() {
+        guard exit == nil else { return }
+        child.signal(9)
+        exit = try? child.wait()
     }
 
     /// The last lines that the worker wrote.
@@ -88,12 +109,9 @@ public final class WorkerProcess {
         if let childWatch { loop.unwatch(childWatch) }
         childWatch = nil
         readLog()
-        if linkEnd != nil {
-            report()
-        } else {
-            // The kernel has closed the worker's end: what is still in the link is read first, then `onClose` comes.
-            _ = loop.after(nanoseconds: Self.exitStatusDelay) { [self] in report() }
-        }
+        // What the worker had sent before it ended counts.
+        link.drain()
+        report()
     }
 
     private func report() {

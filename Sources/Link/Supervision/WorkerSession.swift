@@ -74,10 +74,10 @@ public final class WorkerSession {
         onWaiting: @escaping () -> Void
     ) throws(Failure) -> ModelDescription {
         var load = load
-        do {
+        do throws(EngineError) {
             let model = try source.open()
             load.source = model.source
-            worker.link.send(.load(load), call: .link, descriptors: model.descriptors)
+            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
         } catch {
             throw .engine(error)
         }
@@ -125,7 +125,7 @@ public final class WorkerSession {
             let id = CallID(generation: 1, sequence: nextSequence)
             nextSequence += 1
             open[id] = place
-            worker.link.send(request, call: id)
+            do throws(EngineError) { try worker.send(request, call: id) } catch { throw .engine(error) }
         }
         var failure: Failure?
         var isCancelled = false
@@ -142,7 +142,7 @@ public final class WorkerSession {
             if inbox.wasInterrupted, !isCancelled {
                 isCancelled = true
                 failure = .interrupted
-                for id in open.keys { worker.link.send(.cancel, call: id) }
+                for id in open.keys { try? worker.send(.cancel, call: id) }
             }
             if let end = inbox.workerEnd, !open.isEmpty { throw .workerEnded(end) }
         }

@@ -1,4 +1,3 @@
-public import EngineLink
 public import EngineProtocol
 public import Observability
 public import Platform
@@ -51,8 +50,11 @@ public final class WorkerSupervisor {
 
     public func stop() { handle(.stop) }
 
-    /// The link to a ready worker.
-    public var link: LinkClient? { state.phase == .ready ? worker?.link : nil }
+    /// Sends a request to the worker, if it is ready.
+    public func send(_ request: EngineRequest, call: CallID) throws(EngineError) {
+        guard state.phase == .ready, let worker else { return }
+        try worker.send(request, call: call)
+    }
 
     public var workerProcessID: Int32? { worker?.processID }
 
@@ -84,12 +86,18 @@ public final class WorkerSupervisor {
     private func spawn() {
         generation &+= 1
         if generation == 0 { generation = 1 }
+        let worker: WorkerProcess
         do {
+            worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
+        } catch {
+            return handle(.ended(reason: "could not be started: \(error)"))
+        }
+        do throws(EngineError) {
             let model = try settings.source.open()
-            let worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
             self.worker = worker
-            worker.onEvents = { [unowned self] in receive($0) }
-            worker.onEnd = { [unowned self] reason in
+            worker.onEvents = { [weak self] in self?.receive($0) }
+            worker.onEnd = { [weak self, unowned worker] reason in
+                guard let self else { return }
                 logger.warning(
                     "worker.ended", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)),
                     .string("reason", reason))
@@ -99,12 +107,10 @@ public final class WorkerSupervisor {
                 "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
             var load = settings.load
             load.source = model.source
-            worker.link.send(.load(load), call: .link, descriptors: model.descriptors)
+            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
             watchLoadTime(of: worker)
-        } catch let error as EngineError {
-            handle(.loadRefused(reason: error.text))
         } catch {
-            handle(.ended(reason: "\(error)"))
+            handle(.loadRefused(reason: error.text))
         }
     }
 
