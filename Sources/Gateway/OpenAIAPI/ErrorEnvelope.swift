@@ -27,14 +27,14 @@ extension APIError {
 
     /// What the client needs to decide about a retry, and what 401 must carry.
     public var headers: [HTTPHeader] {
-        var headers = [HTTPHeader(name: "content-type", value: "application/json")]
+        var headers = [HTTPHeader("content-type", "application/json")]
         if let retryAfterMilliseconds {
             headers.append(
-                HTTPHeader(name: "retry-after", value: String((UInt64(retryAfterMilliseconds) + 999) / 1000)))
-            headers.append(HTTPHeader(name: "retry-after-ms", value: String(retryAfterMilliseconds)))
+                HTTPHeader("retry-after", String((UInt64(retryAfterMilliseconds) + 999) / 1000)))
+            headers.append(HTTPHeader("retry-after-ms", String(retryAfterMilliseconds)))
         }
-        if let shouldRetry { headers.append(HTTPHeader(name: "x-should-retry", value: shouldRetry ? "true" : "false")) }
-        if status == 401 { headers.append(HTTPHeader(name: "www-authenticate", value: "Bearer")) }
+        if let shouldRetry { headers.append(HTTPHeader("x-should-retry", shouldRetry ? "true" : "false")) }
+        if status == 401 { headers.append(HTTPHeader("www-authenticate", "Bearer")) }
         return headers
     }
 
@@ -42,6 +42,6 @@ extension APIError {
     public init(_ refusal: HTTPRefusal) {
         self.init(
             status: refusal.status, type: refusal.status == 503 ? "server_error" : "invalid_request_error",
-            code: refusal.code, message: refusal.message)
+            code: refusal.code.rawValue, message: refusal.message)
     }
 }

@@ -109,9 +109,9 @@ extension GenerationResponder {
         response.beginStream(
             status: 200,
             headers: headers + [
-                HTTPHeader(name: "content-type", value: "text/event-stream"),
-                HTTPHeader(name: "cache-control", value: "no-cache"),
-                HTTPHeader(name: "x-accel-buffering", value: "no"),
+                HTTPHeader("content-type", "text/event-stream"),
+                HTTPHeader("cache-control", "no-cache"),
+                HTTPHeader("x-accel-buffering", "no"),
             ])
         scheduleKeepAlive()
     }
@@ -147,7 +147,7 @@ extension GenerationResponder {
         case .finished(let usage, let timings):
             metrics.counted(usage)
             response.respond(
-                status: 200, headers: headers + [HTTPHeader(name: "content-type", value: "application/json")],
+                status: 200, headers: headers + [HTTPHeader("content-type", "application/json")],
                 body: format.wholeAnswer(choices, usage, timings))
             finish(status: 200)
         case .failed(let error):

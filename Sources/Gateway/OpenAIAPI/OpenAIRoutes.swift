@@ -53,7 +53,7 @@ public final class OpenAIRoutes {
     /// A refusal of the HTTP layer, before any route: counted, and told in this API's envelope.
     public func refusalBody(_ refusal: HTTPRefusal) -> [UInt8] {
         metrics.countRequest(route: "refused", status: refusal.status)
-        logger.info("http.refused", .int("status", refusal.status), .string("code", refusal.code))
+        logger.info("http.refused", .int("status", refusal.status), .string("code", refusal.code.rawValue))
         return APIError(refusal).body
     }
 
@@ -144,17 +144,17 @@ extension OpenAIRoutes {
             throw .forbidden("the Origin '\(origin.prefix(200))' is not allowed", code: "origin_not_allowed")
         }
         if settings.origins.sharesAnswers(withOrigin: origin) {
-            exchange.headers.append(HTTPHeader(name: "access-control-allow-origin", value: origin))
-            exchange.headers.append(HTTPHeader(name: "vary", value: "Origin"))
+            exchange.headers.append(HTTPHeader("access-control-allow-origin", origin))
+            exchange.headers.append(HTTPHeader("vary", "Origin"))
         }
     }
 
     /// A browser asks before it sends a page's request; only configured origins get a yes.
     private func preflight(_ exchange: Exchange) throws(APIError) {
         exchange.headers += [
-            HTTPHeader(name: "access-control-allow-methods", value: "GET, POST, DELETE"),
-            HTTPHeader(name: "access-control-allow-headers", value: "authorization, content-type, x-request-id"),
-            HTTPHeader(name: "access-control-max-age", value: "600"),
+            HTTPHeader("access-control-allow-methods", "GET, POST, DELETE"),
+            HTTPHeader("access-control-allow-headers", "authorization, content-type, x-request-id"),
+            HTTPHeader("access-control-max-age", "600"),
         ]
         exchange.response.respond(status: 204, headers: exchange.headers, body: [])
         done(exchange, route: "preflight", status: 204)
@@ -229,10 +229,10 @@ extension OpenAIRoutes {
             "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
             + "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         let headers = [
-            HTTPHeader(name: "content-type", value: "text/html; charset=utf-8"),
-            HTTPHeader(name: "content-security-policy", value: policy),
-            HTTPHeader(name: "x-content-type-options", value: "nosniff"),
-            HTTPHeader(name: "referrer-policy", value: "no-referrer"),
+            HTTPHeader("content-type", "text/html; charset=utf-8"),
+            HTTPHeader("content-security-policy", policy),
+            HTTPHeader("x-content-type-options", "nosniff"),
+            HTTPHeader("referrer-policy", "no-referrer"),
         ]
         exchange.response.respond(status: 200, headers: exchange.headers + headers, body: settings.consolePage)
         done(exchange, route: "/", status: 200)
@@ -240,9 +240,9 @@ extension OpenAIRoutes {
 
     private func ready(_ exchange: Exchange) {
         let readiness = StatusDocuments.readiness(serving.models)
-        var headers = exchange.headers + [HTTPHeader(name: "content-type", value: "application/json")]
+        var headers = exchange.headers + [HTTPHeader("content-type", "application/json")]
         if let retryAfter = readiness.retryAfterMilliseconds {
-            headers.append(HTTPHeader(name: "retry-after", value: String((retryAfter + 999) / 1000)))
+            headers.append(HTTPHeader("retry-after", String((retryAfter + 999) / 1000)))
         }
         let status = readiness.isReady ? 200 : 503
         exchange.response.respond(status: status, headers: headers, body: readiness.body)
@@ -250,14 +250,14 @@ extension OpenAIRoutes {
     }
 
     private func renderMetrics(_ exchange: Exchange) {
-        let headers = exchange.headers + [HTTPHeader(name: "content-type", value: "text/plain; version=0.0.4")]
+        let headers = exchange.headers + [HTTPHeader("content-type", "text/plain; version=0.0.4")]
         exchange.response.respond(
             status: 200, headers: headers, body: registry.render() + WorkerMetrics.render(serving.models))
         done(exchange, route: "/metrics", status: 200)
     }
 
     private func answer(_ exchange: Exchange, _ body: [UInt8]) {
-        let headers = exchange.headers + [HTTPHeader(name: "content-type", value: "application/json")]
+        let headers = exchange.headers + [HTTPHeader("content-type", "application/json")]
         exchange.response.respond(status: 200, headers: headers, body: body)
         done(exchange, route: Self.routeLabel(exchange.request.path), status: 200)
     }
@@ -315,7 +315,7 @@ private final class Exchange {
         self.response = response
         self.requestID = requestID
         self.arrival = arrival
-        headers = [HTTPHeader(name: "x-request-id", value: requestID)]
+        headers = [HTTPHeader("x-request-id", requestID)]
     }
 }
 
