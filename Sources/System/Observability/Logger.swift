@@ -31,7 +31,7 @@ public struct Logger: Sendable {
     }
 
     /// The same log under another component's name.
-    public func component(_ name: String) -> Logger {
+    public func named(_ name: String) -> Logger {
         var copy = self
         copy.component = name
         return copy

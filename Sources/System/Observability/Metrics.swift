@@ -73,12 +73,12 @@ public final class Histogram: Sendable {
 }
 
 /// Upper bucket edges in seconds, spaced as operators know them from other inference servers.
-public enum HistogramEdges {
+public enum BucketEdges {
     /// From arrival to the last byte: up to more than two hours.
     public static let endToEnd: [Double] = [
         0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680,
     ]
-    public static let timeToFirstToken: [Double] = [
+    public static let firstToken: [Double] = [
         0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640,
         2560,
     ]

@@ -1,12 +1,21 @@
 import Synchronization
 
+/// Tells the series of a metric family apart.
+public struct MetricLabel: Sendable, Equatable {
+    public let name: String
+    public let value: String
+
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
 /// All metrics of a process, and their text for Prometheus.
 ///
 /// Asking twice for the same name and labels gives the same metric. The number of label sets is bounded: beyond it, a
 /// family counts further ones together under the label value `other`.
 public final class MetricsRegistry: Sendable {
-    public typealias Labels = [(name: String, value: String)]
-
     private struct Family {
         enum Series {
             case counter(Counter)
@@ -40,27 +49,29 @@ public final class MetricsRegistry: Sendable {
     public init(limits: ObservabilityLimits = ObservabilityLimits()) { self.limits = limits }
 
     /// - Parameter name: ends in `_total`.
-    public func counter(_ name: String, help: String, labels: Labels = []) -> Counter {
+    public func counter(_ name: String, _ help: String, _ labels: [MetricLabel] = []) -> Counter {
         let series = series(name, help, "counter", labels) { .counter(Counter()) }
         guard case .counter(let counter) = series else { preconditionFailure("\(name) is no counter") }
         return counter
     }
 
-    public func gauge(_ name: String, help: String, labels: Labels = []) -> Gauge {
+    public func gauge(_ name: String, _ help: String, _ labels: [MetricLabel] = []) -> Gauge {
         let series = series(name, help, "gauge", labels) { .gauge(Gauge()) }
         guard case .gauge(let gauge) = series else { preconditionFailure("\(name) is no gauge") }
         return gauge
     }
 
     /// - Parameter edges: upper edges, ascending; the same for the whole family.
-    public func histogram(_ name: String, help: String, edges: [Double], labels: Labels = []) -> Histogram {
+    public func histogram(
+        _ name: String, _ help: String, _ labels: [MetricLabel] = [], edges: [Double]
+    ) -> Histogram {
         let series = series(name, help, "histogram", labels) { .histogram(Histogram(edges: edges)) }
         guard case .histogram(let histogram) = series else { preconditionFailure("\(name) is no histogram") }
         return histogram
     }
 
     private func series(
-        _ name: String, _ help: String, _ type: StaticString, _ labels: Labels, make: () -> Family.Series
+        _ name: String, _ help: String, _ type: StaticString, _ labels: [MetricLabel], make: () -> Family.Series
     ) -> Family.Series {
         precondition(PrometheusText.isMetricName(name), "\(name) is no metric name")
         precondition(labels.allSatisfy { PrometheusText.isLabelName($0.name) }, "\(name) has a bad label name")
@@ -69,7 +80,7 @@ public final class MetricsRegistry: Sendable {
             var key = PrometheusText.labels(labels)
             if let known = state.families[place].places[key] { return state.families[place].series[known].metric }
             if state.families[place].series.count >= limits.seriesPerFamily {
-                key = PrometheusText.labels(labels.map { ($0.name, "other") })
+                key = PrometheusText.labels(labels.map { MetricLabel($0.name, "other") })
                 if let known = state.families[place].places[key] { return state.families[place].series[known].metric }
             }
             let metric = make()
@@ -77,6 +88,13 @@ public final class MetricsRegistry: Sendable {
             state.families[place].series.append((key, metric))
             return metric
         }
+    }
+
+    /// The text format 0.0.4 of all metrics.
+    public func render() -> [UInt8] {
+        var bytes: [UInt8] = []
+        render(into: &bytes)
+        return bytes
     }
 
     /// Appends the text format 0.0.4 of all metrics, families in the order of their making.

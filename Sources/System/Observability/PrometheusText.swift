@@ -21,7 +21,7 @@ enum PrometheusText {
     }
 
     /// `name="value",…` without braces; empty without labels.
-    static func labels(_ labels: MetricsRegistry.Labels) -> [UInt8] {
+    static func labels(_ labels: [MetricLabel]) -> [UInt8] {
         var bytes: [UInt8] = []
         for label in labels {
             if !bytes.isEmpty { bytes.append(UInt8(ascii: ",")) }
