@@ -139,7 +139,7 @@ public final class WorkerProcess {
                 }
                 return
             }
-            log.append(buffer[..<count], now: MonotonicClock.now()) { logger.relay(line: $0) }
+            log.append(buffer[..<count], now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
         }
     }
 
