@@ -3,7 +3,7 @@ import JSON
 
 extension APIError {
     /// `{"error": {"message", "type", "param", "code"}}`.
-    public func writeEnvelope(into writer: inout JSONWriter) {
+    func writeEnvelope(into writer: inout JSONWriter) {
         writer.beginObject()
         writer.key("error")
         writer.beginObject()

@@ -29,10 +29,10 @@ public final class HTTPMetrics {
 
     func countRequest(route: String, status: Int) {
         let labels = [MetricLabel("route", route), MetricLabel("status", String(status))]
-        registry.counter("apus_http_requests_total", "Requests by route and HTTP status.", labels).add()
+        registry.counter("apus_http_requests_total", "Requests by route and HTTP status.", labels).add(1)
     }
 
-    func countDisconnect() { disconnects.add() }
+    func countDisconnect() { disconnects.add(1) }
 
     func generation() -> GenerationMetrics {
         GenerationMetrics(

@@ -3,7 +3,6 @@ public import HTTPServer
 import JSON
 public import Observability
 public import Platform
-public import Policies
 public import Serving
 
 /// The routes of the HTTP door: who may ask, what is asked, who answers.
@@ -11,12 +10,15 @@ public import Serving
 /// Everything happens on the loop.
 public final class OpenAIRoutes {
     public struct Settings: Sendable {
-        public var keys: APIKeys
+        /// The tenant that a key stands for; nil when no key is needed.
+        public var tenantOfKey: (@Sendable (String) -> String?)?
         public var origins: OriginPolicy
         public var consolePage: [UInt8]
 
-        public init(keys: APIKeys, origins: OriginPolicy, consolePage: [UInt8]) {
-            self.keys = keys
+        public init(
+            tenantOfKey: (@Sendable (String) -> String?)?, origins: OriginPolicy, consolePage: [UInt8]
+        ) {
+            self.tenantOfKey = tenantOfKey
             self.origins = origins
             self.consolePage = consolePage
         }
@@ -63,7 +65,8 @@ public final class OpenAIRoutes {
         case "/": try only("GET", exchange) { page(exchange) }
         case "/livez": try only("GET", exchange) { answer(exchange, StatusDocuments.live) }
         case "/readyz", "/startupz", "/health": try only("GET", exchange) { ready(exchange) }
-        case "/metrics": try authorized(exchange) { _ throws(APIError) in try only("GET", exchange) { renderMetrics(exchange) } }
+        case "/metrics":
+            try authorized(exchange) { _ throws(APIError) in try only("GET", exchange) { renderMetrics(exchange) } }
         case "/v1/models":
             try authorized(exchange) { _ throws(APIError) in
                 try only("GET", exchange) { answer(exchange, StatusDocuments.modelList(serving.models)) }
@@ -95,7 +98,9 @@ public final class OpenAIRoutes {
         if let id = path.suffix(after: "/v1/requests/") {
             return try only("DELETE", exchange) { () throws(APIError) in
                 let count = serving.cancel(id: id, tenant: tenant)
-                guard count > 0 else { throw .notFound("no request with this id is running", code: "request_not_found") }
+                guard count > 0 else {
+                    throw .notFound("no request with this id is running", code: "request_not_found")
+                }
                 answer(exchange, StatusDocuments.cancelled(id: id, count: count))
             }
         }
@@ -121,13 +126,14 @@ extension OpenAIRoutes {
     private func authorized(
         _ exchange: Exchange, _ body: (_ tenant: String) throws(APIError) -> Void
     ) throws(APIError) {
-        guard settings.keys.isRequired else { return try body("") }
+        guard let tenantOfKey = settings.tenantOfKey else { return try body("") }
         let value = exchange.request.header("authorization")
-        let key = value?.suffix(after: "Bearer ") ?? value?.suffix(after: "bearer ") ?? exchange.request.header("x-api-key")
+        let key =
+            value?.suffix(after: "Bearer ") ?? value?.suffix(after: "bearer ") ?? exchange.request.header("x-api-key")
         guard let key else {
             throw APIError(.unauthorized(message: "an API key is needed: 'Authorization: Bearer KEY'"))
         }
-        guard let tenant = settings.keys.tenant(of: key.utf8) else {
+        guard let tenant = tenantOfKey(key) else {
             throw APIError(.unauthorized(message: "the API key is not known"))
         }
         try body(tenant)

@@ -1,7 +1,7 @@
+import EngineProtocol
 import JSON
 import Platform
 import Serving
-import Supervision
 
 /// The JSON of probes, models and cancellations.
 enum StatusDocuments {
@@ -15,8 +15,7 @@ enum StatusDocuments {
 
     /// Ready means: every model answers.
     static func readiness(_ models: [ModelStatus]) -> Readiness {
-        let now = MonotonicClock.now()
-        let waiting = models.filter { $0.state.phase != .ready }
+        let waiting = models.filter { $0.state != .ready }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("status")
@@ -28,8 +27,8 @@ enum StatusDocuments {
             writer.key("id")
             writer.string(model.name)
             writer.key("state")
-            writer.string(model.state.phase.name)
-            if let reason = model.state.phase.reason {
+            writer.string(model.state.rawValue)
+            if let reason = model.stateReason {
                 writer.key("reason")
                 writer.string(reason)
             }
@@ -39,7 +38,7 @@ enum StatusDocuments {
         writer.endObject()
         return Readiness(
             isReady: waiting.isEmpty, body: writer.bytes,
-            retryAfterMilliseconds: waiting.map { $0.state.retryAfterMilliseconds(now: now) }.max())
+            retryAfterMilliseconds: waiting.map(\.retryAfterMilliseconds).max())
     }
 
     static func modelList(_ models: [ModelStatus]) -> [UInt8] {
@@ -72,7 +71,7 @@ enum StatusDocuments {
         writer.key("owned_by")
         writer.string("apus")
         writer.key("state")
-        writer.string(model.state.phase.name)
+        writer.string(model.state.rawValue)
         if let description = model.description {
             writer.key("context_length")
             writer.integer(description.contextLength)
@@ -115,24 +114,5 @@ enum StatusDocuments {
         writer.integer(count)
         writer.endObject()
         return writer.bytes
-    }
-}
-
-extension SupervisorState.Phase {
-    fileprivate var name: String {
-        switch self {
-        case .starting: "starting"
-        case .ready: "ready"
-        case .backingOff: "backing off"
-        case .failed: "failed"
-        case .draining: "draining"
-        }
-    }
-
-    fileprivate var reason: String? {
-        switch self {
-        case .backingOff(_, let reason), .failed(let reason): reason
-        case .starting, .ready, .draining: nil
-        }
     }
 }

@@ -1,3 +1,4 @@
+import EngineProtocol
 import Observability
 import Platform
 import Serving
@@ -7,23 +8,24 @@ import Serving
 /// It never asks a worker: a scrape gets the last word and its age.
 enum WorkerMetrics {
 
-
     /// A page of its own, to be joined to the door's.
     static func render(_ models: [ModelStatus]) -> [UInt8] {
         let registry = MetricsRegistry()
         for model in models {
             let labels = [MetricLabel("model", model.name)]
-            gauge(registry, "apus_calls_in_flight", "Calls at the worker or waiting for it.", labels, model.callsInFlight)
+            gauge(
+                registry, "apus_calls_in_flight", "Calls at the worker or waiting for it.", labels, model.callsInFlight)
             registry.counter("apus_calls_lost_total", "Calls that ended because their worker died.", labels)
                 .add(model.callsLost)
             registry.counter("apus_calls_replayed_total", "Calls sent again after their worker died.", labels)
                 .add(model.callsReplayed)
             registry.counter("apus_worker_restarts_total", "Workers started after another had died.", labels)
-                .add(UInt64(model.state.restarts))
-            gauge(registry, "apus_model_ready", "1 while the model answers.", labels, model.state.phase == .ready ? 1 : 0)
+                .add(UInt64(model.restarts))
+            gauge(registry, "apus_model_ready", "1 while the model answers.", labels, model.state == .ready ? 1 : 0)
             if let processID = model.workerProcessID, let memory = ProcessMemory.of(processID: processID) {
                 gauge(
-                    registry, "apus_worker_resident_bytes", "Resident memory of the worker.", labels, memory.residentBytes)
+                    registry, "apus_worker_resident_bytes", "Resident memory of the worker.", labels,
+                    memory.residentBytes)
                 gauge(
                     registry, "apus_worker_anonymous_bytes", "Memory of the worker that no file backs.", labels,
                     memory.anonymousBytes)
@@ -39,7 +41,8 @@ enum WorkerMetrics {
         registry.gauge("apus_statistics_age_seconds", "Age of the worker's last snapshot.", labels).set(age)
         gauge(registry, "apus_sequences_running", "Sequences in the batch.", labels, last.sequencesRunning)
         gauge(registry, "apus_sequences_waiting", "Sequences in the worker's queue.", labels, last.sequencesWaiting)
-        gauge(registry, "apus_cache_positions_used", "Positions of the KV cache in use.", labels, last.cachePositionsUsed)
+        gauge(
+            registry, "apus_cache_positions_used", "Positions of the KV cache in use.", labels, last.cachePositionsUsed)
         gauge(registry, "apus_cache_positions", "Positions of the KV cache.", labels, last.cachePositions)
         registry.counter("apus_prompt_tokens_total", "Tokens prefilled since the worker started.", labels)
             .add(last.promptTokens)

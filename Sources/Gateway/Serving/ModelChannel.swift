@@ -16,10 +16,10 @@ final class ModelChannel {
     private var calls: [CallID: ServedCall] = [:]
     /// In the order in which they came.
     private var waiting: [ServedCall] = []
-    private(set) var description: ModelDescription?
-    private(set) var statistics: WorkerStatistics?
-    private(set) var callsLost: UInt64 = 0
-    private(set) var callsReplayed: UInt64 = 0
+    private var description: ModelDescription?
+    private var statistics: WorkerStatistics?
+    private var callsLost: UInt64 = 0
+    private var callsReplayed: UInt64 = 0
 
     init(name: String, loop: EventLoop, supervisor: WorkerSupervisor, limits: ServingLimits, logger: Logger) {
         self.name = name
@@ -37,8 +37,23 @@ final class ModelChannel {
 
     func stop() { supervisor.stop() }
 
-    var state: SupervisorState { supervisor.state }
-    var workerProcessID: Int32? { supervisor.workerProcessID }
+    var status: ModelStatus {
+        let (state, reason): (ModelStatus.State, String?) =
+            switch supervisor.state.phase {
+            case .starting: (.starting, nil)
+            case .ready: (.ready, nil)
+            case .backingOff(_, let reason): (.backingOff, reason)
+            case .failed(let reason): (.failed, reason)
+            case .draining: (.draining, nil)
+            }
+        return ModelStatus(
+            name: name, state: state, stateReason: reason,
+            retryAfterMilliseconds: supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now()),
+            restarts: supervisor.state.restarts, description: description, statistics: statistics,
+            workerProcessID: supervisor.workerProcessID, callsInFlight: callsInFlight, callsLost: callsLost,
+            callsReplayed: callsReplayed)
+    }
+
     var callsInFlight: Int { calls.count + waiting.count }
     var liveCalls: [ServedCall] { Array(calls.values) + waiting }
 

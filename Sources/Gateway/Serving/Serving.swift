@@ -19,8 +19,22 @@ public struct ServingLimits: Sendable {
 
 /// What `GET /v1/models`, the probes and the metrics tell of a model.
 public struct ModelStatus: Sendable {
+    public enum State: String, Sendable {
+        case starting
+        case ready
+        case backingOff = "backing off"
+        case failed
+        case draining
+    }
+
     public var name: String
-    public var state: SupervisorState
+    public var state: State
+    /// Why it is not ready, in words.
+    public var stateReason: String?
+    /// When a client may try again.
+    public var retryAfterMilliseconds: UInt32
+    /// Workers that were started after another had died.
+    public var restarts: Int
     /// Nil until it was loaded for the first time.
     public var description: ModelDescription?
     /// The worker's last word, nil when there is no worker.
@@ -108,14 +122,7 @@ public final class Serving {
         return matches.count
     }
 
-    public var models: [ModelStatus] {
-        channels.map {
-            ModelStatus(
-                name: $0.name, state: $0.state, description: $0.description, statistics: $0.statistics,
-                workerProcessID: $0.workerProcessID, callsInFlight: $0.callsInFlight, callsLost: $0.callsLost,
-                callsReplayed: $0.callsReplayed)
-        }
-    }
+    public var models: [ModelStatus] { channels.map(\.status) }
 
     public var callsInFlight: Int { channels.reduce(0) { $0 + $1.callsInFlight } }
 
