@@ -1,4 +1,6 @@
-/// Which build a process is. Gateway and worker are built together and refuse each other otherwise.
+/// Which build a process is.
+///
+/// Gateway and worker are built together and refuse each other otherwise.
 public enum BuildIdentity {
     public static let version = "0.1.0"
     /// Raised with each change of a message's layout.

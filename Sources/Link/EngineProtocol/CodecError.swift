@@ -1,4 +1,6 @@
-/// Why a message cannot be encoded or decoded. Names the field; never holds its contents.
+/// Why a message cannot be encoded or decoded.
+///
+/// Names the field; never holds its contents.
 public enum CodecError: Error, Equatable, Sendable, CustomStringConvertible {
     // The header
     case notAMessage

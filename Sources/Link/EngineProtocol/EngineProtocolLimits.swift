@@ -1,4 +1,6 @@
-/// The bounds of one message. Encoder and decoder check the same ones, so that no side sends what the other refuses.
+/// The bounds of one message.
+///
+/// Encoder and decoder check the same ones, so that no side sends what the other refuses.
 public enum EngineProtocolLimits {
     /// Bytes of one payload: twice the largest HTTP body.
     public static let payloadBytes = 64 << 20

@@ -73,7 +73,9 @@ public struct MessageHeader: Sendable, Equatable {
         messageID = bytes.littleEndian(UInt64.self, at: 12)
     }
 
-    /// Checks the payload against the header. `bytes` begins with the header.
+    /// Checks the payload against the header.
+    ///
+    /// - Parameter bytes: begin with the header.
     func verify(header bytes: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) throws(CodecError) {
         guard payload.count == Int(payloadLength) else { throw .truncated(field: "payload") }
         guard flags.contains(.payloadChecksum) else { return }
