@@ -1,0 +1,2 @@
+import Gateway
+@main struct Apus { static func main() { ApusTemp.main() } }
