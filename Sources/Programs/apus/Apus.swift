@@ -1,2 +1,9 @@
 import Gateway
-@main struct Apus { static func main() { ApusTemp.main() } }
+import Glibc
+
+@main
+struct Apus {
+    static func main() {
+        exit(CommandLineProgram.run(CommandLine.arguments))
+    }
+}

@@ -11,6 +11,13 @@ struct BenchCommand {
     var asJSON: Bool
     var threads: UInt32
 
+    /// The same measurement of another model.
+    func measuring(_ model: String) -> BenchCommand {
+        var copy = self
+        copy.model = model
+        return copy
+    }
+
     private struct Row {
         let batch: Int
         let prefill: Double
