@@ -1,5 +1,6 @@
 import CKernels
 import Glibc
+import Platform
 import Synchronization
 
 /// Threads that work on the parts of one job together with the thread that brings it.
@@ -13,13 +14,15 @@ public final class ComputePool: Sendable {
     /// Threads that work on a job, the caller included.
     public let threads: Int
     private let jobs = JobBoard()
-    private let workers: [PoolThread]
+    private let workers: [Thread]
     private let oneCaller = Mutex<Void>(())
 
     /// Starts `threads` − 1 threads at nice +5; fewer if the system gives no more.
     public init(threads: Int) {
         let jobs = self.jobs
-        workers = (1..<max(threads, 1)).compactMap { _ in PoolThread { jobs.work() } }
+        workers = (1..<max(threads, 1)).compactMap { number in
+            try? Thread.start(name: "apus-compute-\(number)", niceness: 5) { jobs.work() }
+        }
         self.threads = workers.count + 1
     }
 
@@ -167,34 +170,4 @@ private final class JobBoard: @unchecked Sendable {
         pthread_cond_signal(jobDone)
         pthread_mutex_unlock(mutex)
     }
-}
-
-/// A POSIX thread that runs one closure.
-private final class PoolThread: @unchecked Sendable {
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    private let handle: pthread_t
-
-    init?(_ run: @escaping @Sendable () -> Void) {
-        let body = Unmanaged.passRetained(Body(run))
-        var handle = pthread_t()
-        let status = pthread_create(
-            &handle, nil,
-            { argument in
-                // On Linux this changes the calling thread only.
-                setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 5)
-                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-                return nil
-            }, body.toOpaque())
-        guard status == 0 else {
-            body.release()
-            return nil
-        }
-        self.handle = handle
-    }
-
-    func join() { pthread_join(handle, nil) }
 }
