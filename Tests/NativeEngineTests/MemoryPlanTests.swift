@@ -37,7 +37,7 @@ import Testing
         #expect(throws: EngineError.self) { try Self.decide(context: 4096, memory: 3_500_000) }
     }
 
-    @Test(arguments: [(UInt32?.none, UInt64(1_500_000)), (UInt32?(4096), 3_500_000), (UInt32?.none, 0)])
+    @Test(arguments: [(nil, 1_500_000), (4096, 3_500_000), (nil, 0)] as [(UInt32?, UInt64)])
     func `what can never fit is exhausted for good`(context: UInt32?, memory: UInt64) {
         do {
             _ = try Self.decide(context: context, memory: memory)

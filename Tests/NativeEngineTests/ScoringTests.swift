@@ -1,5 +1,9 @@
 import EngineProtocol
+import Foundation
+import ModelFiles
+import Models
 import NativeEngine
+import Tensors
 import TestSupport
 import Testing
 
@@ -32,16 +36,38 @@ import Testing
         #expect(cut.mean != whole.mean)
     }
 
-    @Test func `the mean is that of the sampler's own probabilities`() throws {
-        // Every continuation of a forced prefix: their probabilities must add up to one.
-        let harness = try EngineHarness()
-        var total = 0.0
-        for letter in TinyModel.letters {
-            let call = try harness.score(ScoreRequest(text: "x\(letter)"))
-            guard case .result(.scored(let tokens, let mean))? = try harness.log.finished(call).last else { continue }
-            total += 1 / exp(mean * Double(tokens))
+    @Test func `the mean is that of the model's own logits`() throws {
+        let window = 40
+        let model = try EngineHarness.load(TinyModel().bytes())
+        let tokens = try model.tokenize(TokenizeRequest(text: Self.text, addSpecial: false, parseSpecial: false))
+        var sum = 0.0
+        var count = 0
+        for start in stride(from: 0, to: tokens.count, by: window) {
+            let part = Array(tokens[start..<min(start + window, tokens.count)])
+            let rows = try Self.logProbabilities(after: [TinyModel.bos] + part.dropLast())
+            for index in part.indices.dropFirst() {
+                sum -= rows[index][Int(part[index])]
+                count += 1
+            }
         }
-        #expect(total > 0 && total < 1)
+        let scored = try Self.score(Self.text, window: UInt32(window))
+        #expect(scored.tokens == UInt64(count))
+        #expect(abs(scored.mean - sum / Double(count)) < 1e-9)
+    }
+
+    /// Log-probabilities of the next token after each row, computed row by row, without the engine.
+    static func logProbabilities(after tokens: [Int32]) throws -> [[Double]] {
+        let decoder = try ModelRegistry.load(GGUFFile(parts: [GGUFBytes(copying: TinyModel().bytes())]))
+        let cache = try KeyValueCache(configuration: decoder.configuration, slots: 1, positions: tokens.count)
+        let workspace = try ForwardWorkspace(configuration: decoder.configuration, maximumRows: 1, maximumLogitRows: 1)
+        let pool = ComputePool(threads: 1)
+        return try tokens.enumerated().map { position, token in
+            let row = ForwardRow(token: token, position: Int32(position), sequence: 0, wantsLogits: true)
+            try decoder.forward(ForwardStep(rows: [row]), cache: cache, workspace: workspace, pool: pool)
+            let logits = try #require(workspace.logits(row: 0)).map(Double.init)
+            let total = logits.map { exp($0) }.reduce(0, +)
+            return logits.map { $0 - log(total) }
+        }
     }
 
     @Test func `windows out of range are refused`() throws {

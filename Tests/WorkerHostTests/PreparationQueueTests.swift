@@ -16,50 +16,75 @@ import Testing
 
     @Test func `requests are prepared in the order in which they came`() {
         var queue = Self.queue()
-        #expect(queue.append(call: Self.id(1), bytes: 1, job: "a"))
-        #expect(queue.append(call: Self.id(2), bytes: 1, job: "b"))
-        #expect(queue.next()?.job == "a")
-        #expect(queue.finish() == false)
-        #expect(queue.next()?.job == "b")
-        #expect(queue.next() == nil)
+        let answer1 = queue.append(call: Self.id(1), bytes: 1, job: "a")
+        #expect(answer1)
+        let answer2 = queue.append(call: Self.id(2), bytes: 1, job: "b")
+        #expect(answer2)
+        let answer3 = queue.next()?.job
+        #expect(answer3 == "a")
+        let answer4 = queue.finish()
+        #expect(answer4 == false)
+        let answer5 = queue.next()?.job
+        #expect(answer5 == "b")
+        let answer6 = queue.next()
+        #expect(answer6 == nil)
     }
 
     @Test func `a full queue refuses by count and by bytes`() {
         var byCount = Self.queue(requests: 1)
-        #expect(byCount.append(call: Self.id(1), bytes: 1, job: "a"))
-        #expect(!byCount.append(call: Self.id(2), bytes: 1, job: "b"))
+        let answer1 = byCount.append(call: Self.id(1), bytes: 1, job: "a")
+        #expect(answer1)
+        let answer2 = byCount.append(call: Self.id(2), bytes: 1, job: "b")
+        #expect(!answer2)
         var byBytes = Self.queue(bytes: 10)
-        #expect(byBytes.append(call: Self.id(1), bytes: 6, job: "a"))
-        #expect(!byBytes.append(call: Self.id(2), bytes: 5, job: "b"))
-        #expect(byBytes.append(call: Self.id(2), bytes: 4, job: "b"))
+        let answer3 = byBytes.append(call: Self.id(1), bytes: 6, job: "a")
+        #expect(answer3)
+        let answer4 = byBytes.append(call: Self.id(2), bytes: 5, job: "b")
+        #expect(!answer4)
+        let answer5 = byBytes.append(call: Self.id(2), bytes: 4, job: "b")
+        #expect(answer5)
         _ = byBytes.next()
-        #expect(byBytes.append(call: Self.id(3), bytes: 6, job: "c"))
+        let answer6 = byBytes.append(call: Self.id(3), bytes: 6, job: "c")
+        #expect(answer6)
     }
 
     @Test func `a request that is larger than the queue enters an empty one`() {
         var queue = Self.queue(bytes: 10)
-        #expect(queue.append(call: Self.id(1), bytes: 1000, job: "a"))
-        #expect(!queue.append(call: Self.id(2), bytes: 1, job: "b"))
+        let answer1 = queue.append(call: Self.id(1), bytes: 1000, job: "a")
+        #expect(answer1)
+        let answer2 = queue.append(call: Self.id(2), bytes: 1, job: "b")
+        #expect(!answer2)
     }
 
     @Test func `cancelling a waiting request removes it and its bytes`() {
         var queue = Self.queue(bytes: 10)
-        #expect(queue.append(call: Self.id(1), bytes: 10, job: "a"))
-        #expect(queue.cancel(Self.id(1)) == .removed)
-        #expect(queue.cancel(Self.id(1)) == .unknown)
-        #expect(queue.append(call: Self.id(2), bytes: 10, job: "b"))
-        #expect(queue.next()?.call == Self.id(2))
+        let answer1 = queue.append(call: Self.id(1), bytes: 10, job: "a")
+        #expect(answer1)
+        let answer2 = queue.cancel(Self.id(1))
+        #expect(answer2 == .removed)
+        let answer3 = queue.cancel(Self.id(1))
+        #expect(answer3 == .unknown)
+        let answer4 = queue.append(call: Self.id(2), bytes: 10, job: "b")
+        #expect(answer4)
+        let answer5 = queue.next()?.call
+        #expect(answer5 == Self.id(2))
     }
 
     @Test func `cancelling the active request is noted and told at its end`() {
         var queue = Self.queue()
-        #expect(queue.append(call: Self.id(1), bytes: 1, job: "a"))
-        #expect(queue.append(call: Self.id(2), bytes: 1, job: "b"))
+        let answer1 = queue.append(call: Self.id(1), bytes: 1, job: "a")
+        #expect(answer1)
+        let answer2 = queue.append(call: Self.id(2), bytes: 1, job: "b")
+        #expect(answer2)
         _ = queue.next()
-        #expect(queue.cancel(Self.id(1)) == .noted)
-        #expect(queue.finish())
-        #expect(queue.cancel(Self.id(1)) == .unknown)
+        let answer3 = queue.cancel(Self.id(1))
+        #expect(answer3 == .noted)
+        let answer4 = queue.finish()
+        #expect(answer4)
+        let answer5 = queue.cancel(Self.id(1))
+        #expect(answer5 == .unknown)
         _ = queue.next()
-        #expect(!queue.finish())
+        let answer6 = queue.finish()
+        #expect(!answer6)
     }
 }

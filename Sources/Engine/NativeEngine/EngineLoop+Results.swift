@@ -2,6 +2,7 @@ import EngineProtocol
 import Platform
 import Sampling
 import Scheduling
+import Tokenizers
 
 /// From logits to events.
 extension EngineLoop {

@@ -1,5 +1,7 @@
 import EngineProtocol
+import Models
 import Platform
+import Sampling
 import Scheduling
 
 /// The engine's thread: one turn of `run` is one step for all sequences.

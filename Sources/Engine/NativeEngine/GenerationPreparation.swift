@@ -1,4 +1,5 @@
 public import EngineProtocol
+import Models
 import Sampling
 import Tokenizers
 

@@ -33,7 +33,8 @@ extension LoadedModel {
             messages: try Self.json(chat.messagesJSON, field: "messages"),
             tools: try Self.optionalJSON(chat.toolsJSON, field: "tools"),
             addGenerationPrompt: chat.addGenerationPrompt, bosToken: tokenText(\.bos), eosToken: tokenText(\.eos),
-            variables: try Self.variables(chat.variablesJSON), now: WallClock.now())
+            variables: try Self.variables(chat.variablesJSON),
+            now: TemplateTime(unixSeconds: Int64(WallClock.now() / 1_000_000_000)))
         do {
             return try template.render(context)
         } catch {
@@ -46,7 +47,7 @@ extension LoadedModel {
             do {
                 return try ChatTemplate(source: source)
             } catch {
-                throw .invalidRequest(parameter: "chat_template", message: "chat template: \(error.description)")
+                throw .invalidRequest(parameter: "chat_template", message: error.description)
             }
         }
         switch chatTemplate {
@@ -61,8 +62,7 @@ extension LoadedModel {
     private static func requestError(_ error: TemplateError) -> EngineError {
         switch error {
         case .unsupported: .unsupported(feature: "this model's chat template: \(error.description)")
-        case .raised(let message): .invalidRequest(parameter: "messages", message: "chat template: \(message)")
-        default: .invalidRequest(parameter: "messages", message: "chat template: \(error.description)")
+        default: .invalidRequest(parameter: "messages", message: error.description)
         }
     }
 

@@ -1,4 +1,4 @@
-public import EngineProtocol
+import EngineProtocol
 
 /// A generation whose input is tokenized and checked: all that the engine loop needs, and nothing that can fail.
 public struct PreparedGeneration: Sendable {

@@ -1,3 +1,4 @@
+import EngineLink
 import EngineProtocol
 import ModelFiles
 import NativeEngine
@@ -6,7 +7,7 @@ import Platform
 /// Where the bytes of a model come from: files that the gateway opened, or the worker's own binary.
 enum ModelSource {
     static func parts(
-        of request: LoadRequest, descriptors: [Int32], limits: WorkerLimits
+        of request: LoadRequest, descriptors: [LinkDescriptor], limits: WorkerLimits
     ) throws(EngineError) -> [GGUFBytes] {
         switch request.source {
         case .bundledDemo:
@@ -21,7 +22,7 @@ enum ModelSource {
             var parts: [GGUFBytes] = []
             for descriptor in descriptors {
                 do {
-                    parts.append(GGUFBytes(mapping: try MappedFile(descriptor: descriptor)))
+                    parts.append(GGUFBytes(mapping: try MappedFile(descriptor: descriptor.rawValue)))
                 } catch {
                     throw .invalidRequest(parameter: "model", message: "model file: \(error.description)")
                 }

@@ -1,3 +1,4 @@
+import EngineLink
 import EngineProtocol
 import NativeEngine
 import Observability
@@ -27,7 +28,7 @@ final class RequestProcessor {
         self.emit = emit
     }
 
-    func prepare(_ request: EngineRequest, descriptors: [Int32]) -> Preparation {
+    func prepare(_ request: EngineRequest, descriptors: [LinkDescriptor]) -> Preparation {
         let startedAt = MonotonicClock.now()
         do {
             switch request {
@@ -74,7 +75,7 @@ final class RequestProcessor {
 
     // MARK: Load
 
-    private func load(_ request: LoadRequest, descriptors: [Int32]) throws(EngineError) -> Preparation {
+    private func load(_ request: LoadRequest, descriptors: [LinkDescriptor]) throws(EngineError) -> Preparation {
         guard model == nil else {
             throw .invalidRequest(parameter: "model", message: "this worker has loaded its model already")
         }

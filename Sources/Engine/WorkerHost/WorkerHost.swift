@@ -13,7 +13,7 @@ import Platform
 final class WorkerHost: Sendable {
     private struct Request: Sendable {
         let request: EngineRequest
-        let descriptors: LinkDescriptors
+        let descriptors: [LinkDescriptor]
     }
 
     private struct State: Sendable {
@@ -35,12 +35,12 @@ final class WorkerHost: Sendable {
         self.logger = logger
         self.emit = emit
         state = Monitor(State(queue: PreparationQueue(limits: limits)))
-        _ = try Thread.start(name: "prepare") { [self] in prepareRequests() }
+        _ = try Thread.start(name: "prepare", stackBytes: limits.preparationStackBytes) { [self] in prepareRequests() }
     }
 
     // MARK: On the event loop
 
-    func handle(_ request: EngineRequest, call: CallID, descriptors: LinkDescriptors) {
+    func handle(_ request: EngineRequest, call: CallID, descriptors: [LinkDescriptor]) {
         if case .cancel = request { return cancel(call) }
         let isQueued = state.change { state in
             state.queue.append(

@@ -8,6 +8,8 @@ public struct WorkerLimits: Sendable, Equatable {
     public var retryAfterMilliseconds: UInt32 = 1000
     /// Between two snapshots of the statistics.
     public var statisticsIntervalNanoseconds: UInt64 = 250_000_000
+    /// Stack of the preparation thread: templates and JSON nest as deep as their limits allow.
+    public var preparationStackBytes = 2 << 20
     /// Parts of a split model.
     public var modelFiles = 512
 

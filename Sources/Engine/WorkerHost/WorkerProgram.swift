@@ -24,7 +24,7 @@ public enum WorkerProgram {
     }
 
     private static func serve(_ arguments: WorkerArguments) -> Int32 {
-        let logger = Logger(component: "worker", level: .info, sink: StandardErrorSink())
+        let logger = Logger(component: "worker", level: .info, format: .json)
         // Without its gateway a worker would keep its memory and compute for nobody.
         guard ParentDeath.killSelfWhenParentDies(expectedParent: arguments.parentProcessID) else {
             logger.error("parent_gone")
@@ -42,7 +42,7 @@ public enum WorkerProgram {
     }
 
     private static func write(_ text: String, to descriptor: Int32) {
-        var bytes = Array(text.utf8)
-        bytes.withUnsafeBytes { _ = StandardIO.writeAll(descriptor, $0) }
+        // Nothing can be said about an output that cannot be written to.
+        try? StandardIO.writeAll(descriptor, text)
     }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 extension KeyValueCache {
     /// Replaces what a slot holds by the first `positions` of another one.
     ///
@@ -7,8 +9,9 @@ extension KeyValueCache {
         guard source != target else { return truncate(slot: target, to: positions) }
         for index in 0..<layerCount {
             let (from, to) = (layer(index, slot: source), layer(index, slot: target))
-            for (old, new) in [(from.keys, to.keys), (from.values, to.values)] where positions > 0 {
-                new.pointer(0).update(from: old.pointer(0), count: positions * keyValueWidth)
+            for position in 0..<positions {
+                _ = to.keys[position].update(fromContentsOf: from.keys[position])
+                _ = to.values[position].update(fromContentsOf: from.values[position])
             }
         }
         setLength(positions, slot: target)
