@@ -70,8 +70,10 @@ public struct ChildProcess: Sendable {
 /// Ties the life of this process to the one that started it.
 public enum ParentDeath {
     /// Has the kernel kill this process when its parent ends; false if the parent is gone already.
+    ///
+    /// To the kernel, the parent is the thread that started this process: it must be one that lives on.
     public static func killSelfWhenParentDies(expectedParent: Int32) -> Bool {
-        // The parent may have died before the first call: then the second one shows another parent.
-        apus_kill_self_with_parent() == 0 && getppid() == expectedParent
+        // The parent may die before the kernel knows what to do then: look again afterwards.
+        getppid() == expectedParent && apus_kill_self_with_parent() == 0 && getppid() == expectedParent
     }
 }

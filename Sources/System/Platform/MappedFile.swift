@@ -27,7 +27,17 @@ public final class MappedFile: Sendable {
         if byteCount > 0 { munmap(UnsafeMutableRawPointer(bitPattern: address), byteCount) }
     }
 
-    /// The bytes, valid as long as this object lives.
+    /// Calls `body` with the bytes and keeps the mapping until it returns.
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        defer { withExtendedLifetime(self) {} }
+        return try body(bytes)
+    }
+
+    /// The bytes, valid only as long as somebody holds this object.
+    ///
+    /// The pointer does not hold it: an owner of both keeps the object in a property, anyone else uses `withBytes`.
     public var bytes: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: address), count: byteCount)
     }
