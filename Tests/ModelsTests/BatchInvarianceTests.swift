@@ -61,4 +61,14 @@ import Testing
         let fresh = try runner.logits(again, chunk: again.count)
         #expect(bits(continued) == bits(Array(fresh[6...])))
     }
+
+    @Test func `A copied prefix continues as if it had been computed in its slot`() throws {
+        let decoder = try TinyDecoder.named("llama")
+        let runner = try DecoderRunner(try read(decoder.gguf()), slots: 2)
+        let whole = try runner.logits(decoder.tokens, chunk: 20)
+        runner.cache.copyPrefix(from: 0, to: 1, positions: 12)
+        #expect(runner.cache.length(slot: 1) == 12)
+        let continued = try runner.step(DecoderRunner.rows(decoder.tokens, 12..<20, slot: 1))
+        #expect(bits(continued) == bits(Array(whole[12...])))
+    }
 }

@@ -7,35 +7,42 @@
 #include "CKernels.h"
 #include "lanes.h"
 
+// Vectorising across blocks would gather single bytes; within a block they lie side by side.
+#if defined(__clang__)
+#define WITHIN_BLOCKS _Pragma("clang loop vectorize(disable)")
+#else
+#define WITHIN_BLOCKS
+#endif
+
 INLINE uint16_t load_u16(const uint8_t *source) {
     uint16_t value;
     memcpy(&value, source, sizeof(value));
     return value;
 }
 
-// F16 to F32 without branches. The magnitude, moved to F32's place, is too small by 2^112; that product also makes
-// subnormals right. Infinities and NaN keep their payload and get the full exponent.
+// F16 to F32 without branches. Normal numbers get F32's bias, infinities and NaN its full exponent. Subnormals are an
+// integer times 2^-24: computed so, and not by scaling, since subnormal F32 operands are slow.
 INLINE float half(uint16_t bits) {
     const uint32_t magnitude = bits & 0x7FFFu;
-    const uint32_t moved = magnitude << 13;
-    float value;
-    memcpy(&value, &moved, sizeof(value));
-    value *= 0x1p112f;
-    uint32_t result;
-    memcpy(&result, &value, sizeof(result));
+    const float subnormal = (float)(int32_t)magnitude * 0x1p-24f;
+    uint32_t subnormal_bits;
+    memcpy(&subnormal_bits, &subnormal, sizeof(subnormal_bits));
+    uint32_t result = (magnitude << 13) + 0x38000000u;
     result |= magnitude >= 0x7C00u ? 0x7F800000u : 0u;
+    result = magnitude < 0x0400u ? subnormal_bits : result;
     result |= (uint32_t)(bits & 0x8000u) << 16;
+    float value;
     memcpy(&value, &result, sizeof(value));
     return value;
 }
 
 INLINE float load_half(const uint8_t *source) { return half(load_u16(source)); }
 
-WIDER_TOO static void unpack_f16(const uint8_t *source, float *target, size_t count) {
+WIDER_TOO static void unpack_f16(const uint8_t *restrict source, float *restrict target, size_t count) {
     for (size_t i = 0; i < count; i++) target[i] = load_half(source + 2 * i);
 }
 
-WIDER_TOO static void unpack_bf16(const uint8_t *source, float *target, size_t count) {
+WIDER_TOO static void unpack_bf16(const uint8_t *restrict source, float *restrict target, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const uint32_t bits = (uint32_t)load_u16(source + 2 * i) << 16;
         memcpy(target + i, &bits, sizeof(bits));
@@ -43,7 +50,8 @@ WIDER_TOO static void unpack_bf16(const uint8_t *source, float *target, size_t c
 }
 
 // d, 32 signed bytes: d · q
-WIDER_TOO static void unpack_q8_0(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q8_0(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 34, target += 32) {
         const float d = load_half(source);
         const int8_t *q = (const int8_t *)(source + 2);
@@ -52,32 +60,31 @@ WIDER_TOO static void unpack_q8_0(const uint8_t *source, float *target, size_t b
 }
 
 // d, 16 bytes with elements i (low nibble) and i + 16 (high): d · (q − 8)
-WIDER_TOO static void unpack_q4_0(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q4_0(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 18, target += 32) {
         const float d = load_half(source);
         const uint8_t *q = source + 2;
-        for (int i = 0; i < 16; i++) {
-            target[i] = (float)((q[i] & 15) - 8) * d;
-            target[i + 16] = (float)((q[i] >> 4) - 8) * d;
-        }
+        for (int i = 0; i < 16; i++) target[i] = (float)((q[i] & 15) - 8) * d;
+        for (int i = 0; i < 16; i++) target[i + 16] = (float)((q[i] >> 4) - 8) * d;
     }
 }
 
 // d, m, nibbles as in Q4_0: d · q + m
-WIDER_TOO static void unpack_q4_1(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q4_1(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 20, target += 32) {
         const float d = load_half(source);
         const float m = load_half(source + 2);
         const uint8_t *q = source + 4;
-        for (int i = 0; i < 16; i++) {
-            target[i] = (float)(q[i] & 15) * d + m;
-            target[i + 16] = (float)(q[i] >> 4) * d + m;
-        }
+        for (int i = 0; i < 16; i++) target[i] = (float)(q[i] & 15) * d + m;
+        for (int i = 0; i < 16; i++) target[i + 16] = (float)(q[i] >> 4) * d + m;
     }
 }
 
 // d, 32 bits with the fifth bit of each element, nibbles as in Q4_0: d · (q − 16)
-WIDER_TOO static void unpack_q5_0(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q5_0(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 22, target += 32) {
         const float d = load_half(source);
         uint32_t fifth;
@@ -93,7 +100,8 @@ WIDER_TOO static void unpack_q5_0(const uint8_t *source, float *target, size_t b
 }
 
 // d, m, fifth bits and nibbles as in Q5_0: d · q + m
-WIDER_TOO static void unpack_q5_1(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q5_1(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 24, target += 32) {
         const float d = load_half(source);
         const float m = load_half(source + 2);
@@ -109,7 +117,8 @@ WIDER_TOO static void unpack_q5_1(const uint8_t *source, float *target, size_t b
 
 // 16 bytes of sub-block scale (low nibble) and minimum (high), 64 bytes of 2-bit q, d, dmin.
 // Elements 128 h + 32 s + i take bits 2 s of byte 32 h + i: d · scale · q − dmin · minimum
-WIDER_TOO static void unpack_q2_k(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q2_k(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 84, target += 256) {
         const float d = load_half(source + 80);
         const float dmin = load_half(source + 82);
@@ -126,7 +135,8 @@ WIDER_TOO static void unpack_q2_k(const uint8_t *source, float *target, size_t b
 // 32 bytes with the third bits (bit 4 h + s of byte i), 64 bytes of 2-bit q as in Q2_K, 12 bytes of 6-bit scales, d.
 // Scale j has its low nibble in byte j % 8 and its high bits in byte 8 + j % 4.
 // d · (scale − 32) · (q − (third bit ? 0 : 4))
-WIDER_TOO static void unpack_q3_k(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q3_k(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 110, target += 256) {
         const float d = load_half(source + 108);
         const uint8_t *scales = source + 96;
@@ -161,7 +171,8 @@ INLINE void scale_and_minimum(const uint8_t *packed, int sub, float d, float dmi
 
 // d, dmin, 12 bytes of scales, 128 bytes: elements 64 g + i (low nibble) and 64 g + 32 + i (high) of byte 32 g + i:
 // d · scale · q − dmin · minimum
-WIDER_TOO static void unpack_q4_k(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q4_k(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 144, target += 256) {
         const float d = load_half(source);
         const float dmin = load_half(source + 2);
@@ -176,7 +187,8 @@ WIDER_TOO static void unpack_q4_k(const uint8_t *source, float *target, size_t b
 }
 
 // As Q4_K, with 32 bytes of fifth bits (bit `sub` of byte i) before the nibbles.
-WIDER_TOO static void unpack_q5_k(const uint8_t *source, float *target, size_t blocks) {
+WIDER_TOO static void unpack_q5_k(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 176, target += 256) {
         const float d = load_half(source);
         const float dmin = load_half(source + 2);
@@ -196,19 +208,29 @@ WIDER_TOO static void unpack_q5_k(const uint8_t *source, float *target, size_t b
 
 // 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales, d. In each half h, elements 32 s + i take
 // nibble s / 2 of byte 64 h + 32 (s % 2) + i and bits 2 s of byte 32 h + i: d · scale · (q − 32)
-WIDER_TOO static void unpack_q6_k(const uint8_t *source, float *target, size_t blocks) {
+INLINE void unpack_q6_k_part(const uint8_t *restrict low, const uint8_t *restrict high, float scale,
+                             float *restrict target, int s) {
+    for (int i = 0; i < 16; i++) {
+        const int value = (low[i] >> (4 * (s / 2)) & 15) | (high[i] >> (2 * s) & 3) << 4;
+        target[i] = scale * (float)(value - 32);
+    }
+}
+
+WIDER_TOO static void unpack_q6_k(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 210, target += 256) {
         const float d = load_half(source + 208);
         const int8_t *scales = (const int8_t *)(source + 192);
-        for (int sub = 0; sub < 16; sub++) {
-            const int h = sub / 8, s = sub % 8 / 2, part = 16 * (sub % 2);
-            const float scale = d * (float)scales[sub];
-            const uint8_t *low = source + 64 * h + 32 * (s % 2) + part;
-            const uint8_t *high = source + 128 + 32 * h + part;
-            for (int i = 0; i < 16; i++) {
-                const int value = (low[i] >> (4 * (s / 2)) & 15) | (high[i] >> (2 * s) & 3) << 4;
-                target[16 * sub + i] = scale * (float)(value - 32);
-            }
+        for (int part = 0; part < 4; part++) {
+            const int h = part / 2, half_row = 16 * (part % 2);
+            const uint8_t *low = source + 64 * h + half_row;
+            const uint8_t *high = source + 128 + 32 * h + half_row;
+            const int8_t *scale = scales + 8 * h + part % 2;
+            float *out = target + 128 * h + half_row;
+            unpack_q6_k_part(low, high, d * (float)scale[0], out, 0);
+            unpack_q6_k_part(low + 32, high, d * (float)scale[2], out + 32, 1);
+            unpack_q6_k_part(low, high, d * (float)scale[4], out + 64, 2);
+            unpack_q6_k_part(low + 32, high, d * (float)scale[6], out + 96, 3);
         }
     }
 }

@@ -13,11 +13,11 @@ WIDER_TOO void apus_rms_norm(const float *input, const float *weight, float *out
     for (size_t i = 0; i < count; i++) output[i] = input[i] * scale * weight[i];
 }
 
-WIDER_TOO void apus_add(float *target, const float *source, size_t count) {
+WIDER_TOO void apus_add(float *restrict target, const float *restrict source, size_t count) {
     for (size_t i = 0; i < count; i++) target[i] += source[i];
 }
 
-WIDER_TOO void apus_silu_multiply(float *gate, const float *up, size_t count) {
+WIDER_TOO void apus_silu_multiply(float *restrict gate, const float *restrict up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gate[i] / (1.0f + exponential(-gate[i])) * up[i];
 }
 
@@ -38,7 +38,7 @@ WIDER_TOO void apus_softmax(float *values, size_t count) {
     for (i = 0; i < count; i++) values[i] /= sum;
 }
 
-WIDER_TOO void apus_rotate(float *head, const float *cosines, const float *sines, size_t pairs, int split) {
+WIDER_TOO void apus_rotate(float *restrict head, const float *restrict cosines, const float *restrict sines, size_t pairs, int split) {
     const size_t step = split ? 1 : 2;
     const size_t partner = split ? pairs : 1;
     for (size_t i = 0; i < pairs; i++) {

@@ -72,6 +72,17 @@ public struct GGUFArray: Sendable {
     /// Element `index` of an array of arrays.
     public func array(_ index: Int) -> GGUFArray? { elementType == .array ? nested[index] : nil }
 
+    /// Element `index`, whatever its type.
+    func value(_ index: Int) -> GGUFValue {
+        switch elementType {
+        case .string: return .string(GGUFString(file: file, range: stringRange(index)))
+        case .array: return .array(nested[index])
+        default:
+            guard let value = scalar(index) else { preconditionFailure("\(elementType) has no fixed size") }
+            return value
+        }
+    }
+
     private func scalar(_ index: Int) -> GGUFValue? {
         precondition(index >= 0 && index < count, "index \(index) of an array of \(count)")
         guard let size = elementType.fixedSize else { return nil }

@@ -22,6 +22,8 @@ public struct GGUFLimits: Sendable {
     public var alignment = 65_536
     /// Elements of arrays that `describeJSON` prints; longer ones are summarised.
     public var describedElements = 8
+    /// Bytes of a string that `describeJSON` prints; longer ones are summarised.
+    public var describedStringBytes = 32_768
 
     public init() {}
 }

@@ -1,4 +1,6 @@
-/// Evaluation. Each kind of expression has its own small function, so that a level of depth costs little stack.
+/// Evaluation.
+///
+/// Each kind of expression has its own small function, so that a level of depth costs little stack.
 extension Interpreter {
     func evaluate(_ expression: Expression) throws(TemplateError) -> Value {
         try budget.enter()

@@ -1,4 +1,6 @@
-/// Walks a template's tree and writes its text. One interpreter renders once.
+/// Walks a template's tree and writes its text.
+///
+/// One interpreter renders once.
 final class Interpreter {
     enum Flow {
         case goesOn
@@ -98,7 +100,8 @@ final class Interpreter {
         case .filtered(let filters, let body): try executeFiltered(filters, body)
         case .macro(let definition): defineMacro(definition)
         case .call(let expression, let caller): try executeCall(expression, caller)
-        case .generation(let body): return try execute(body)
+        case .generation(let body):
+            return try inScope(Scope(outer: scope), loop: loop) { () throws(TemplateError) in try execute(body) }
         case .breakLoop: return .breaksLoop
         case .continueLoop: return .continuesLoop
         }
