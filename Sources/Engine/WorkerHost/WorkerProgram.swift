@@ -24,7 +24,7 @@ public enum WorkerProgram {
     }
 
     private static func serve(_ arguments: WorkerArguments) -> Int32 {
-        let logger = Logger(component: "worker", level: .info, format: .json)
+        let logger = Logger(component: "worker", sink: StandardErrorSink())
         // Without its gateway a worker would keep its memory and compute for nobody.
         guard ParentDeath.killSelfWhenParentDies(expectedParent: arguments.parentProcessID) else {
             logger.error("parent_gone")

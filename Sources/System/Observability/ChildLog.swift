@@ -1,102 +1,60 @@
-/// The log of a child process as it comes through a pipe: cut into lines, limited in length and rate, the end kept.
+/// Turns the bytes of a child's standard error into lines for the log and a record for a crash.
 ///
-/// A worker that writes without measure costs the gateway neither memory nor log space: lines beyond the rate are counted
-/// and the count is told once there is room again.
+/// Pure: the caller reads the pipe and hands in bytes and time. Every line goes into the record; the log gets as many as
+/// the rate allows, and a line of its own that counts those it did not get.
 public struct ChildLog: Sendable {
-    public static let lineBytesLimit = 8 << 10
-    /// Kept for the record of a crash.
-    public static let keptLines = 64
-
+    private let limits: ObservabilityLimits
+    private var ring: LineRing
+    private var limiter: RateLimiter
     private var partial: [UInt8] = []
-    private var isCut = false
-    private var ring = LineRing(capacity: Self.keptLines)
-    private var rate: RateLimiter
     private var suppressed = 0
 
-    public init(linesPerSecond: Double = 100, burst: Double = 200) {
-        rate = RateLimiter(perSecond: linesPerSecond, burst: burst)
+    public init(limits: ObservabilityLimits = ObservabilityLimits()) {
+        self.limits = limits
+        ring = LineRing(capacity: limits.keptLines, lineBytes: limits.lineBytes)
+        limiter = RateLimiter(perSecond: limits.linesPerSecond, burst: limits.lineBurst)
     }
 
-    /// The last lines, oldest first, whether they were passed on or not.
+    /// The last lines, oldest first.
     public var lastLines: [String] { ring.lines }
 
-    /// - Parameters:
-    ///   - now: monotonic clock, nanoseconds.
-    ///   - emit: gets each line that is within the rate.
-    public mutating func append(_ bytes: some Sequence<UInt8>, now: UInt64, emit: (String) -> Void) {
-        for byte in bytes {
-            if byte == UInt8(ascii: "\n") {
-                finishLine(now: now, emit: emit)
-            } else if partial.count < Self.lineBytesLimit {
-                partial.append(byte)
-            } else {
-                isCut = true
-            }
-        }
-    }
-
-    private mutating func finishLine(now: UInt64, emit: (String) -> Void) {
-        defer {
-            partial.removeAll(keepingCapacity: true)
-            isCut = false
-        }
-        guard !partial.isEmpty else { return }
-        let line = String(decoding: partial, as: UTF8.self) + (isCut ? " [cut]" : "")
-        ring.append(line)
-        guard rate.allows(now: now) else {
-            suppressed += 1
-            return
-        }
-        if suppressed > 0 {
-            emit("\(suppressed) lines were left out: more than the rate allows")
-            suppressed = 0
-        }
-        emit(line)
-    }
-}
-
-/// The last lines of something that goes on.
-public struct LineRing: Sendable {
-    private let capacity: Int
-    private var stored: [String] = []
-    private var next = 0
-
-    public init(capacity: Int) { self.capacity = max(capacity, 1) }
-
-    public mutating func append(_ line: String) {
-        if stored.count < capacity {
-            stored.append(line)
-        } else {
-            stored[next] = line
-            next = (next + 1) % capacity
-        }
-    }
-
-    /// Oldest first.
-    public var lines: [String] { Array(stored[next...] + stored[..<next]) }
-}
-
-/// A token bucket. The clock is handed in.
-public struct RateLimiter: Sendable {
-    private let perNanosecond: Double
-    private let burst: Double
-    private var available: Double
-    private var last: UInt64?
-
-    public init(perSecond: Double, burst: Double) {
-        perNanosecond = perSecond / 1e9
-        self.burst = burst
-        available = burst
-    }
-
-    /// Takes one token if there is one.
-    ///
     /// - Parameter now: monotonic clock, nanoseconds.
-    public mutating func allows(now: UInt64) -> Bool {
-        if let last, now > last { available = min(burst, available + Double(now - last) * perNanosecond) }
-        last = now
-        guard available >= 1 else { return false }
-        available -= 1
-        return true
+    public mutating func append(_ bytes: ArraySlice<UInt8>, now: UInt64, emit: ([UInt8]) -> Void) {
+        var rest = bytes
+        while let end = rest.firstIndex(of: 0x0A) {
+            extend(rest[..<end])
+            finishLine(now: now, emit: emit)
+            rest = rest[(end + 1)...]
+        }
+        extend(rest)
+    }
+
+    /// Takes a last line that has no end.
+    public mutating func finish(now: UInt64, emit: ([UInt8]) -> Void) {
+        finishLine(now: now, emit: emit)
+        reportSuppressed(emit)
+    }
+
+    private mutating func extend(_ bytes: ArraySlice<UInt8>) {
+        partial += bytes.prefix(limits.lineBytes - partial.count)
+    }
+
+    private mutating func finishLine(now: UInt64, emit: ([UInt8]) -> Void) {
+        if partial.last == 0x0D { partial.removeLast() }
+        guard !partial.isEmpty else { return }
+        ring.append(partial)
+        if limiter.allow(now: now) {
+            reportSuppressed(emit)
+            emit(partial)
+        } else {
+            suppressed += 1
+        }
+        partial.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func reportSuppressed(_ emit: ([UInt8]) -> Void) {
+        guard suppressed > 0 else { return }
+        emit(Array(#"{"level":"warning","event":"log.lines_dropped","lines":\#(suppressed)}"#.utf8))
+        suppressed = 0
     }
 }

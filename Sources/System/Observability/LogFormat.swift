@@ -1,97 +1,131 @@
 import JSON
 
-/// Turns an event into a line, for programs or for people.
+/// How a record becomes a line.
 public enum LogFormat: Sendable, Equatable {
-    /// One JSON object.
+    /// One JSON object: `time`, `level`, `component`, `event`, `request_id`, then the fields.
     case json
-    /// Words; coloured on a terminal.
+    /// For people at a terminal.
     case text(coloured: Bool)
 
-    /// - Parameter time: Unix time in nanoseconds.
-    func line(
-        time: UInt64, level: LogLevel, component: String, event: StaticString, requestID: String?, fields: [LogField]
-    ) -> [UInt8] {
+    /// The line with its end.
+    public func line(_ record: LogRecord, fieldBytes: Int = ObservabilityLimits().fieldBytes) -> [UInt8] {
         switch self {
-        case .json: jsonLine(time, level, component, event, requestID, fields)
-        case .text(let coloured): textLine(time, level, component, event, requestID, fields, coloured)
+        case .json: Self.json(record, fieldBytes)
+        case .text(let coloured): Self.text(record, fieldBytes, coloured: coloured)
         }
     }
 
-    private func jsonLine(
-        _ time: UInt64, _ level: LogLevel, _ component: String, _ event: StaticString, _ requestID: String?,
-        _ fields: [LogField]
-    ) -> [UInt8] {
+    private static func json(_ record: LogRecord, _ fieldBytes: Int) -> [UInt8] {
+        var time: [UInt8] = []
+        Timestamp(nanoseconds: record.time).append(to: &time)
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("time")
-        writer.string(Timestamp(unixNanoseconds: time).text)
+        time.withUnsafeBytes { writer.string(utf8: $0) }
         writer.key("level")
-        writer.string(level.name)
+        writer.string(record.level.name)
         writer.key("component")
-        writer.string(component)
+        writer.string(record.component)
         writer.key("event")
-        writer.string(event.description)
-        if let requestID {
+        writer.string(record.event)
+        if let requestID = record.requestID {
             writer.key("request_id")
             writer.string(requestID)
         }
-        for field in fields {
-            writer.key(field.key)
-            switch field.value {
-            case .string(let value): writer.string(value)
-            case .int(let value): writer.integer(value)
-            case .double(let value): writer.double(value)
-            case .bool(let value): writer.bool(value)
-            }
+        for field in record.fields {
+            writer.key(field.name)
+            field.value.write(to: &writer, limit: fieldBytes)
         }
         writer.endObject()
-        return writer.bytes + [UInt8(ascii: "\n")]
+        return writer.bytes + [0x0A]
     }
 
-    private func textLine(
-        _ time: UInt64, _ level: LogLevel, _ component: String, _ event: StaticString, _ requestID: String?,
-        _ fields: [LogField], _ coloured: Bool
-    ) -> [UInt8] {
-        var line = "\(Timestamp(unixNanoseconds: time).clock) "
-        line += coloured ? "\u{1B}[\(level.colour)m\(level.name)\u{1B}[0m" : level.name
-        line += " \(component): \(event)"
-        if let requestID { line += " request_id=\(Self.visible(requestID))" }
-        for field in fields {
-            line += " \(field.key)="
-            switch field.value {
-            case .string(let value): line += Self.visible(value)
-            case .int(let value): line += String(value)
-            case .double(let value): line += String(value)
-            case .bool(let value): line += String(value)
-            }
+    private static func text(_ record: LogRecord, _ fieldBytes: Int, coloured: Bool) -> [UInt8] {
+        var line: [UInt8] = []
+        Timestamp(nanoseconds: record.time).appendTime(to: &line)
+        line.append(0x20)
+        if coloured { line += Array(record.level.colour.utf8) }
+        line += Array(record.level.padded.utf8)
+        if coloured { line += Array("\u{1B}[0m".utf8) }
+        line += Array(" \(printable(record.component)) \(printable(record.event))".utf8)
+        for field in record.fields {
+            line += Array(" \(printable(field.name))=".utf8)
+            field.value.appendText(to: &line, limit: fieldBytes)
         }
-        return Array(line.utf8) + [UInt8(ascii: "\n")]
-    }
-
-    /// One line stays one line, and no text can move the cursor of the terminal it is shown on.
-    private static func visible(_ text: String) -> String {
-        let harmless = text.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F && $0 != "\"" }
-        if harmless && !text.isEmpty { return text }
-        var quoted = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\n": quoted += "\\n"
-            case "\"": quoted += "\\\""
-            case _ where scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value): quoted += "?"
-            default: quoted.unicodeScalars.append(scalar)
-            }
-        }
-        return quoted + "\""
+        if let requestID = record.requestID { line += Array(" request_id=\(printable(requestID))".utf8) }
+        line.append(0x0A)
+        return line
     }
 }
 
 extension LogLevel {
-    fileprivate var colour: Int {
+    fileprivate var padded: String {
         switch self {
-        case .trace, .debug: 90
-        case .info: 36
-        case .warning: 33
-        case .error: 31
+        case .trace: "TRACE"
+        case .debug: "DEBUG"
+        case .info: "INFO "
+        case .warning: "WARN "
+        case .error: "ERROR"
         }
+    }
+
+    fileprivate var colour: String {
+        switch self {
+        case .trace, .debug: "\u{1B}[2m"
+        case .info: "\u{1B}[32m"
+        case .warning: "\u{1B}[33m"
+        case .error: "\u{1B}[31m"
+        }
+    }
+}
+
+extension LogField.Value {
+    fileprivate func write(to writer: inout JSONWriter, limit: Int) {
+        switch self {
+        case .string(let text): writer.string(text.cut(toBytes: limit))
+        case .int(let number): writer.integer(number)
+        case .uint(let number): writer.integer(number)
+        case .double(let number): writer.double(number)
+        case .bool(let flag): writer.bool(flag)
+        }
+    }
+
+    fileprivate func appendText(to line: inout [UInt8], limit: Int) {
+        switch self {
+        case .string(let text): line += Array(printable(text.cut(toBytes: limit)).utf8)
+        case .int(let number): line += Array(String(number).utf8)
+        case .uint(let number): line += Array(String(number).utf8)
+        case .double(let number): line += Array(number.description.utf8)
+        case .bool(let flag): line += Array(String(flag).utf8)
+        }
+    }
+}
+
+/// The text as it is if it is one plain word, else in quotes and escaped: nothing can steer a terminal.
+private func printable(_ text: String) -> String {
+    let isPlain = text.utf8.allSatisfy { $0 > 0x20 && $0 != UInt8(ascii: "\"") && $0 < 0x7F }
+    if isPlain, !text.isEmpty { return text }
+    var quoted = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"", "\\": quoted += "\\\(scalar)"
+        case "\n": quoted += "\\n"
+        case "\t": quoted += "\\t"
+        default:
+            let isControl =
+                scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
+            quoted += isControl ? "\\u{\(String(scalar.value, radix: 16))}" : String(scalar)
+        }
+    }
+    return quoted + "\""
+}
+
+extension String {
+    /// A prefix of at most `limit` bytes that does not cut a character, with its loss marked.
+    func cut(toBytes limit: Int) -> String {
+        guard utf8.count > limit else { return self }
+        var end = utf8.index(utf8.startIndex, offsetBy: limit)
+        while end > utf8.startIndex, end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(self[..<end]) + "…"
     }
 }
