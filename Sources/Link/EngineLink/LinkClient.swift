@@ -1,9 +1,9 @@
 public import EngineProtocol
 public import Platform
 
-/// The gateway's end of a link: sends requests, gets events. Used on its loop only.
+/// The gateway's end of a link: sends requests, gets events.
 ///
-/// It always reads; bounding what waits for a slow listener is the business of whoever takes the events.
+/// Used on its loop only. It always reads; bounding what waits for a slow listener is the business of whoever takes the events.
 public final class LinkClient {
     private let connection: LinkConnection
 

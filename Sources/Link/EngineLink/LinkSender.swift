@@ -1,7 +1,9 @@
 public import EngineProtocol
 public import Platform
 
-/// The writing half of a link: owns the socket and what waits for it. Lives inside a lock.
+/// The writing half of a link: owns the socket and what waits for it.
+///
+/// Lives inside a lock.
 struct LinkSender: ~Copyable {
     enum Outcome {
         case done
@@ -123,7 +125,9 @@ struct OutgoingMessage {
     }
 }
 
-/// Why a message was not sent. The link itself is still good.
+/// Why a message was not sent.
+///
+/// The link itself is still good.
 public enum LinkSendError: Error, Sendable, Equatable, CustomStringConvertible {
     case codec(CodecError)
     case system(SystemError)
