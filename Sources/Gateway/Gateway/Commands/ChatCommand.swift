@@ -1,7 +1,9 @@
 import EngineProtocol
 import Platform
 
-/// `apus chat`: an interactive conversation. Ctrl-C stops the answer, not the program.
+/// `apus chat`: an interactive conversation.
+///
+/// Ctrl-C stops the answer, not the program.
 struct ChatCommand {
     var model: String
     var systemPrompt: String?

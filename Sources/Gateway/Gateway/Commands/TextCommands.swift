@@ -88,7 +88,9 @@ struct TemplateCommand {
         console.write(text)
     }
 
-    /// The members of a chat request that a template sees. An array stands for the messages alone.
+    /// The members of a chat request that a template sees.
+    ///
+    /// An array stands for the messages alone.
     private func chatInput(_ source: CommandInput) throws(CommandFailure) -> ChatInput {
         let value: JSONValue
         do {
