@@ -9,12 +9,16 @@ public import JSON
 public struct ChatTemplate: Sendable {
     private let body: [Statement]
 
-    /// Reads a template. Throws `syntax`, `unsupported` or `limitExceeded`.
+    /// Reads a template.
+    ///
+    /// Throws `syntax`, `unsupported` or `limitExceeded`.
     public init(source: String, limits: TemplateLimits = TemplateLimits()) throws(TemplateError) {
         body = try Parser.parse(source, limits: limits)
     }
 
-    /// Renders a conversation. Throws `raised` when the template refuses it, and any other error when the template
+    /// Renders a conversation.
+    ///
+    /// Throws `raised` when the template refuses it, and any other error when the template
     /// itself fails; work and memory are bounded by `limits`.
     public func render(
         _ context: TemplateContext, limits: TemplateLimits = TemplateLimits()
@@ -35,8 +39,10 @@ public struct TemplateContext: Sendable {
     public var addGenerationPrompt: Bool
     public var bosToken: String
     public var eosToken: String
-    /// Further variables, such as `enable_thinking`. They come before `bos_token`, `eos_token` and `documents`, and
-    /// after messages, tools and `add_generation_prompt`.
+    /// Further variables, such as `enable_thinking`.
+    ///
+    /// They come before `bos_token`, `eos_token` and `documents`, and after messages, tools and
+    /// `add_generation_prompt`.
     public var variables: JSONObject?
     /// What `strftime_now` writes.
     public var now: TemplateTime
@@ -62,7 +68,8 @@ public struct TemplateContext: Sendable {
             interpreter.define(member.key, try interpreter.budget.value(member.value))
         }
         interpreter.define("messages", try interpreter.budget.value(messages))
-        interpreter.define("tools", try tools.map { (json) throws(TemplateError) in try interpreter.budget.value(json) } ?? .none)
+        interpreter.define(
+            "tools", try tools.map { (json) throws(TemplateError) in try interpreter.budget.value(json) } ?? .none)
         interpreter.define("add_generation_prompt", .boolean(addGenerationPrompt))
     }
 }

@@ -36,7 +36,8 @@ public struct TemplateTime: Sendable, Equatable {
         month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        dayOfYear = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month - 1] + day + (isLeap && month > 2 ? 1 : 0)
+        dayOfYear =
+            [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334][month - 1] + day + (isLeap && month > 2 ? 1 : 0)
     }
 
     private static let months = [

@@ -122,7 +122,9 @@ enum Filters {
             return isInteger ? value : .float(rounded)
         }
         let scale = (0..<precision).reduce(1.0) { product, _ in product * 10 }
-        guard method == "ceil" || method == "floor" else { throw interpreter.budget.typeError("the method of round is common, ceil or floor") }
+        guard method == "ceil" || method == "floor" else {
+            throw interpreter.budget.typeError("the method of round is common, ceil or floor")
+        }
         return .float((number * scale).rounded(method == "ceil" ? .up : .down) / scale)
     }
 }

@@ -89,7 +89,7 @@ struct JSONTextWriter {
 
     private mutating func write(key: Value) throws(TemplateError) {
         if case .tuple = key { throw budget.typeError("a tuple cannot be a key in JSON") }
-        try write(quoting: try key.text ?? scalar(key))
+        if let text = key.text { try write(quoting: text) } else { try write(quoting: try scalar(key)) }
     }
 
     private mutating func breakLine() throws(TemplateError) {

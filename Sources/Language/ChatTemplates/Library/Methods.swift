@@ -36,13 +36,13 @@ enum Methods {
             return map[key] ?? arguments[1, "default"] ?? .none
         },
         "keys": { (interpreter, value, _) throws(TemplateError) in
-            try interpreter.budget.view(entries(value).map(\.key))
+            try interpreter.budget.view(entries(value).map(\.key), of: "keys")
         },
         "values": { (interpreter, value, _) throws(TemplateError) in
-            try interpreter.budget.view(entries(value).map(\.value))
+            try interpreter.budget.view(entries(value).map(\.value), of: "values")
         },
         "items": { (interpreter, value, _) throws(TemplateError) in
-            try interpreter.budget.view(try pairs(interpreter.budget, value))
+            try interpreter.budget.view(try pairs(interpreter.budget, value), of: "items")
         },
         "copy": { (_, value, _) in value },
     ]
@@ -60,7 +60,9 @@ enum Methods {
 
     private static let sequence: [String: Method] = [
         "index": { (interpreter, value, arguments) throws(TemplateError) in
-            guard let wanted = arguments.positional.first else { throw interpreter.budget.typeError("index needs a value") }
+            guard let wanted = arguments.positional.first else {
+                throw interpreter.budget.typeError("index needs a value")
+            }
             for (index, element) in try interpreter.budget.elements(value).enumerated()
             where try interpreter.budget.areEqual(element, wanted) {
                 return .integer(index)
@@ -68,7 +70,9 @@ enum Methods {
             throw interpreter.budget.typeError("the value is not in the list")
         },
         "count": { (interpreter, value, arguments) throws(TemplateError) in
-            guard let wanted = arguments.positional.first else { throw interpreter.budget.typeError("count needs a value") }
+            guard let wanted = arguments.positional.first else {
+                throw interpreter.budget.typeError("count needs a value")
+            }
             var count = 0
             for element in try interpreter.budget.elements(value)
             where try interpreter.budget.areEqual(element, wanted) {

@@ -88,7 +88,9 @@ enum PythonFormat {
 
     // MARK: braces
 
-    static func braces(_ format: String, _ arguments: Arguments, _ interpreter: Interpreter) throws(TemplateError) -> String {
+    static func braces(_ format: String, _ arguments: Arguments, _ interpreter: Interpreter) throws(TemplateError)
+        -> String
+    {
         let budget = interpreter.budget
         try budget.charge(textBytes: format.utf8.count)
         var nextValue = 0
@@ -190,7 +192,10 @@ enum PythonFormat {
         case nil: text = try budget.text(value)
         case "d", "i", "u": text = try integerText(value, budget)
         case "f", "F": text = try decimalText(value, specification.precision ?? 6, budget)
-        case "%": text = try decimalText(try budget.calculate(.multiply, value, .integer(100)), specification.precision ?? 6, budget) + "%"
+        case "%":
+            text =
+                try decimalText(
+                    try budget.calculate(.multiply, value, .integer(100)), specification.precision ?? 6, budget) + "%"
         case "x", "X", "o", "b": text = try radixText(value, specification.type, budget)
         case "c": text = try characterText(value, budget)
         case let type?: throw budget.unsupported("'\(type)' in a format")
@@ -226,34 +231,46 @@ enum PythonFormat {
             // Unlike `str.center`, a format gives the odd blank to the right.
             let missing = max(0, specification.width - (sign + text).unicodeScalars.count)
             let left = try TextMethods.pad(budget, "", missing / 2, specification.fill, .left)
-            return left + sign + text + (try TextMethods.pad(budget, "", missing - missing / 2, specification.fill, .left))
+            return left + sign + text
+                + (try TextMethods.pad(budget, "", missing - missing / 2, specification.fill, .left))
         }
         return try TextMethods.pad(budget, sign + text, specification.width, specification.fill, alignment)
     }
 
     private static func integerText(_ value: Value, _ budget: Budget) throws(TemplateError) -> String {
-        if case .float(let number) = value, let integer = Int(exactly: number.rounded(.towardZero)) { return String(integer) }
+        if case .float(let number) = value, let integer = Int(exactly: number.rounded(.towardZero)) {
+            return String(integer)
+        }
         if let integer = Budget.integer(value) { return String(integer) }
-        guard case .bigInteger(let digits) = value else { throw budget.typeError("a format needs a number, not \(value.typeName)") }
+        guard case .bigInteger(let digits) = value else {
+            throw budget.typeError("a format needs a number, not \(value.typeName)")
+        }
         return digits
     }
 
     private static func decimalText(_ value: Value, _ decimals: Int, _ budget: Budget) throws(TemplateError) -> String {
-        guard let number = Budget.number(value) else { throw budget.typeError("a format needs a number, not \(value.typeName)") }
+        guard let number = Budget.number(value) else {
+            throw budget.typeError("a format needs a number, not \(value.typeName)")
+        }
         guard decimals <= 100 else { throw budget.unsupported("more than 100 decimals in a format") }
         try budget.charge(2000)
         return PythonNumber.fixed(number, decimals: decimals)
     }
 
-    private static func radixText(_ value: Value, _ type: Character?, _ budget: Budget) throws(TemplateError) -> String {
-        guard let integer = Budget.integer(value) else { throw budget.typeError("a format needs an int, not \(value.typeName)") }
+    private static func radixText(_ value: Value, _ type: Character?, _ budget: Budget) throws(TemplateError) -> String
+    {
+        guard let integer = Budget.integer(value) else {
+            throw budget.typeError("a format needs an int, not \(value.typeName)")
+        }
         let radix = type == "o" ? 8 : type == "b" ? 2 : 16
         return String(integer, radix: radix, uppercase: type == "X")
     }
 
     private static func characterText(_ value: Value, _ budget: Budget) throws(TemplateError) -> String {
         if let text = value.text, text.unicodeScalars.count == 1 { return text }
-        guard let integer = Budget.integer(value), let code = UInt32(exactly: integer), let scalar = Unicode.Scalar(code) else {
+        guard let integer = Budget.integer(value), let code = UInt32(exactly: integer),
+            let scalar = Unicode.Scalar(code)
+        else {
             throw budget.typeError("a format needs one character")
         }
         return String(Character(scalar))

@@ -16,7 +16,9 @@ enum SequenceFilters {
         },
         "items": { (interpreter, value, _) throws(TemplateError) in
             if value.isUndefined { return try interpreter.budget.iterator([]) }
-            guard case .map = value else { throw interpreter.budget.typeError("items needs a map, not \(value.typeName)") }
+            guard case .map = value else {
+                throw interpreter.budget.typeError("items needs a map, not \(value.typeName)")
+            }
             return try interpreter.budget.iterator(try Methods.pairs(interpreter.budget, value))
         },
         "join": { (interpreter, value, arguments) throws(TemplateError) in try join(interpreter, value, arguments) },
@@ -58,7 +60,7 @@ enum SequenceFilters {
         case .string(let text), .markup(let text):
             try interpreter.budget.charge(textBytes: text.utf8.count)
             return .integer(text.unicodeScalars.count)
-        case .list(let items), .tuple(let items), .view(let items): return .integer(items.elements.count)
+        case .list(let items), .tuple(let items), .view(let items, _): return .integer(items.elements.count)
         case .map(let map): return .integer(map.entries.count)
         case .loop(let state): return .integer(state.items.count)
         default: throw interpreter.budget.typeError("a \(value.typeName) has no length")
@@ -78,6 +80,11 @@ enum SequenceFilters {
             value = try interpreter.item(Int(part).map { .integer($0) } ?? .string(String(part)), of: value)
         }
         return value
+    }
+
+    /// Nothing for any value that is false, as `map` and the selections have it: templates apply them to None.
+    private static func lenientElements(_ interpreter: Interpreter, _ value: Value) throws(TemplateError) -> [Value] {
+        value.isTrue ? try interpreter.budget.elements(value) : []
     }
 
     private static func join(
@@ -100,7 +107,7 @@ enum SequenceFilters {
         guard path != nil || arguments.positional.first?.text != nil else {
             throw interpreter.budget.typeError("map needs a filter or an attribute")
         }
-        for element in try interpreter.budget.elements(value) {
+        for element in try lenientElements(interpreter, value) {
             if let path {
                 let part = try attribute(interpreter, path, of: element)
                 results.append(part.isUndefined ? arguments["default"] ?? part : part)
@@ -116,10 +123,12 @@ enum SequenceFilters {
     private static func selection(byAttribute: Bool, keeps: Bool) -> Filters.Filter {
         { (interpreter, value, arguments) throws(TemplateError) in
             let path = byAttribute ? arguments.positional.first : nil
-            guard path != nil || !byAttribute else { throw interpreter.budget.typeError("the filter needs an attribute") }
+            guard path != nil || !byAttribute else {
+                throw interpreter.budget.typeError("the filter needs an attribute")
+            }
             let rest = byAttribute ? arguments.dropFirst() : arguments
             var kept: [Value] = []
-            for element in try interpreter.budget.elements(value) {
+            for element in try lenientElements(interpreter, value) {
                 let part = try attribute(interpreter, path, of: element)
                 var isSelected = part.isTrue
                 if let name = rest.positional.first {
@@ -132,7 +141,9 @@ enum SequenceFilters {
     }
 
     /// Text compares without regard to capitals unless told otherwise.
-    private static func sortKey(_ value: Value, _ isCaseSensitive: Value?, _ budget: Budget) throws(TemplateError) -> Value {
+    private static func sortKey(_ value: Value, _ isCaseSensitive: Value?, _ budget: Budget) throws(TemplateError)
+        -> Value
+    {
         guard let text = value.text, isCaseSensitive?.isTrue != true else { return value }
         try budget.charge(textBytes: text.utf8.count)
         return .string(text.lowercased())
@@ -180,7 +191,9 @@ enum SequenceFilters {
     private static func sortMap(
         _ interpreter: Interpreter, _ value: Value, _ arguments: Arguments
     ) throws(TemplateError) -> Value {
-        guard case .map = value else { throw interpreter.budget.typeError("dictsort needs a map, not \(value.typeName)") }
+        guard case .map = value else {
+            throw interpreter.budget.typeError("dictsort needs a map, not \(value.typeName)")
+        }
         let place = arguments[1, "by"]?.text == "value" ? 1 : 0
         let pairs = try Methods.pairs(interpreter.budget, value)
         let result = try sorted(interpreter, pairs, isReversed: arguments[2, "reverse"]?.isTrue ?? false) {
@@ -216,8 +229,10 @@ enum SequenceFilters {
         }
         let elements = try interpreter.budget.elements(value)
         var batches: [Value] = []
-        for start in stride(from: 0, to: elements.count, by: min(size, elements.count)) {
-            var part = Array(elements[start..<min(start + min(size, elements.count), elements.count)])
+        // A step beyond the count makes one batch, as the count does.
+        let step = max(1, min(size, elements.count))
+        for start in stride(from: 0, to: elements.count, by: step) {
+            var part = Array(elements[start..<min(start + step, elements.count)])
             if let filler = arguments[1, "fill_with"], part.count < size {
                 try interpreter.budget.charge(size)
                 while part.count < size { part.append(filler) }

@@ -13,7 +13,8 @@ enum StableSort {
                 let end = min(start + 2 * width, source.count)
                 var (left, right) = (start, middle)
                 while left < middle || right < end {
-                    let takesRight = left == middle || (right < end && (try isLess(source[right], source[left])))
+                    var takesRight = left == middle
+                    if left < middle, right < end { takesRight = try isLess(source[right], source[left]) }
                     merged.append(source[takesRight ? right : left])
                     if takesRight { right += 1 } else { left += 1 }
                 }

@@ -119,7 +119,9 @@ enum TextFilters {
         let end = arguments[2, "end"]?.text ?? "..."
         let leeway = arguments[3, "leeway"].flatMap(Budget.integer) ?? 5
         let endCount = end.unicodeScalars.count
-        guard length >= endCount, leeway >= 0 else { throw interpreter.budget.typeError("the length of truncate is too small") }
+        guard length >= endCount, leeway >= 0 else {
+            throw interpreter.budget.typeError("the length of truncate is too small")
+        }
         guard scalars.count > length, scalars.count - length > leeway else { return value }
         var kept = scalars[..<(length - endCount)]
         if arguments[1, "killwords"]?.isTrue != true, let space = kept.lastIndex(of: " ") { kept = kept[..<space] }

@@ -35,7 +35,8 @@ enum TextMethods {
     ) throws(TemplateError) -> Value {
         let text = value.text ?? ""
         try interpreter.budget.charge(textBytes: text.utf8.count)
-        if let argument = arguments[0, "chars"], case .none = argument {} else if arguments[0, "chars"] != nil {
+        if let argument = arguments[0, "chars"], case .none = argument {
+        } else if arguments[0, "chars"] != nil {
             let characters = Set(try texts(interpreter, value, arguments, "chars").argument.unicodeScalars)
             return value.rewrapping(PythonText.strip(text, left: left, right: right, where: characters.contains))
         }

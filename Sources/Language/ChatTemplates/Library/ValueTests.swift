@@ -75,14 +75,16 @@ enum ValueTests {
             (["le", "<="], .lessOrEqual), (["gt", "greaterthan", ">"], .greater), (["ge", ">="], .greaterOrEqual),
         ]
         for (names, operation) in comparisons {
-            for name in names {
-                table[name] = { (interpreter, value, arguments) throws(TemplateError) in
-                    try interpreter.budget.compare(operation, value, try first(interpreter, arguments))
-                }
-            }
+            for name in names { table[name] = comparing(operation) }
         }
         return table
     }()
+
+    private static func comparing(_ operation: Expression.Comparison) -> Test {
+        { (interpreter, value, arguments) throws(TemplateError) in
+            try interpreter.budget.compare(operation, value, try first(interpreter, arguments))
+        }
+    }
 
     private static func first(_ interpreter: Interpreter, _ arguments: Arguments) throws(TemplateError) -> Value {
         guard let value = arguments.positional.first ?? arguments.keywords.first?.value else {
@@ -92,7 +94,8 @@ enum ValueTests {
     }
 
     private static func remainder(_ budget: Budget, _ value: Value, _ divisor: Value) throws(TemplateError) -> Double {
-        guard Budget.number(value) != nil, let rest = Budget.number(try budget.calculate(.modulo, value, divisor)) else {
+        guard Budget.number(value) != nil, let rest = Budget.number(try budget.calculate(.modulo, value, divisor))
+        else {
             throw budget.typeError("a \(value.typeName) cannot be divided")
         }
         return rest

@@ -130,8 +130,8 @@ extension Budget {
         case .notEqual: try !areEqual(left, right)
         case .less: try isLess(left, right)
         case .greater: try isLess(right, left)
-        case .lessOrEqual: try isLess(left, right) || areEqual(left, right)
-        case .greaterOrEqual: try isLess(right, left) || areEqual(left, right)
+        case .lessOrEqual: try isLess(left, right) ? true : try areEqual(left, right)
+        case .greaterOrEqual: try isLess(right, left) ? true : try areEqual(left, right)
         case .contained: try contains(right, left)
         case .notContained: try !contains(right, left)
         }

@@ -38,7 +38,6 @@ extension Interpreter {
 
     /// A method or a field; nil when the type has none of this name.
     private func member(_ name: String, of value: Value) throws(TemplateError) -> Value? {
-        if name.hasPrefix("_") { throw budget.unsupported("access to '\(name)'") }
         switch value {
         case .undefined(let missing): throw undefinedError(missing)
         case .namespace(let namespace): return namespace.attributes[name]
@@ -76,13 +75,19 @@ extension Interpreter {
         case "depth0": return .integer(0)
         case "previtem": return index > 0 ? state.items[index - 1] : .undefined("previtem")
         case "nextitem": return index + 1 < count ? state.items[index + 1] : .undefined("nextitem")
-        case "cycle": return .function(NativeFunction(name) { (interpreter, arguments) throws(TemplateError) in
-            guard !arguments.positional.isEmpty else { throw interpreter.budget.typeError("cycle needs values") }
-            return arguments.positional[state.index % arguments.positional.count]
-        })
-        case "changed": return .function(NativeFunction(name) { (interpreter, arguments) throws(TemplateError) in
-            try interpreter.recordChange(of: state, arguments.positional)
-        })
+        case "cycle":
+            return .function(
+                NativeFunction(name) { (interpreter, arguments) throws(TemplateError) in
+                    guard !arguments.positional.isEmpty else {
+                        throw interpreter.budget.typeError("cycle needs values")
+                    }
+                    return arguments.positional[state.index % arguments.positional.count]
+                })
+        case "changed":
+            return .function(
+                NativeFunction(name) { (interpreter, arguments) throws(TemplateError) in
+                    try interpreter.recordChange(of: state, arguments.positional)
+                })
         default: return nil
         }
     }

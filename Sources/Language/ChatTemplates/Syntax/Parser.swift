@@ -124,7 +124,7 @@ struct Parser {
         case "filter": node = try parseFilter()
         case "macro": node = .macro(try parseMacro())
         case "call": node = try parseCall()
-        case "print": node = .output(try parseTuple())
+        case "print": node = try parsePrint()
         case "generation":
             try endOfTag()
             node = .generation(try parseBody(untilPassed: "endgeneration"))
@@ -205,6 +205,13 @@ struct Parser {
         filters += try parseFilters()
         try endOfTag()
         return .filtered(filters, body: try parseBody(untilPassed: "endfilter"))
+    }
+
+    private mutating func parsePrint() throws(TemplateError) -> Statement.Node {
+        let line = line
+        var values = [try parseExpression()]
+        while skip(.comma) { values.append(try parseExpression()) }
+        return .output(Expression(line: line, node: .concatenation(values)))
     }
 
     private mutating func parseFilters() throws(TemplateError) -> [Expression.Access] {

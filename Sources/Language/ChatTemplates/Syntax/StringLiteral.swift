@@ -20,7 +20,9 @@ enum StringLiteral {
                 try append(digits: bytes[index...].prefix(length), count: length, radix: 16, to: &result, line: line)
                 index += length
             } else if (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(escape) {
-                let digits = bytes[(index - 1)...].prefix(3).prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "7") }
+                let digits = bytes[(index - 1)...].prefix(3).prefix {
+                    $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "7")
+                }
                 try append(digits: digits, count: digits.count, radix: 8, to: &result, line: line)
                 index = digits.endIndex
             } else {

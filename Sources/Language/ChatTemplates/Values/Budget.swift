@@ -1,4 +1,6 @@
-/// What a rendering may still use: work, depth, sizes. Everything that grows with the template or its input asks here.
+/// What a rendering may still use: work, depth, sizes.
+///
+/// Everything that grows with the template or its input asks here.
 final class Budget {
     let limits: TemplateLimits
     /// The line that is being rendered, for error messages.
@@ -66,8 +68,9 @@ final class Budget {
         .tuple(ValueList(elements, depth: try containerDepth(elements)))
     }
 
-    func view(_ elements: [Value]) throws(TemplateError) -> Value {
-        .view(ValueList(elements, depth: try containerDepth(elements)))
+    /// The keys, values or items of a map; `part` says which.
+    func view(_ elements: [Value], of part: String) throws(TemplateError) -> Value {
+        .view(ValueList(elements, depth: try containerDepth(elements)), of: part)
     }
 
     func iterator(_ elements: [Value]) throws(TemplateError) -> Value {

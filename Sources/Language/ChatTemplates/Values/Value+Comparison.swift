@@ -63,7 +63,9 @@ extension Budget {
         }
     }
 
-    /// Whether `left < right`. Throws for values that have no order.
+    /// Whether `left < right`.
+    ///
+    /// Throws for values that have no order.
     func isLess(_ left: Value, _ right: Value) throws(TemplateError) -> Bool {
         try enter()
         defer { leave() }
@@ -113,11 +115,13 @@ extension Budget {
         return !TextSearch(Array(part.utf8)).matches(in: Array(text.utf8), limit: 1).isEmpty
     }
 
-    /// What iterating over a value gives. Throws for values that cannot be iterated over.
+    /// What iterating over a value gives.
+    ///
+    /// Throws for values that cannot be iterated over.
     func elements(_ value: Value) throws(TemplateError) -> [Value] {
         switch value {
         case .undefined: return []
-        case .list(let items), .tuple(let items), .view(let items):
+        case .list(let items), .tuple(let items), .view(let items, _):
             try charge(1 + items.elements.count / 16)
             return items.elements
         case .iterator(let iterator): return iterator.take()

@@ -33,7 +33,7 @@ private struct RepresentationWriter {
         case .string(let text), .markup(let text): try write(quoting: text)
         case .list(let items): try write(items, open: "[", close: "]")
         case .tuple(let items): try write(items, open: "(", close: items.elements.count == 1 ? ",)" : ")")
-        case .view(let items): try write(items, open: "dict_view([", close: "])")
+        case .view(let items, let part): try write(items, open: "dict_\(part)([", close: "])")
         case .map(let map): try write(map)
         case .iterator, .namespace, .loop, .macro, .function: append("<\(value.typeName)>")
         }
@@ -64,7 +64,8 @@ private struct RepresentationWriter {
 
     private mutating func write(quoting text: String) throws(TemplateError) {
         try budget.charge(textBytes: text.utf8.count)
-        let quote: Unicode.Scalar = text.utf8.contains(UInt8(ascii: "'")) && !text.utf8.contains(UInt8(ascii: "\"")) ? "\"" : "'"
+        let quote: Unicode.Scalar =
+            text.utf8.contains(UInt8(ascii: "'")) && !text.utf8.contains(UInt8(ascii: "\"")) ? "\"" : "'"
         var result = String.UnicodeScalarView()
         result.append(quote)
         for scalar in text.unicodeScalars {

@@ -1,4 +1,6 @@
-/// A value of a template: Python's, as Jinja sees it. Lists and maps never change once they are made.
+/// A value of a template: Python's, as Jinja sees it.
+///
+/// Lists and maps never change once they are made.
 enum Value {
     /// What a missing name or member gives: prints nothing, iterates over nothing, and cannot be used further.
     case undefined(String)
@@ -14,7 +16,7 @@ enum Value {
     case list(ValueList)
     case tuple(ValueList)
     /// The keys, values or items of a map: iterable and counted, without subscripts.
-    case view(ValueList)
+    case view(ValueList, of: String)
     /// The result of a filter that Python evaluates lazily: can be read once and is always true.
     case iterator(ValueIterator)
     case map(ValueMap)
@@ -49,7 +51,7 @@ enum Value {
         case .integer(let value): value != 0
         case .float(let value): value != 0
         case .string(let text), .markup(let text): !text.isEmpty
-        case .list(let items), .tuple(let items), .view(let items): !items.elements.isEmpty
+        case .list(let items), .tuple(let items), .view(let items, _): !items.elements.isEmpty
         case .map(let map): !map.entries.isEmpty
         case .bigInteger, .iterator, .namespace, .loop, .macro, .function: true
         }
@@ -79,7 +81,7 @@ enum Value {
     /// How deep lists and maps nest in this value; nil for what may not be put into a container.
     var depth: Int? {
         switch self {
-        case .list(let items), .tuple(let items), .view(let items): items.depth
+        case .list(let items), .tuple(let items), .view(let items, _): items.depth
         case .iterator(let iterator): iterator.depth
         case .map(let map): map.depth
         case .namespace, .loop: nil
