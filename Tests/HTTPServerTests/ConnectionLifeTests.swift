@@ -262,7 +262,6 @@ import Testing
 
     @Test func tenThousandBrokenRequestsLeaveTheServerWhole() throws {
         let seed = UInt64(ProcessInfo.processInfo.environment["APUS_FUZZ_SEED"] ?? "") ?? SystemRandom.next()
-        Attachment.record("seed \(seed)", named: "http-fuzz-seed.txt")
         FileHandle.standardError.write(Data("HTTP fuzz seed: \(seed)\n".utf8))
         var limits = RequestCases.tight
         limits.headSeconds = 0.01
