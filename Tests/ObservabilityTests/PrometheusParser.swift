@@ -47,6 +47,7 @@ struct PrometheusParser {
         let kind = word()
         guard kind == "HELP" || kind == "TYPE" else { return }
         skipBlanks()
+        if characters.isEmpty { return }
         let name = try name(colonAllowed: true)
         guard characters.isEmpty || characters.first == " " || characters.first == "\t" else {
             throw failure("junk after the name of a comment")
@@ -54,10 +55,9 @@ struct PrometheusParser {
         skipBlanks()
         let rest = String(characters)
         if kind == "HELP" {
-            guard
-                helps.updateValue(
-                    try Self.unescape(rest, quotes: false) ?? { throw failure("bad escape") }(), forKey: name) == nil
-            else { throw failure("a second HELP") }
+            if rest.isEmpty { return }
+            guard let help = Self.unescape(rest, quotes: false) else { throw failure("bad escape") }
+            guard helps.updateValue(help, forKey: name) == nil else { throw failure("a second HELP") }
             return
         }
         guard ["counter", "gauge", "histogram", "summary", "untyped"].contains(rest) else {
@@ -104,6 +104,7 @@ struct PrometheusParser {
             if suffix == "_bucket" { _ = try number(sample.labels["le"] ?? "no le") }
             sampled.insert(family)
         }
+        if types[sample.name] == "summary" { _ = try number(sample.labels["quantile"] ?? "no quantile") }
         sampled.insert(sample.name)
     }
 
@@ -144,7 +145,7 @@ struct PrometheusParser {
         var raw = ""
         while let character = characters.popFirst() {
             if character == "\"" {
-                guard let text = try Self.unescape(raw, quotes: true) else { throw failure("bad escape") }
+                guard let text = Self.unescape(raw, quotes: true) else { throw failure("bad escape") }
                 return text
             }
             raw.append(character)
@@ -153,7 +154,7 @@ struct PrometheusParser {
         throw failure("a label's value without an end")
     }
 
-    private static func unescape(_ raw: String, quotes: Bool) throws -> String? {
+    private static func unescape(_ raw: String, quotes: Bool) -> String? {
         var (text, rest) = ("", Array(raw)[...])
         while let character = rest.popFirst() {
             guard character == "\\" else {
