@@ -54,6 +54,23 @@ public enum Socket {
         return FileDescriptor(owning: try checked(apus_connect_unix(path), "connect to \(path)"))
     }
 
+    /// Takes away the socket that a process left at a path when it died: one that refuses connections.
+    ///
+    /// Anything else at that path, and the socket of a living process, stays.
+    public static func removeStaleUnixSocket(path: String) {
+        do throws(SystemError) {
+            _ = try connectUnix(path: path)
+        } catch {
+            if error.code == ECONNREFUSED { removeUnixSocket(path: path) }
+        }
+    }
+
+    /// Removes the socket at a path, and nothing but a socket.
+    public static func removeUnixSocket(path: String) {
+        var status = stat()
+        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
+    }
+
     public static func pair() throws(SystemError) -> SocketPair {
         var made: [Int32] = [-1, -1]
         _ = try checked(apus_socket_pair(&made), "make a socket pair")
