@@ -52,7 +52,7 @@ def check(body, is_chat):
     if stop is not None and not isinstance(stop, str):
         if not isinstance(stop, list) or not all(isinstance(item, str) for item in stop) or len(stop) > 4:
             raise Refusal(400, "invalid_value", "stop must be a string or up to four", "stop")
-    limit = body.get("max_tokens") or body.get("max_completion_tokens")
+    limit = body.get("max_tokens", body.get("max_completion_tokens"))
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise Refusal(400, "invalid_value", "max_tokens must be at least 1", "max_tokens")
     if is_chat and (not isinstance(body.get("messages"), list) or not body["messages"]):
