@@ -36,7 +36,7 @@ func program(_ name: String, path: String, _ dependencies: [String]) -> Target {
 
 func tests(_ room: String, _ dependencies: [String] = []) -> Target {
     .testTarget(
-        name: "\(room)Tests", dependencies: ([room] + dependencies).map { .byName(name: $0) },
+        name: "\(room)Tests", dependencies: ([room] + dependencies.filter { $0 != room }).map { .byName(name: $0) },
         path: "Tests/\(room)Tests", swiftSettings: swiftSettings)
 }
 

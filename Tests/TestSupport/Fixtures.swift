@@ -31,5 +31,6 @@ public enum Fixtures {
 
 public struct MissingFixture: Error, CustomStringConvertible {
     public let path: String
+    public init(path: String) { self.path = path }
     public var description: String { "fixture \(path) is not here: set APUS_FIXTURES" }
 }

@@ -160,7 +160,7 @@ struct JSONReader {
         return false
     }
 
-    /// `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`
+    /// The grammar: `-? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?`.
     private mutating func number() throws(JSONError) -> JSONNumber {
         let start = position
         if current == UInt8(ascii: "-") { position += 1 }

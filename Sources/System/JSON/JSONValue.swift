@@ -57,6 +57,9 @@ public enum JSONValue: Sendable, Equatable {
         writer.value(self)
         return writer.bytes
     }
+
+    /// The document as compact JSON text.
+    public var serializedText: String { String(decoding: serialized, as: UTF8.self) }
 }
 
 /// Members in the order of the document, each key once.

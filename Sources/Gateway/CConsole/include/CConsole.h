@@ -1,5 +1,4 @@
-#ifndef APUS_CONSOLE_H
-#define APUS_CONSOLE_H
+#pragma once
 
 /// The console page: one HTML document in UTF-8, without a terminating zero.
 extern const unsigned char apus_console_page[];
@@ -7,7 +6,5 @@ extern const unsigned char apus_console_page[];
 /// Bytes of `apus_console_page`.
 extern const unsigned long apus_console_page_size;
 
-/// The page's first byte, for Swift: it cannot see an array whose size the header does not tell.
-static inline const unsigned char *apus_console_page_bytes(void) { return apus_console_page; }
-
-#endif
+/// The first byte; an array of unknown size cannot be named in Swift.
+static inline const unsigned char *apus_console_page_start(void) { return apus_console_page; }

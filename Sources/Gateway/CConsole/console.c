@@ -3,5 +3,4 @@
 const unsigned char apus_console_page[] = {
 #embed "console.html"
 };
-
-const unsigned long apus_console_page_size = sizeof(apus_console_page);
+const unsigned long apus_console_page_size = sizeof apus_console_page;

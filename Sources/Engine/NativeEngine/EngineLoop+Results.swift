@@ -1,0 +1,122 @@
+import EngineProtocol
+import Platform
+import Sampling
+import Scheduling
+import Tokenizers
+
+/// From logits to events.
+extension EngineLoop {
+    /// Chooses a choice's next token and says what came of it.
+    func sample(slot: Int, row: Int, at now: UInt64) {
+        // Without logits its call was cancelled between two layers, and ends in the next turn.
+        guard let call = choices[slot]?.call, calls[call] != nil, let logits = compute.logits(row: row) else { return }
+        let token: Int32
+        do {
+            token = try choose(slot: slot, from: logits)
+        } catch {
+            return fail(call, message: "sampling: \(error.description)")
+        }
+        generatedTokens += 1
+        calls[call]?.completionTokens += 1
+        if calls[call]?.progress.firstTokenAt == nil { calls[call]?.progress.firstTokenAt = now }
+        calls[call]?.progress.lastTokenAt = now
+        report(token, slot: slot, call: call)
+    }
+
+    private func choose(slot: Int, from logits: UnsafeMutableBufferPointer<Float>) throws(SamplingError) -> Int32 {
+        let position = choices[slot]?.generatedTokens ?? 0
+        let choice = Int(choices[slot]?.choice ?? 0)
+        // The sampler is changed in place: a copy would copy its counts at every token.
+        return try choices[slot]?.sampler.sample(logits: logits, position: position, choice: choice) ?? 0
+    }
+
+    /// Adds a token to its choice, and ends the choice where it has to end.
+    private func report(_ token: Int32, slot: Int, call: CallID) {
+        let (choice, text, reason) = take(token, slot: slot)
+        events.append((call, .tokens(TokenChunk(choice: choice, ids: [token], text: text))))
+        guard let reason else { return }
+        endedSlots.append(slot)
+        events.append((call, .choiceFinished(choice: choice, reason: reason)))
+        calls[call]?.choicesLeft -= 1
+        guard let ended = calls[call], ended.choicesLeft == 0 else { return }
+        calls[call] = nil
+        events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
+    }
+
+    /// The text that the token makes certain, and the reason if it is the last.
+    private func take(_ token: Int32, slot: Int) -> (choice: UInt32, text: String, reason: FinishReason?) {
+        var text = ""
+        guard var choice = choices[slot] else { return (0, text, nil) }
+        choices[slot] = nil
+        choice.lastToken = token
+        choice.generatedTokens += 1
+        var reason: FinishReason?
+        if choice.stopTokens.contains(token) {
+            // The text of a token that ends the answer is never shown.
+            reason = .stop
+        } else if choice.text.append(model.bytes(of: token), to: &text) {
+            reason = .stop
+        } else if choice.generatedTokens >= choice.maximumTokens {
+            reason = .length
+        }
+        if reason != nil { choice.text.flush(to: &text) }
+        let index = choice.choice
+        choices[slot] = choice
+        return (index, text, reason)
+    }
+
+    /// Ends a call for a reason that is ours; the id links the answer to the log line.
+    func fail(_ call: CallID, message: String) {
+        failedCalls.append(call)
+        let id = String(SystemRandom.next(), radix: 16)
+        end(call, with: .failed(.internalError(id: id, message: message)))
+    }
+
+    // MARK: Scoring
+
+    /// Adds up a slice of a window, and goes on to the next window after its last row.
+    func score(_ slice: StepPlan.Slice, firstRow: Int) {
+        guard case .scoring(var score)? = calls[slice.call]?.work else { return }
+        for offset in 0..<slice.count {
+            guard let target = score.target(row: slice.firstPosition + offset) else { continue }
+            guard let logits = compute.logits(row: firstRow + offset) else { return }
+            score.sum += LogLikelihood.negative(of: Int(target), in: UnsafeBufferPointer(logits))
+        }
+        if slice.firstPosition + slice.count == score.windows.rows(of: score.window) {
+            score.window += 1
+            guard score.window < score.windows.count else {
+                endedSlots.append(slice.slot)
+                return finish(slice.call, score: score)
+            }
+            restarts.append((slice.slot, score.windows.rows(of: score.window)))
+        }
+        calls[slice.call]?.work = .scoring(score)
+    }
+
+    private func finish(_ call: CallID, score: RunningScore) {
+        let mean = score.meanNegativeLogLikelihood
+        guard mean.isFinite else { return fail(call, message: "the model's logits are not finite") }
+        end(
+            call,
+            with: .result(.scored(tokens: UInt64(score.windows.countedTokens), negativeLogLikelihood: mean)))
+    }
+}
+
+extension RunningCall {
+    var usage: Usage {
+        guard case .generation(let generation) = work else {
+            return Usage(promptTokens: 0, completionTokens: 0, cachedTokens: 0)
+        }
+        return Usage(
+            promptTokens: UInt32(clamping: generation.promptTokens), completionTokens: completionTokens,
+            cachedTokens: 0)
+    }
+}
+
+extension LoadedModel {
+    /// The bytes that a generated token stands for; ids beyond the tokenizer's vocabulary pad the embedding and have none.
+    func bytes(of token: Int32) -> [UInt8] {
+        guard let tokenizer, token >= 0, Int(token) < tokenizer.vocabularySize else { return [] }
+        return tokenizer.bytes(of: token)
+    }
+}

@@ -1,0 +1,190 @@
+import EngineProtocol
+import Models
+import Platform
+import Sampling
+import Scheduling
+
+/// The engine's thread: one turn of `run` is one step for all sequences.
+///
+/// Everything here belongs to that thread. Calls come in through the shared state, events go out through `emit`.
+final class EngineLoop {
+    let model: LoadedModel
+    let compute: StepCompute
+    let state: Monitor<EngineState>
+    private let interruption: Interruption
+    private let makeText: NativeEngine.MakeText
+    private let emit: NativeEngine.Emit
+
+    var calls: [CallID: RunningCall] = [:]
+    /// The call in each slot.
+    private var slotCalls: [CallID?]
+    /// The choice in each slot; a slot that scores has none.
+    var choices: [RunningChoice?]
+    private var plan = StepPlan()
+    var events: [(CallID, EngineEvent)] = []
+    /// What the scheduler has to be told after the step.
+    var endedSlots: [Int] = []
+    var restarts: [(slot: Int, rows: Int)] = []
+    var failedCalls: [CallID] = []
+    var generatedTokens: UInt64 = 0
+
+    init(
+        model: LoadedModel, compute: StepCompute, state: Monitor<EngineState>, interruption: Interruption,
+        makeText: @escaping NativeEngine.MakeText, emit: @escaping NativeEngine.Emit
+    ) {
+        self.model = model
+        self.compute = compute
+        self.state = state
+        self.interruption = interruption
+        self.makeText = makeText
+        self.emit = emit
+        slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
+        choices = Array(repeating: nil, count: slotCalls.count)
+    }
+
+    func run() {
+        while takeWork() {
+            let startedAt = MonotonicClock.now()
+            startSequences(at: startedAt)
+            sendEvents()
+            guard !plan.isEmpty else { continue }
+            fillRows()
+            do {
+                try compute.forward()
+                useLogits(at: MonotonicClock.now())
+            } catch {
+                for slice in plan.slices { fail(slice.call, message: "step: \(error.description)") }
+            }
+            closeStep(startedAt: startedAt)
+            sendEvents()
+        }
+    }
+
+    private func sendEvents() {
+        guard !events.isEmpty else { return }
+        emit(events)
+        events.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: In
+
+    /// Waits for work, takes what came, and plans the step; false when the engine stops.
+    private func takeWork() -> Bool {
+        var cancelled: Set<CallID> = []
+        var expired: [CallID] = []
+        let goesOn = state.wait(until: \.hasWork) { state in
+            guard !state.isStopping else { return false }
+            interruption.clear()
+            for arrival in state.arrivals { calls[arrival.call] = RunningCall(arrival) }
+            state.arrivals.removeAll(keepingCapacity: true)
+            swap(&cancelled, &state.cancelRequests)
+            for call in cancelled {
+                state.scheduler.remove(call: call)
+                state.live.remove(call)
+            }
+            state.statistics.cancelled += UInt64(cancelled.count)
+            expired = state.scheduler.expire(now: MonotonicClock.now())
+            state.live.subtract(expired)
+            state.scheduler.planStep(into: &plan)
+            return true
+        }
+        for call in cancelled { end(call, with: .failed(.cancelled)) }
+        for call in expired { end(call, with: .failed(.deadlineExceeded)) }
+        return goesOn
+    }
+
+    /// Says the one end event of a call and forgets it.
+    func end(_ call: CallID, with event: EngineEvent) {
+        guard calls.removeValue(forKey: call) != nil else { return }
+        events.append((call, event))
+        for slot in slotCalls.indices where slotCalls[slot] == call { empty(slot) }
+    }
+
+    /// Forgets the sequence of a slot and gives its memory back.
+    private func empty(_ slot: Int) {
+        slotCalls[slot] = nil
+        choices[slot] = nil
+        compute.release(slot: slot)
+    }
+
+    private func startSequences(at now: UInt64) {
+        for admission in plan.admitted {
+            slotCalls[admission.slot] = admission.call
+            guard case .generation(let generation)? = calls[admission.call]?.work else { continue }
+            let input = generation.input(of: admission.choice)
+            var choice = RunningChoice(
+                call: admission.call, choice: admission.choice, prompt: generation.prompts[input],
+                maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
+                sampler: generation.sampler.sampler, text: makeText(generation.stopStrings))
+            choice.sampler.recordPrompt(choice.prompt)
+            choices[admission.slot] = choice
+        }
+        for slice in plan.slices where slice.isFirst && calls[slice.call]?.progress.firstPrefillAt == nil {
+            calls[slice.call]?.progress.firstPrefillAt = now
+            if choices[slice.slot] != nil { events.append((slice.call, .started(cachedTokens: 0))) }
+        }
+    }
+
+    // MARK: Step
+
+    private func fillRows() {
+        compute.begin()
+        for copy in plan.copies {
+            compute.copyPrefix(from: copy.source, to: copy.target, positions: copy.positions)
+        }
+        for slice in plan.slices {
+            let positions = slice.firstPosition..<slice.firstPosition + slice.count
+            if case .scoring(let score)? = calls[slice.call]?.work {
+                for position in positions {
+                    compute.append(
+                        token: score.token(row: position), position: position, slot: slice.slot,
+                        wantsLogits: score.target(row: position) != nil)
+                }
+            } else if let choice = choices[slice.slot] {
+                for position in positions {
+                    compute.append(
+                        token: choice.token(at: position), position: position, slot: slice.slot,
+                        wantsLogits: slice.logits == .last && position == positions.upperBound - 1)
+                }
+            }
+        }
+    }
+
+    private func useLogits(at now: UInt64) {
+        var firstRow = 0
+        for slice in plan.slices {
+            switch slice.logits {
+            case .none: break
+            case .last: sample(slot: slice.slot, row: firstRow + slice.count - 1, at: now)
+            case .all: score(slice, firstRow: firstRow)
+            }
+            firstRow += slice.count
+        }
+    }
+
+    /// Tells the scheduler and the statistics what the step did.
+    private func closeStep(startedAt: UInt64) {
+        let now = MonotonicClock.now()
+        state.withLock { state in
+            for slot in endedSlots {
+                state.scheduler.finish(slot: slot)
+                if let choice = choices[slot] { state.noteSequenceEnd(nanoseconds: now - choice.admittedAt) }
+                empty(slot)
+            }
+            for restart in restarts { state.scheduler.restart(slot: restart.slot, promptRows: restart.rows) }
+            for call in failedCalls { state.scheduler.remove(call: call) }
+            for (call, event) in events where event.isEnd {
+                state.live.remove(call)
+                state.cancelRequests.remove(call)
+            }
+            for slice in plan.slices where !slice.isDecoding { state.statistics.promptTokens += UInt64(slice.count) }
+            state.statistics.generatedTokens += generatedTokens
+            state.statistics.steps += 1
+            state.statistics.stepNanoseconds += now - startedAt
+        }
+        generatedTokens = 0
+        endedSlots.removeAll(keepingCapacity: true)
+        restarts.removeAll(keepingCapacity: true)
+        failedCalls.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,49 @@
+import EngineProtocol
+import Scheduling
+
+/// What the engine loop shares with the threads that submit and cancel.
+struct EngineState: Sendable {
+    /// A call that was accepted and that the loop has not seen yet.
+    struct Arrival: Sendable {
+        enum Work: Sendable {
+            case generation(PreparedGeneration)
+            case scoring(PreparedScore)
+        }
+
+        let call: CallID
+        let work: Work
+        let acceptedAt: UInt64
+    }
+
+    var scheduler: Scheduler
+    var arrivals: [Arrival] = []
+    /// Every call that was accepted and has not ended.
+    var live: Set<CallID> = []
+    /// Calls to end at the next layer or step.
+    var cancelRequests: Set<CallID> = []
+    var isStopping = false
+    /// Counters; the gauges are read from the scheduler.
+    var statistics = WorkerStatistics()
+    /// Moving average over ended sequences, from slot to end.
+    var sequenceNanoseconds: UInt64 = 1_000_000_000
+
+    /// True when the loop has something to do.
+    var hasWork: Bool { isStopping || !cancelRequests.isEmpty || !scheduler.isIdle }
+
+    /// True when nobody wants what a slot computes.
+    func isUnwanted(slot: Int) -> Bool {
+        isStopping || scheduler.call(inSlot: slot).map(cancelRequests.contains) ?? true
+    }
+
+    mutating func noteSequenceEnd(nanoseconds: UInt64) {
+        sequenceNanoseconds = sequenceNanoseconds / 8 * 7 + nanoseconds / 8
+    }
+
+    /// When a place in the queue may be free: as long as it takes to serve what waits, from 1 to 60 seconds.
+    var retryAfterMilliseconds: UInt32 {
+        let rounds = UInt64(scheduler.waitingCount / scheduler.limits.slots + 1)
+        let milliseconds = sequenceNanoseconds.multipliedReportingOverflow(by: rounds)
+        return milliseconds.overflow
+            ? 60_000 : UInt32(clamping: min(60_000, max(1000, milliseconds.partialValue / 1_000_000)))
+    }
+}

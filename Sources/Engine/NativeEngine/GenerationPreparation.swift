@@ -1,0 +1,149 @@
+public import EngineProtocol
+import Models
+import Sampling
+import Tokenizers
+
+/// A sampler that has seen no token yet; each choice takes a copy.
+struct SamplerTemplate: Sendable {
+    let sampler: Sampler
+
+    init(_ parameters: SamplingParameters, vocabularySize: Int) throws(EngineError) {
+        for bias in parameters.logitBias where !(0..<vocabularySize).contains(Int(bias.token)) {
+            throw .invalidRequest(
+                parameter: "logit_bias",
+                message: "logit_bias names token \(bias.token), the vocabulary has \(vocabularySize) tokens")
+        }
+        do {
+            sampler = try Sampler(
+                SamplerParameters(
+                    temperature: parameters.temperature, topK: Int(parameters.topK), topP: parameters.topP,
+                    minP: parameters.minP, repetitionPenalty: parameters.repetitionPenalty,
+                    presencePenalty: parameters.presencePenalty, frequencyPenalty: parameters.frequencyPenalty,
+                    biases: parameters.logitBias.map { .init(token: $0.token, value: $0.bias) }, seed: parameters.seed))
+        } catch {
+            if case .invalidParameter(let name, _, _) = error {
+                throw .invalidRequest(parameter: name, message: error.description)
+            }
+            throw .invalidRequest(parameter: "", message: error.description)
+        }
+    }
+}
+
+extension LoadedModel {
+    /// Renders, tokenizes and checks a generation: everything about it that can be refused is refused here.
+    public func prepare(_ request: GenerateRequest) throws(EngineError) -> PreparedGeneration {
+        let tokenizer = try requireTokenizer()
+        let vocabularySize = try requireDecoder().configuration.vocabularySize
+        try checkShape(of: request)
+        let sampler = try SamplerTemplate(request.sampling, vocabularySize: vocabularySize)
+        var stopTokens = request.ignoreEndOfSequence ? [] : tokenizer.endOfGeneration
+        for id in request.stopTokenIDs {
+            try checkToken(id, field: "stop_token_ids", vocabularySize: vocabularySize)
+            stopTokens.insert(id)
+        }
+        var prompts: [[Int32]] = []
+        var maximumTokens: [Int] = []
+        for input in request.inputs {
+            let prompt = try promptTokens(of: input, tokenizer: tokenizer, vocabularySize: vocabularySize)
+            maximumTokens.append(try room(for: prompt.count, requested: request.maximumTokens))
+            prompts.append(prompt)
+        }
+        return PreparedGeneration(
+            prompts: prompts, choicesPerInput: request.choices, maximumTokens: maximumTokens, sampler: sampler,
+            stopStrings: request.stopStrings, stopTokens: stopTokens, tenant: request.tenant,
+            priority: request.priority, deadline: request.deadline, preparationNanoseconds: 0)
+    }
+
+    /// Tokenizes a text to score and cuts it into windows.
+    public func prepare(_ request: ScoreRequest) throws(EngineError) -> PreparedScore {
+        let tokenizer = try requireTokenizer()
+        _ = try requireDecoder()
+        let window = request.window.map(Int.init) ?? contextLength
+        guard window >= 2, window <= contextLength else {
+            throw .invalidRequest(
+                parameter: "window", message: "window is \(window), allowed is 2 to the context of \(contextLength)")
+        }
+        try checkBytes(request.text.utf8.count, field: "text", limit: limits.scoreBytes)
+        let tokens = try encode(request.text, with: tokenizer, field: "text", parseSpecial: false)
+        let windows = ScoreWindows(tokens: tokens, window: window, bos: tokenizer.addsBOS ? tokenizer.bos : nil)
+        guard windows.count > 0 else {
+            throw .invalidRequest(parameter: "text", message: "the text has \(tokens.count) tokens, the least is 2")
+        }
+        return PreparedScore(windows: windows, preparationNanoseconds: 0)
+    }
+
+    // MARK: Input
+
+    private func promptTokens(
+        of input: GenerateRequest.Input, tokenizer: Tokenizer, vocabularySize: Int
+    ) throws(EngineError) -> [Int32] {
+        var tokens: [Int32]
+        switch input {
+        case .chat(let chat):
+            // The template writes every special token itself, BOS included.
+            let text = try renderTemplate(chat)
+            try checkBytes(text.utf8.count, field: "messages", limit: limits.promptBytes)
+            tokens = try encode(text, with: tokenizer, field: "messages", parseSpecial: true)
+        case .text(let text):
+            try checkBytes(text.utf8.count, field: "prompt", limit: limits.promptBytes)
+            tokens = text.isEmpty ? [] : try encode(text, with: tokenizer, field: "prompt", parseSpecial: true)
+            if tokenizer.addsBOS, let bos = tokenizer.bos { tokens.insert(bos, at: 0) }
+        case .ids(let ids):
+            for id in ids { try checkToken(id, field: "prompt", vocabularySize: vocabularySize) }
+            tokens = ids
+        }
+        if tokens.isEmpty, let bos = tokenizer.bos { tokens = [bos] }
+        guard !tokens.isEmpty else {
+            throw .invalidRequest(
+                parameter: "prompt", message: "the prompt is empty and the model has no token to begin with")
+        }
+        return tokens
+    }
+
+    /// Tokens that may follow a prompt: what was asked for, or the rest of the context.
+    private func room(for promptTokens: Int, requested: UInt32?) throws(EngineError) -> Int {
+        let room = contextLength - promptTokens
+        guard room >= 1, Int(requested ?? 1) <= room else {
+            throw .contextLengthExceeded(
+                limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens),
+                requested: requested ?? 0)
+        }
+        return requested.map(Int.init) ?? room
+    }
+
+    // MARK: Checks
+
+    private func checkShape(of request: GenerateRequest) throws(EngineError) {
+        try check(!request.inputs.isEmpty, "prompt", "there is no input")
+        try check(request.choices >= 1, "n", "n is 0, the least is 1")
+        let sequences = request.inputs.count.multipliedReportingOverflow(by: Int(request.choices))
+        let limit = min(limits.sequencesPerCall, limits.waitingSequences)
+        try check(
+            !sequences.overflow && sequences.partialValue <= limit, "n",
+            "\(request.inputs.count) inputs with \(request.choices) choices each exceed the limit of \(limit) sequences"
+        )
+        try check(request.maximumTokens != 0, "max_tokens", "max_tokens is 0, the least is 1")
+        try check(
+            request.stopStrings.count <= limits.stopStrings, "stop",
+            "there are \(request.stopStrings.count) stop strings, the limit is \(limits.stopStrings)")
+        for string in request.stopStrings {
+            try check(
+                string.utf8.count <= limits.stopStringBytes, "stop",
+                "a stop string has \(string.utf8.count) bytes, the limit is \(limits.stopStringBytes)")
+        }
+        try check(
+            request.stopTokenIDs.count <= limits.stopTokens, "stop_token_ids",
+            "there are \(request.stopTokenIDs.count) stop tokens, the limit is \(limits.stopTokens)")
+    }
+
+    private func check(_ holds: Bool, _ parameter: String, _ message: @autoclosure () -> String) throws(EngineError) {
+        guard holds else { throw .invalidRequest(parameter: parameter, message: message()) }
+    }
+
+    private func checkToken(_ id: Int32, field: String, vocabularySize: Int) throws(EngineError) {
+        guard id >= 0, Int(id) < vocabularySize else {
+            throw .invalidRequest(
+                parameter: field, message: "\(field) has token \(id), the vocabulary has \(vocabularySize) tokens")
+        }
+    }
+}

@@ -1,0 +1,155 @@
+import ChatTemplates
+public import EngineProtocol
+public import ModelFiles
+import Models
+public import Platform
+import Tokenizers
+
+/// A model as far as a purpose needs it: file, tokenizer, template, decoder.
+///
+/// Immutable, so the preparation thread and the engine loop use it side by side.
+public final class LoadedModel: Sendable {
+    enum TemplateState: Sendable {
+        case absent
+        case unusable(reason: String)
+        case usable(ChatTemplate)
+    }
+
+    public let file: GGUFFile
+    public let description: ModelDescription
+    public let limits: EngineLimits
+    let tokenizer: Tokenizer?
+    let chatTemplate: TemplateState
+    let decoder: (any DecoderModel)?
+    let purpose: LoadRequest.Purpose
+    /// Positions per sequence; 0 where no decoder is loaded.
+    let contextLength: Int
+
+    /// Reads the model from its files, in the order of their split numbers.
+    ///
+    /// Weights are used where they are mapped. A file that is no good model is an `invalidRequest`, one that needs what
+    /// is not there is `unsupported`, and one that cannot fit is `resourceExhausted`.
+    public init(
+        parts: [GGUFBytes], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
+        limits: EngineLimits = EngineLimits()
+    ) throws(EngineError) {
+        let started = MonotonicClock.now()
+        self.limits = limits
+        purpose = request.purpose
+        file = try Self.readFile(parts)
+        let wantsTokenizer = request.purpose != .inspect
+        tokenizer = wantsTokenizer ? try Self.readTokenizer(file) : nil
+        chatTemplate = wantsTokenizer ? Self.readTemplate(file) : .absent
+        decoder = request.purpose == .generate ? try Self.readDecoder(file) : nil
+        let plan = try Self.planMemory(decoder, request: request, memory: memory, limits: limits)
+        contextLength = plan?.contextLength ?? 0
+        let threads = try Self.threads(request.threads, usable: usableThreads, limits: limits)
+        description = Self.describe(
+            file: file, tokenizer: tokenizer, template: chatTemplate, decoder: decoder, plan: plan, threads: threads,
+            loadNanoseconds: MonotonicClock.now() - started)
+        try checkVocabulary()
+    }
+
+    func requireTokenizer() throws(EngineError) -> Tokenizer {
+        guard let tokenizer else { throw .unsupported(feature: "text: the model was loaded for inspection only") }
+        return tokenizer
+    }
+
+    func requireDecoder() throws(EngineError) -> any DecoderModel {
+        guard let decoder else { throw .unsupported(feature: "generation: the model was loaded without its weights") }
+        return decoder
+    }
+
+    /// The model's metadata, tensors and capabilities as a JSON document.
+    public func inspect() -> String { file.describeJSON() }
+
+    // MARK: Parts
+
+    private static func readFile(_ parts: [GGUFBytes]) throws(EngineError) -> GGUFFile {
+        do {
+            return try GGUFFile(parts: parts)
+        } catch {
+            if case .unsupported = error { throw .unsupported(feature: "model file: \(error.description)") }
+            throw .invalidRequest(parameter: "model", message: "model file: \(error.description)")
+        }
+    }
+
+    private static func readTokenizer(_ file: GGUFFile) throws(EngineError) -> Tokenizer {
+        do {
+            return try Tokenizer(metadata: file.metadata)
+        } catch {
+            if case .unsupported = error { throw .unsupported(feature: "tokenizer: \(error.description)") }
+            throw .invalidRequest(parameter: "model", message: "tokenizer: \(error.description)")
+        }
+    }
+
+    /// A template that cannot be used spoils only chats, so it is no reason to refuse the model.
+    private static func readTemplate(_ file: GGUFFile) -> TemplateState {
+        guard let source = file.metadata.string("tokenizer.chat_template") else { return .absent }
+        do {
+            return .usable(try ChatTemplate(source: source))
+        } catch {
+            return .unusable(reason: error.description)
+        }
+    }
+
+    private static func readDecoder(_ file: GGUFFile) throws(EngineError) -> any DecoderModel {
+        do {
+            return try ModelRegistry.load(file)
+        } catch {
+            switch error {
+            case .unsupported, .unsupportedArchitecture: throw .unsupported(feature: "model: \(error.description)")
+            default: throw .invalidRequest(parameter: "model", message: "model: \(error.description)")
+            }
+        }
+    }
+
+    private static func planMemory(
+        _ decoder: (any DecoderModel)?, request: LoadRequest, memory: MemoryLimits, limits: EngineLimits
+    ) throws(EngineError) -> MemoryPlan? {
+        guard let decoder else { return nil }
+        return try MemoryPlan.decide(
+            requestedContextLength: request.contextLength, requestedParallel: request.parallel,
+            trainedContextLength: decoder.configuration.trainedContextLength,
+            bytesPerPosition: UInt64(decoder.configuration.cacheBytesPerPosition),
+            weightBytes: decoder.weightBytes, memory: memory.usable(limits: limits), limits: limits)
+    }
+
+    private static func threads(_ requested: UInt32, usable: Int, limits: EngineLimits) throws(EngineError) -> Int {
+        guard requested <= limits.maximumThreads else {
+            throw .invalidRequest(
+                parameter: "threads", message: "threads is \(requested), the limit is \(limits.maximumThreads)")
+        }
+        return requested == 0 ? max(1, min(usable, limits.maximumThreads)) : Int(requested)
+    }
+
+    /// Every id that the tokenizer makes must have a row in the embedding.
+    private func checkVocabulary() throws(EngineError) {
+        guard let tokenizer, let decoder, tokenizer.vocabularySize > decoder.configuration.vocabularySize else {
+            return
+        }
+        throw .invalidRequest(
+            parameter: "model",
+            message: "the tokenizer has \(tokenizer.vocabularySize) tokens, but the model only "
+                + "\(decoder.configuration.vocabularySize)")
+    }
+
+    private static func describe(
+        file: GGUFFile, tokenizer: Tokenizer?, template: TemplateState, decoder: (any DecoderModel)?,
+        plan: MemoryPlan?, threads: Int, loadNanoseconds: UInt64
+    ) -> ModelDescription {
+        let architecture = file.metadata.string("general.architecture") ?? ""
+        let hasTemplate = if case .usable = template { true } else { false }
+        let trained =
+            decoder.map { UInt64($0.configuration.trainedContextLength) }
+            ?? file.metadata.uint("\(architecture).context_length") ?? 0
+        return ModelDescription(
+            architecture: architecture, name: file.metadata.string("general.name") ?? "",
+            parameterCount: decoder?.parameterCount ?? file.tensors.reduce(0) { $0 + UInt64($1.elementCount) },
+            vocabularySize: UInt32(clamping: decoder?.configuration.vocabularySize ?? tokenizer?.vocabularySize ?? 0),
+            contextLength: UInt32(clamping: plan?.contextLength ?? 0), trainedContextLength: UInt32(clamping: trained),
+            parallel: UInt32(clamping: plan?.parallel ?? 0), threads: UInt32(clamping: threads),
+            weightBytes: decoder?.weightBytes ?? file.tensors.reduce(0) { $0 + UInt64($1.byteCount) },
+            keyValueCacheBytes: plan?.cacheBytes ?? 0, hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds)
+    }
+}

@@ -1,0 +1,148 @@
+public import EngineProtocol
+import Models
+import Platform
+import Scheduling
+import Synchronization
+
+/// Runs one decoder model: schedule, forward, sample, text, one batch of events per step.
+///
+/// ## Threading
+/// `submit`, `cancel`, `statistics` and `stop` may be called on any thread and return at once. The loop has a thread of
+/// its own, which calls `emit` once or twice per step; `submit` calls it for `accepted`.
+public final class NativeEngine: Sendable {
+    public typealias Emit = @Sendable ([(CallID, EngineEvent)]) -> Void
+    public typealias MakeText = @Sendable (_ stopStrings: [String]) -> any ChoiceText
+
+    private let state: Monitor<EngineState>
+    /// Tells the layers of a running step that a cancellation came.
+    private let interruption: Interruption
+    private let emit: Emit
+    private let cachePositions: UInt64
+    private let thread: Thread
+
+    /// Reserves the cache and starts the loop.
+    public init(model: LoadedModel, makeText: @escaping MakeText, emit: @escaping Emit) throws(EngineError) {
+        let decoder = try model.requireDecoder()
+        let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
+        let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
+        let interruption = Interruption()
+        let compute = try StepCompute(decoder: decoder, model: model, limits: limits) { slot in
+            interruption.isRequested && state.withLock { $0.isUnwanted(slot: Int(slot)) }
+        }
+        self.state = state
+        self.interruption = interruption
+        self.emit = emit
+        cachePositions = UInt64(model.contextLength) * UInt64(limits.slots)
+        do {
+            thread = try Thread.start(name: "engine") {
+                let loop = EngineLoop(
+                    model: model, compute: compute, state: state, interruption: interruption, makeText: makeText,
+                    emit: emit)
+                loop.run()
+            }
+        } catch {
+            throw .resourceExhausted(message: "engine thread: \(error.description)", permanent: false)
+        }
+    }
+
+    /// Queues all choices of a generation and says `accepted`, or refuses it with nothing said.
+    public func submit(_ generation: PreparedGeneration, call: CallID) throws(EngineError) {
+        let requests = (0..<UInt32(generation.sequenceCount)).map { choice in
+            let input = generation.input(of: choice)
+            return SequenceRequest(
+                call: call, choice: choice, input: UInt32(input), tenant: generation.tenant,
+                priority: generation.priority, deadline: generation.deadline,
+                promptRows: generation.prompts[input].count)
+        }
+        try submit(requests, call: call, work: .generation(generation)) { [emit] position in
+            emit([
+                (
+                    call,
+                    .accepted(
+                        promptTokens: UInt32(clamping: generation.promptTokens),
+                        queuePosition: UInt32(clamping: position))
+                )
+            ])
+        }
+    }
+
+    /// Queues a text to score; its one event is the result.
+    public func submit(_ score: PreparedScore, call: CallID) throws(EngineError) {
+        let request = SequenceRequest(call: call, promptRows: score.windows.rows(of: 0), kind: .scoring)
+        try submit([request], call: call, work: .scoring(score)) { _ in }
+    }
+
+    private func submit(
+        _ requests: [SequenceRequest], call: CallID, work: EngineState.Arrival.Work, accepted: (Int) -> Void
+    ) throws(EngineError) {
+        try state.change { state throws(EngineError) in
+            guard !state.isStopping else { throw .cancelled }
+            guard !state.live.contains(call) else {
+                throw .invalidRequest(parameter: "", message: "the call is already running")
+            }
+            do {
+                let position = try state.scheduler.submit(requests)
+                state.live.insert(call)
+                state.arrivals.append(.init(call: call, work: work, acceptedAt: MonotonicClock.now()))
+                // Said under the lock, so that it comes before all that the loop says.
+                accepted(position)
+            } catch {
+                throw .queueFull(retryAfterMilliseconds: state.retryAfterMilliseconds)
+            }
+        }
+    }
+
+    /// Ends a call at the next layer or step; its end event is `failed(cancelled)`.
+    ///
+    /// Unknown calls are ignored.
+    public func cancel(_ call: CallID) {
+        state.change { state in
+            guard state.live.contains(call) else { return }
+            state.cancelRequests.insert(call)
+            interruption.request()
+        }
+    }
+
+    /// Counters and gauges of this moment.
+    public var statistics: WorkerStatistics {
+        state.withLock { state in
+            var statistics = state.statistics
+            statistics.takenAt = MonotonicClock.now()
+            statistics.sequencesRunning = UInt32(clamping: state.scheduler.runningCount)
+            statistics.sequencesWaiting = UInt32(clamping: state.scheduler.waitingCount)
+            statistics.cachePositionsUsed = UInt64(state.scheduler.positionsUsed)
+            statistics.cachePositions = cachePositions
+            return statistics
+        }
+    }
+
+    /// Ends the loop within a layer and waits for its thread.
+    ///
+    /// Calls that have not ended get no end event.
+    public func stop() {
+        state.change { state in
+            state.isStopping = true
+            interruption.request()
+        }
+        thread.join()
+    }
+}
+
+/// A flag that the layers of a step look at.
+final class Interruption: Sendable {
+    private let requested = Atomic(false)
+
+    func request() { requested.store(true, ordering: .releasing) }
+    func clear() { requested.store(false, ordering: .relaxed) }
+    var isRequested: Bool { requested.load(ordering: .acquiring) }
+}
+
+extension SchedulerLimits {
+    init(model: LoadedModel, vocabularySize: Int) {
+        let limits = model.limits
+        self.init(
+            slots: Int(model.description.parallel), waitingSequences: limits.waitingSequences,
+            prefillRows: limits.prefillRows, prefillRowsBesideDecoding: limits.prefillRowsBesideDecoding,
+            scoreRows: min(limits.prefillRows, limits.scoreLogitsBytes / (4 * max(1, vocabularySize))))
+    }
+}

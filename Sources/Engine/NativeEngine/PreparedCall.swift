@@ -1,0 +1,29 @@
+import EngineProtocol
+
+/// A generation whose input is tokenized and checked: all that the engine loop needs, and nothing that can fail.
+public struct PreparedGeneration: Sendable {
+    /// Tokens of each input, none of them empty.
+    let prompts: [[Int32]]
+    let choicesPerInput: UInt32
+    /// Tokens to generate, for each input.
+    let maximumTokens: [Int]
+    let sampler: SamplerTemplate
+    let stopStrings: [String]
+    let stopTokens: Set<Int32>
+    let tenant: String
+    let priority: Int8
+    let deadline: UInt64
+    /// Nanoseconds that template, tokenizer and checks took.
+    public var preparationNanoseconds: UInt64
+
+    public var promptTokens: Int { prompts.reduce(0) { $0 + $1.count } }
+    var sequenceCount: Int { prompts.count * Int(choicesPerInput) }
+    /// The input that a choice continues.
+    func input(of choice: UInt32) -> Int { Int(choice / choicesPerInput) }
+}
+
+/// A text to score, tokenized and cut into windows.
+public struct PreparedScore: Sendable {
+    let windows: ScoreWindows
+    public var preparationNanoseconds: UInt64
+}

@@ -1,0 +1,33 @@
+import EngineLink
+import EngineProtocol
+import ModelFiles
+import NativeEngine
+import Platform
+
+/// Where the bytes of a model come from: files that the gateway opened, or the worker's own binary.
+enum ModelSource {
+    static func parts(
+        of request: LoadRequest, descriptors: [LinkDescriptor], limits: WorkerLimits
+    ) throws(EngineError) -> [GGUFBytes] {
+        switch request.source {
+        case .bundledDemo:
+            throw .unsupported(feature: "the bundled demo model: this build has none")
+        case .descriptors(let count):
+            guard count > 0, count <= limits.modelFiles, Int(count) == descriptors.count else {
+                throw .invalidRequest(
+                    parameter: "model",
+                    message: "\(count) model files are announced and \(descriptors.count) came; "
+                        + "allowed are 1 to \(limits.modelFiles)")
+            }
+            var parts: [GGUFBytes] = []
+            for descriptor in descriptors {
+                do {
+                    parts.append(GGUFBytes(mapping: try MappedFile(descriptor: descriptor.rawValue)))
+                } catch {
+                    throw .invalidRequest(parameter: "model", message: "model file: \(error.description)")
+                }
+            }
+            return parts
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import EngineLink
+import EngineProtocol
+import NativeEngine
+import Observability
+import Platform
+
+/// What becomes of a request once it is prepared.
+enum Preparation {
+    /// Everything is said: a result or an error.
+    case answer(EngineEvent)
+    /// The engine goes on with it.
+    case generation(PreparedGeneration)
+    case scoring(PreparedScore)
+    /// The model is loaded, with an engine if it is to generate.
+    case loaded(LoadedModel, NativeEngine?)
+}
+
+/// Does the part of each request that needs no engine loop.
+///
+/// Belongs to the preparation thread.
+final class RequestProcessor {
+    private let limits: WorkerLimits
+    private let logger: Logger
+    private let emit: NativeEngine.Emit
+    private var model: LoadedModel?
+
+    init(limits: WorkerLimits, logger: Logger, emit: @escaping NativeEngine.Emit) {
+        self.limits = limits
+        self.logger = logger
+        self.emit = emit
+    }
+
+    func prepare(_ request: EngineRequest, descriptors: [LinkDescriptor]) -> Preparation {
+        let startedAt = MonotonicClock.now()
+        do {
+            switch request {
+            case .load(let request):
+                return try load(request, descriptors: descriptors)
+            case .generate(let request):
+                try checkDeadline(request.deadline)
+                var prepared = try requireModel().prepare(request)
+                try checkDeadline(request.deadline)
+                prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
+                return .generation(prepared)
+            case .score(let request):
+                var prepared = try requireModel().prepare(request)
+                prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
+                return .scoring(prepared)
+            case .inspect:
+                return .answer(.result(.inspected(json: try requireModel().inspect())))
+            case .tokenize(let request):
+                return .answer(.result(.tokenized(ids: try requireModel().tokenize(request))))
+            case .detokenize(let ids):
+                return .answer(.result(.detokenized(bytes: try requireModel().detokenize(ids))))
+            case .renderTemplate(let chat):
+                return .answer(.result(.rendered(text: try requireModel().renderTemplate(chat))))
+            case .cancel:
+                // Cancellations go past this thread.
+                return .answer(.failed(.invalidRequest(parameter: "", message: "a cancellation cannot be prepared")))
+            }
+        } catch {
+            return .answer(.failed(error))
+        }
+    }
+
+    private func requireModel() throws(EngineError) -> LoadedModel {
+        guard let model else {
+            throw .modelNotReady(
+                reason: "no model is loaded", retryAfterMilliseconds: limits.retryAfterMilliseconds)
+        }
+        return model
+    }
+
+    private func checkDeadline(_ deadline: UInt64) throws(EngineError) {
+        if deadline != 0, MonotonicClock.now() >= deadline { throw .deadlineExceeded }
+    }
+
+    // MARK: Load
+
+    private func load(_ request: LoadRequest, descriptors: [LinkDescriptor]) throws(EngineError) -> Preparation {
+        guard model == nil else {
+            throw .invalidRequest(parameter: "model", message: "this worker has loaded its model already")
+        }
+        let loaded = try LoadedModel(
+            parts: try ModelSource.parts(of: request, descriptors: descriptors, limits: limits), request: request,
+            memory: MemoryLimits.current(), usableThreads: CPULimits.current().usableCount)
+        let engine =
+            request.purpose == .generate
+            ? try NativeEngine(model: loaded, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
+        model = loaded
+        return .loaded(loaded, engine)
+    }
+}

@@ -1,0 +1,78 @@
+import EngineProtocol
+import Observability
+import Platform
+import Supervision
+
+/// A worker for one verb, with its failures in the words of the command line.
+final class ModelSession {
+    private let session: WorkerSession
+
+    /// `apus-worker` lies beside `apus`.
+    static var workerPath: String {
+        let own = ExecutablePath.current()
+        return String(own[..<(own.lastIndex(of: "/") ?? own.startIndex)]) + "/apus-worker"
+    }
+
+    /// The word that stands for the bundled model wherever a MODEL is wanted.
+    static let demoName = "demo"
+
+    private init(_ session: WorkerSession) { self.session = session }
+
+    static func open(
+        model: String, purpose: LoadRequest.Purpose, console: Console, contextLength: UInt32? = nil,
+        parallel: UInt32 = 1, threads: UInt32 = 0
+    ) throws(CommandFailure) -> ModelSession {
+        let source: ModelSource = model == demoName ? .bundledDemo : .file(path: model)
+        let load = LoadRequest(
+            source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
+            parallel: parallel, threads: threads)
+        let logger = Logger(
+            component: "apus", level: .warning, sink: StandardErrorSink(),
+            format: .text(coloured: console.messagesAreTerminal))
+        let begun = MonotonicClock.now()
+        do throws(WorkerSession.Failure) {
+            let session = try WorkerSession(workerPath: workerPath, source: source, load: load, logger: logger) {
+                let seconds = (MonotonicClock.now() - begun) / 1_000_000_000
+                if seconds > 0 { console.progress("loading \(source.displayName) … \(seconds) s") }
+            }
+            console.progress("")
+            return ModelSession(session)
+        } catch {
+            console.progress("")
+            throw failure(error, model: model)
+        }
+    }
+
+    var description: ModelDescription { session.description }
+
+    /// Readable when Ctrl-C was pressed.
+    var interrupts: Int32 { session.interruptDescriptor }
+
+    func call(_ request: EngineRequest) throws(CommandFailure) -> EngineResult {
+        do throws(WorkerSession.Failure) {
+            return try session.call(request)
+        } catch {
+            throw Self.failure(error, model: "")
+        }
+    }
+
+    func generate(
+        _ requests: [GenerateRequest], onEvent: (Int, EngineEvent) -> Void
+    ) throws(CommandFailure) {
+        do throws(WorkerSession.Failure) {
+            try session.run(requests.map { .generate($0) }, onEvent: onEvent)
+        } catch {
+            throw Self.failure(error, model: "")
+        }
+    }
+
+    private static func failure(_ failure: WorkerSession.Failure, model: String) -> CommandFailure {
+        let place = model.isEmpty ? "" : "\(model): "
+        switch failure {
+        case .engine(let error): return .failed(place + error.text)
+        case .workerEnded(let how): return .failed("\(place)the model's process \(how)")
+        case .couldNotStart(let why): return .failed(why)
+        case .interrupted: return .interrupted
+        }
+    }
+}

@@ -1,0 +1,118 @@
+import EngineProtocol
+import JSON
+import Platform
+import Serving
+
+/// The JSON of probes, models and cancellations.
+enum StatusDocuments {
+    static let live = Array(#"{"status":"live"}"#.utf8)
+
+    struct Readiness {
+        let isReady: Bool
+        let body: [UInt8]
+        let retryAfterMilliseconds: UInt32?
+    }
+
+    /// Ready means: every model answers.
+    static func readiness(_ models: [ModelStatus]) -> Readiness {
+        let waiting = models.filter { $0.state != .ready }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("status")
+        writer.string(waiting.isEmpty ? "ready" : "not ready")
+        writer.key("models")
+        writer.beginArray()
+        for model in models {
+            writer.beginObject()
+            writer.key("id")
+            writer.string(model.name)
+            writer.key("state")
+            writer.string(model.state.rawValue)
+            if let reason = model.stateReason {
+                writer.key("reason")
+                writer.string(reason)
+            }
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        return Readiness(
+            isReady: waiting.isEmpty, body: writer.bytes,
+            retryAfterMilliseconds: waiting.map(\.retryAfterMilliseconds).max())
+    }
+
+    static func modelList(_ models: [ModelStatus]) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("object")
+        writer.string("list")
+        writer.key("data")
+        writer.beginArray()
+        for model in models { write(model, into: &writer) }
+        writer.endArray()
+        writer.endObject()
+        return writer.bytes
+    }
+
+    static func model(_ model: ModelStatus) -> [UInt8] {
+        var writer = JSONWriter()
+        write(model, into: &writer)
+        return writer.bytes
+    }
+
+    private static func write(_ model: ModelStatus, into writer: inout JSONWriter) {
+        writer.beginObject()
+        writer.key("id")
+        writer.string(model.name)
+        writer.key("object")
+        writer.string("model")
+        writer.key("created")
+        writer.integer(startedAt)
+        writer.key("owned_by")
+        writer.string("apus")
+        writer.key("state")
+        writer.string(model.state.rawValue)
+        if let description = model.description {
+            writer.key("context_length")
+            writer.integer(description.contextLength)
+            writer.key("meta")
+            writer.beginObject()
+            writer.key("architecture")
+            writer.string(description.architecture)
+            writer.key("name")
+            writer.string(description.name)
+            writer.key("parameters")
+            writer.integer(description.parameterCount)
+            writer.key("vocabulary_size")
+            writer.integer(description.vocabularySize)
+            writer.key("trained_context_length")
+            writer.integer(description.trainedContextLength)
+            writer.key("parallel")
+            writer.integer(description.parallel)
+            writer.key("weight_bytes")
+            writer.integer(description.weightBytes)
+            writer.key("key_value_cache_bytes")
+            writer.integer(description.keyValueCacheBytes)
+            writer.key("has_chat_template")
+            writer.bool(description.hasChatTemplate)
+            writer.endObject()
+        }
+        writer.endObject()
+    }
+
+    /// When this process began to serve, as Unix time in seconds.
+    private static let startedAt = WallClock.now() / 1_000_000_000
+
+    static func cancelled(id: String, count: Int) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.key("id")
+        writer.string(id)
+        writer.key("object")
+        writer.string("request.cancelled")
+        writer.key("cancelled")
+        writer.integer(count)
+        writer.endObject()
+        return writer.bytes
+    }
+}

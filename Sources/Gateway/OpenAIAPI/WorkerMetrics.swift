@@ -1,0 +1,64 @@
+import EngineProtocol
+import Observability
+import Platform
+import Serving
+
+/// Writes the workers' last snapshots and the table of live calls as Prometheus text.
+///
+/// It never asks a worker: a scrape gets the last word and its age.
+enum WorkerMetrics {
+
+    /// A page of its own, to be joined to the door's.
+    static func render(_ models: [ModelStatus]) -> [UInt8] {
+        let registry = MetricsRegistry()
+        for model in models {
+            let labels = [MetricLabel("model", model.name)]
+            gauge(
+                registry, "apus_calls_in_flight", "Calls at the worker or waiting for it.", labels, model.callsInFlight)
+            registry.counter("apus_calls_lost_total", "Calls that ended because their worker died.", labels)
+                .add(model.callsLost)
+            registry.counter("apus_calls_replayed_total", "Calls sent again after their worker died.", labels)
+                .add(model.callsReplayed)
+            registry.counter("apus_worker_restarts_total", "Workers started after another had died.", labels)
+                .add(UInt64(model.restarts))
+            gauge(registry, "apus_model_ready", "1 while the model answers.", labels, model.state == .ready ? 1 : 0)
+            if let processID = model.workerProcessID, let memory = ProcessMemory.of(processID: processID) {
+                gauge(
+                    registry, "apus_worker_resident_bytes", "Resident memory of the worker.", labels,
+                    memory.residentBytes)
+                gauge(
+                    registry, "apus_worker_anonymous_bytes", "Memory of the worker that no file backs.", labels,
+                    memory.anonymousBytes)
+            }
+            statistics(of: model, labels, registry)
+        }
+        return registry.render()
+    }
+
+    private static func statistics(of model: ModelStatus, _ labels: [MetricLabel], _ registry: MetricsRegistry) {
+        guard let last = model.statistics else { return }
+        let age = Double(MonotonicClock.now() &- last.takenAt) / 1e9
+        registry.gauge("apus_statistics_age_seconds", "Age of the worker's last snapshot.", labels).set(age)
+        gauge(registry, "apus_sequences_running", "Sequences in the batch.", labels, last.sequencesRunning)
+        gauge(registry, "apus_sequences_waiting", "Sequences in the worker's queue.", labels, last.sequencesWaiting)
+        gauge(
+            registry, "apus_cache_positions_used", "Positions of the KV cache in use.", labels, last.cachePositionsUsed)
+        gauge(registry, "apus_cache_positions", "Positions of the KV cache.", labels, last.cachePositions)
+        registry.counter("apus_prompt_tokens_total", "Tokens prefilled since the worker started.", labels)
+            .add(last.promptTokens)
+        registry.counter("apus_generated_tokens_total", "Tokens sampled since the worker started.", labels)
+            .add(last.generatedTokens)
+        registry.counter("apus_steps_total", "Steps of the engine since the worker started.", labels).add(last.steps)
+        registry.gauge("apus_step_seconds_total", "Time in steps since the worker started.", labels)
+            .set(Double(last.stepNanoseconds) / 1e9)
+        registry.counter("apus_sequences_cancelled_total", "Calls cancelled since the worker started.", labels)
+            .add(last.cancelled)
+    }
+
+    private static func gauge(
+        _ registry: MetricsRegistry, _ name: String, _ help: String, _ labels: [MetricLabel],
+        _ value: some BinaryInteger
+    ) {
+        registry.gauge(name, help, labels).set(Double(value))
+    }
+}

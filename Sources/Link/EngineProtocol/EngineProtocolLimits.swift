@@ -1,0 +1,24 @@
+/// The bounds of one message.
+///
+/// Encoder and decoder check the same ones, so that no side sends what the other refuses.
+public enum EngineProtocolLimits {
+    /// Bytes of one payload: twice the largest HTTP body.
+    public static let payloadBytes = 64 << 20
+    /// Descriptors that one message may carry: parts of a split model, and a memory file for the payload itself.
+    public static let descriptors = 128
+    /// Events of one batch.
+    public static let events = 65_536
+    /// Inputs of one generation.
+    public static let inputs = 2_048
+    public static let choices = 128
+    /// Token ids of one list.
+    public static let tokenIDs = 8 << 20
+    public static let stopStrings = 64
+    public static let stopStringBytes = 4_096
+    public static let stopTokenIDs = 1_024
+    public static let logitBiases = 65_536
+    /// Tenants, model names, feature names, request fields.
+    public static let nameBytes = 4_096
+    /// Explanations in errors.
+    public static let explanationBytes = 65_536
+}

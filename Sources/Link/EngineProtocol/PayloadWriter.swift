@@ -1,0 +1,118 @@
+/// Appends one payload to a byte buffer: a fixed structure, then the tail that its ranges point into.
+///
+/// A field of variable length is a range in the fixed part: u32 offset from the payload's first byte, u32 length in
+/// bytes. Ranges lie in the tail one after the other, in the order of the fields, without gaps; so each value has
+/// exactly one encoding. The range (0, 0) is an absent value.
+///
+/// The first limit that a value breaks is kept in `failure`, and what was written is then worthless.
+struct PayloadWriter {
+    private(set) var bytes: [UInt8]
+    private(set) var failure: CodecError?
+    /// Where the payload starts in `bytes`.
+    private let base: Int
+    /// The next byte of the fixed part that is being filled.
+    private var cursor: Int
+    private var cursorEnd: Int
+
+    init(appendingTo bytes: consuming [UInt8], size: Int) {
+        self.bytes = bytes
+        base = self.bytes.count
+        cursor = base
+        cursorEnd = base + size
+        self.bytes.append(contentsOf: repeatElement(0, count: size))
+    }
+
+    // MARK: Fixed fields
+
+    mutating func integer<T: FixedWidthInteger>(_ value: T) {
+        let position = cursor
+        cursor += MemoryLayout<T>.size
+        precondition(cursor <= cursorEnd, "the structure's size is too small")
+        bytes.withUnsafeMutableBytes { $0.storeLittleEndian(value, at: position) }
+    }
+
+    mutating func zeros(_ count: Int) {
+        cursor += count
+        precondition(cursor <= cursorEnd, "the structure's size is too small")
+    }
+
+    mutating func flag(_ value: Bool) { integer(UInt8(value ? 1 : 0)) }
+
+    mutating func optional(_ value: UInt32?) {
+        integer(UInt32(value == nil ? 0 : 1))
+        integer(value ?? 0)
+    }
+
+    mutating func float(_ field: String, _ value: Float) {
+        if !value.isFinite { fail(.notFinite(field: field)) }
+        integer(value.bitPattern)
+    }
+
+    // MARK: Ranges
+
+    mutating func text(_ field: String, _ value: String, limit: Int) {
+        var value = value
+        value.withUTF8 { utf8 in
+            range(field, count: utf8.count, limit: limit)
+            if failure == nil { bytes.append(contentsOf: utf8) }
+        }
+    }
+
+    mutating func text(_ field: String, _ value: String?, limit: Int) {
+        if let value { text(field, value, limit: limit) } else { zeros(8) }
+    }
+
+    mutating func raw(_ field: String, _ value: [UInt8], limit: Int) {
+        range(field, count: value.count, limit: limit)
+        if failure == nil { bytes.append(contentsOf: value) }
+    }
+
+    mutating func tokenIDs(_ field: String, _ ids: [Int32], limit: Int = EngineProtocolLimits.tokenIDs) {
+        range(field, count: ids.count, elementSize: 4, limit: limit)
+        guard failure == nil else { return }
+        for id in ids { withUnsafeBytes(of: id.littleEndian) { bytes.append(contentsOf: $0) } }
+    }
+
+    mutating func list<Element>(
+        _ field: String, _ elements: [Element], elementSize: Int, limit: Int,
+        _ write: (inout PayloadWriter, Element) -> Void
+    ) {
+        range(field, count: elements.count, elementSize: elementSize, limit: limit)
+        guard failure == nil else { return }
+        let start = bytes.count
+        bytes.append(contentsOf: repeatElement(0, count: elements.count * elementSize))
+        let outer = (cursor, cursorEnd)
+        for (index, element) in elements.enumerated() {
+            cursor = start + index * elementSize
+            cursorEnd = cursor + elementSize
+            write(&self, element)
+        }
+        (cursor, cursorEnd) = outer
+    }
+
+    mutating func structure(_ field: String, size: Int, _ write: (inout PayloadWriter) -> Void) {
+        range(field, count: size, limit: size)
+        guard failure == nil else { return }
+        let outer = (cursor, cursorEnd)
+        cursor = bytes.count
+        cursorEnd = cursor + size
+        bytes.append(contentsOf: repeatElement(0, count: size))
+        write(&self)
+        (cursor, cursorEnd) = outer
+    }
+
+    private mutating func range(_ field: String, count: Int, elementSize: Int = 1, limit: Int) {
+        let offset = bytes.count - base
+        let total = EngineProtocolLimits.payloadBytes
+        guard count <= limit else { return fail(.limitExceeded(field: field, limit: limit, value: count)) }
+        guard count <= (total - offset) / elementSize else {
+            return fail(.limitExceeded(field: field, limit: total, value: offset + count * elementSize))
+        }
+        integer(UInt32(offset))
+        integer(UInt32(count * elementSize))
+    }
+
+    mutating func fail(_ error: CodecError) {
+        if failure == nil { failure = error }
+    }
+}

@@ -1,0 +1,263 @@
+// The structures of hello and of the requests, field by field. Reader and writer stand side by side; the order of the
+// lines is the order of the bytes.
+
+extension PayloadWriter {
+    mutating func hello(_ hello: Hello) {
+        integer(hello.role.rawValue)
+        zeros(3)
+        integer(hello.buildID)
+    }
+
+    mutating func request(_ request: EngineRequest) {
+        switch request {
+        case .load(let load): self.load(load)
+        case .inspect, .cancel: break
+        case .generate(let generate): self.generate(generate)
+        case .score(let score): self.score(score)
+        case .tokenize(let tokenize): self.tokenize(tokenize)
+        case .detokenize(let ids): tokenIDs("ids", ids)
+        case .renderTemplate(let chat): chatInput(chat)
+        }
+    }
+}
+
+extension PayloadReader {
+    mutating func hello() throws(CodecError) -> Hello {
+        let role: Hello.Role = try choice("role")
+        try zeros("role", 3)
+        return Hello(role: role, buildID: try integer("buildID"))
+    }
+}
+
+// MARK: load
+
+private enum SourceCode: UInt8 {
+    case descriptors = 0
+    case bundledDemo = 1
+}
+
+extension PayloadWriter {
+    mutating func load(_ load: LoadRequest) {
+        switch load.source {
+        case .descriptors(let count):
+            integer(SourceCode.descriptors.rawValue)
+            integer(load.purpose.rawValue)
+            zeros(2)
+            if count > EngineProtocolLimits.descriptors {
+                fail(.limitExceeded(field: "source", limit: EngineProtocolLimits.descriptors, value: Int(count)))
+            }
+            integer(count)
+        case .bundledDemo:
+            integer(SourceCode.bundledDemo.rawValue)
+            integer(load.purpose.rawValue)
+            zeros(6)
+        }
+        optional(load.contextLength)
+        integer(load.parallel)
+        integer(load.threads)
+        text("displayName", load.displayName, limit: EngineProtocolLimits.nameBytes)
+    }
+}
+
+extension PayloadReader {
+    mutating func load() throws(CodecError) -> LoadRequest {
+        let code: SourceCode = try choice("source")
+        let purpose: LoadRequest.Purpose = try choice("purpose")
+        try zeros("source", 2)
+        let count: UInt32 = try integer("source")
+        let source: LoadRequest.Source
+        switch code {
+        case .descriptors:
+            guard count <= EngineProtocolLimits.descriptors else {
+                throw .limitExceeded(field: "source", limit: EngineProtocolLimits.descriptors, value: Int(count))
+            }
+            source = .descriptors(count: count)
+        case .bundledDemo:
+            guard count == 0 else { throw .unknownValue(field: "source", value: UInt64(count)) }
+            source = .bundledDemo
+        }
+        let contextLength = try optional("contextLength")
+        let parallel: UInt32 = try integer("parallel")
+        let threads: UInt32 = try integer("threads")
+        return LoadRequest(
+            source: source, purpose: purpose,
+            displayName: try text("displayName", limit: EngineProtocolLimits.nameBytes),
+            contextLength: contextLength, parallel: parallel, threads: threads)
+    }
+}
+
+// MARK: generate
+
+private enum InputCode: UInt8 {
+    case chat = 0
+    case text = 1
+    case ids = 2
+}
+
+extension PayloadWriter {
+    mutating func generate(_ request: GenerateRequest) {
+        list("inputs", request.inputs, elementSize: 12, limit: EngineProtocolLimits.inputs) { $0.input($1) }
+        if request.choices > EngineProtocolLimits.choices {
+            fail(
+                .limitExceeded(field: "choices", limit: EngineProtocolLimits.choices, value: Int(request.choices)))
+        }
+        integer(request.choices)
+        optional(request.maximumTokens)
+        flag(request.ignoreEndOfSequence)
+        integer(request.priority)
+        zeros(2)
+        integer(request.deadline)
+        sampling(request.sampling)
+        list("stopStrings", request.stopStrings, elementSize: 8, limit: EngineProtocolLimits.stopStrings) {
+            $0.text("stopStrings", $1, limit: EngineProtocolLimits.stopStringBytes)
+        }
+        tokenIDs("stopTokenIDs", request.stopTokenIDs, limit: EngineProtocolLimits.stopTokenIDs)
+        text("tenant", request.tenant, limit: EngineProtocolLimits.nameBytes)
+    }
+
+    private mutating func input(_ input: GenerateRequest.Input) {
+        switch input {
+        case .chat(let chat):
+            integer(InputCode.chat.rawValue)
+            zeros(3)
+            structure("chat", size: Self.chatInputSize) { $0.chatInput(chat) }
+        case .text(let text):
+            integer(InputCode.text.rawValue)
+            zeros(3)
+            self.text("text", text, limit: EngineProtocolLimits.payloadBytes)
+        case .ids(let ids):
+            integer(InputCode.ids.rawValue)
+            zeros(3)
+            tokenIDs("ids", ids)
+        }
+    }
+
+    private mutating func sampling(_ sampling: SamplingParameters) {
+        float("temperature", sampling.temperature)
+        float("topP", sampling.topP)
+        integer(sampling.topK)
+        float("minP", sampling.minP)
+        float("repetitionPenalty", sampling.repetitionPenalty)
+        float("presencePenalty", sampling.presencePenalty)
+        float("frequencyPenalty", sampling.frequencyPenalty)
+        integer(sampling.seed)
+        list("logitBias", sampling.logitBias, elementSize: 8, limit: EngineProtocolLimits.logitBiases) {
+            $0.integer($1.token)
+            $0.float("logitBias", $1.bias)
+        }
+    }
+}
+
+extension PayloadReader {
+    mutating func generate() throws(CodecError) -> GenerateRequest {
+        let inputs = try list(
+            "inputs", elementSize: 12, limit: EngineProtocolLimits.inputs, Self.input)
+        var request = GenerateRequest(inputs: inputs)
+        request.choices = try integer("choices")
+        guard request.choices <= EngineProtocolLimits.choices else {
+            throw .limitExceeded(
+                field: "choices", limit: EngineProtocolLimits.choices, value: Int(request.choices))
+        }
+        request.maximumTokens = try optional("maximumTokens")
+        request.ignoreEndOfSequence = try flag("ignoreEndOfSequence")
+        request.priority = try integer("priority")
+        try zeros("priority", 2)
+        request.deadline = try integer("deadline")
+        request.sampling = try sampling()
+        request.stopStrings = try list(
+            "stopStrings", elementSize: 8, limit: EngineProtocolLimits.stopStrings, Self.stopString)
+        request.stopTokenIDs = try tokenIDs("stopTokenIDs", limit: EngineProtocolLimits.stopTokenIDs)
+        request.tenant = try text("tenant", limit: EngineProtocolLimits.nameBytes)
+        return request
+    }
+
+    private static func input(_ reader: inout PayloadReader) throws(CodecError) -> GenerateRequest.Input {
+        let code: InputCode = try reader.choice("inputs")
+        try reader.zeros("inputs", 3)
+        switch code {
+        case .chat:
+            return .chat(
+                try reader.structure("chat", size: PayloadWriter.chatInputSize) {
+                    (reader: inout PayloadReader) throws(CodecError) in try reader.chatInput()
+                })
+        case .text: return .text(try reader.text("text", limit: EngineProtocolLimits.payloadBytes))
+        case .ids: return .ids(try reader.tokenIDs("ids"))
+        }
+    }
+
+    private static func stopString(_ reader: inout PayloadReader) throws(CodecError) -> String {
+        try reader.text("stopStrings", limit: EngineProtocolLimits.stopStringBytes)
+    }
+
+    private mutating func sampling() throws(CodecError) -> SamplingParameters {
+        var sampling = SamplingParameters()
+        sampling.temperature = try float("temperature")
+        sampling.topP = try float("topP")
+        sampling.topK = try integer("topK")
+        sampling.minP = try float("minP")
+        sampling.repetitionPenalty = try float("repetitionPenalty")
+        sampling.presencePenalty = try float("presencePenalty")
+        sampling.frequencyPenalty = try float("frequencyPenalty")
+        sampling.seed = try integer("seed")
+        sampling.logitBias = try list(
+            "logitBias", elementSize: 8, limit: EngineProtocolLimits.logitBiases, Self.logitBias)
+        return sampling
+    }
+
+    private static func logitBias(_ reader: inout PayloadReader) throws(CodecError) -> LogitBias {
+        LogitBias(token: try reader.integer("logitBias"), bias: try reader.float("logitBias"))
+    }
+}
+
+// MARK: Chat input, score, tokenize
+
+extension PayloadWriter {
+    static let chatInputSize = 36
+
+    mutating func chatInput(_ chat: ChatInput) {
+        text("messages", chat.messagesJSON, limit: EngineProtocolLimits.payloadBytes)
+        text("tools", chat.toolsJSON, limit: EngineProtocolLimits.payloadBytes)
+        text("templateOverride", chat.templateOverride, limit: EngineProtocolLimits.payloadBytes)
+        text("variables", chat.variablesJSON, limit: EngineProtocolLimits.payloadBytes)
+        flag(chat.addGenerationPrompt)
+        zeros(3)
+    }
+
+    mutating func score(_ request: ScoreRequest) {
+        text("text", request.text, limit: EngineProtocolLimits.payloadBytes)
+        optional(request.window)
+    }
+
+    mutating func tokenize(_ request: TokenizeRequest) {
+        text("text", request.text, limit: EngineProtocolLimits.payloadBytes)
+        flag(request.addSpecial)
+        flag(request.parseSpecial)
+        zeros(2)
+    }
+}
+
+extension PayloadReader {
+    mutating func chatInput() throws(CodecError) -> ChatInput {
+        let limit = EngineProtocolLimits.payloadBytes
+        var chat = ChatInput(messagesJSON: try text("messages", limit: limit))
+        chat.toolsJSON = try optionalText("tools", limit: limit)
+        chat.templateOverride = try optionalText("templateOverride", limit: limit)
+        chat.variablesJSON = try optionalText("variables", limit: limit)
+        chat.addGenerationPrompt = try flag("addGenerationPrompt")
+        try zeros("addGenerationPrompt", 3)
+        return chat
+    }
+
+    mutating func score() throws(CodecError) -> ScoreRequest {
+        let text = try text("text", limit: EngineProtocolLimits.payloadBytes)
+        return ScoreRequest(text: text, window: try optional("window"))
+    }
+
+    mutating func tokenize() throws(CodecError) -> TokenizeRequest {
+        var request = TokenizeRequest(text: try text("text", limit: EngineProtocolLimits.payloadBytes))
+        request.addSpecial = try flag("addSpecial")
+        request.parseSpecial = try flag("parseSpecial")
+        try zeros("parseSpecial", 2)
+        return request
+    }
+}

@@ -1,0 +1,112 @@
+// A result is: u16 code, u16 zero, range of the code's structure.
+
+private enum ResultCode: UInt16 {
+    case loaded = 0
+    case inspected = 1
+    case scored = 2
+    case tokenized = 3
+    case detokenized = 4
+    case rendered = 5
+
+    var size: Int {
+        switch self {
+        case .loaded: 72
+        case .scored: 16
+        case .inspected, .tokenized, .detokenized, .rendered: 8
+        }
+    }
+
+    init(_ result: EngineResult) {
+        switch result {
+        case .loaded: self = .loaded
+        case .inspected: self = .inspected
+        case .scored: self = .scored
+        case .tokenized: self = .tokenized
+        case .detokenized: self = .detokenized
+        case .rendered: self = .rendered
+        }
+    }
+}
+
+extension PayloadWriter {
+    mutating func result(_ result: EngineResult) {
+        let code = ResultCode(result)
+        integer(code.rawValue)
+        zeros(2)
+        structure("result", size: code.size) { $0.body(of: result) }
+    }
+
+    private mutating func body(of result: EngineResult) {
+        let limit = EngineProtocolLimits.payloadBytes
+        switch result {
+        case .loaded(let description): model(description)
+        case .inspected(let json): text("json", json, limit: limit)
+        case .scored(let tokens, let negativeLogLikelihood):
+            integer(tokens)
+            integer(negativeLogLikelihood.bitPattern)
+        case .tokenized(let ids): tokenIDs("ids", ids)
+        case .detokenized(let bytes): raw("bytes", bytes, limit: limit)
+        case .rendered(let text): self.text("text", text, limit: limit)
+        }
+    }
+
+    private mutating func model(_ model: ModelDescription) {
+        text("architecture", model.architecture, limit: EngineProtocolLimits.nameBytes)
+        text("name", model.name, limit: EngineProtocolLimits.nameBytes)
+        integer(model.parameterCount)
+        integer(model.vocabularySize)
+        integer(model.contextLength)
+        integer(model.trainedContextLength)
+        integer(model.parallel)
+        integer(model.threads)
+        flag(model.hasChatTemplate)
+        zeros(3)
+        integer(model.weightBytes)
+        integer(model.keyValueCacheBytes)
+        integer(model.loadNanoseconds)
+    }
+}
+
+extension PayloadReader {
+    mutating func result() throws(CodecError) -> EngineResult {
+        let code: ResultCode = try choice("result")
+        try zeros("result", 2)
+        return try structure("result", size: code.size) {
+            (reader: inout PayloadReader) throws(CodecError) in try reader.body(of: code)
+        }
+    }
+
+    private mutating func body(of code: ResultCode) throws(CodecError) -> EngineResult {
+        let limit = EngineProtocolLimits.payloadBytes
+        switch code {
+        case .loaded: return .loaded(try model())
+        case .inspected: return .inspected(json: try text("json", limit: limit))
+        case .scored:
+            let tokens: UInt64 = try integer("tokens")
+            return .scored(
+                tokens: tokens, negativeLogLikelihood: Double(bitPattern: try integer("negativeLogLikelihood")))
+        case .tokenized: return .tokenized(ids: try tokenIDs("ids"))
+        case .detokenized: return .detokenized(bytes: try raw("bytes", limit: limit))
+        case .rendered: return .rendered(text: try text("text", limit: limit))
+        }
+    }
+
+    private mutating func model() throws(CodecError) -> ModelDescription {
+        let architecture = try text("architecture", limit: EngineProtocolLimits.nameBytes)
+        let name = try text("name", limit: EngineProtocolLimits.nameBytes)
+        let parameterCount: UInt64 = try integer("parameterCount")
+        let vocabularySize: UInt32 = try integer("vocabularySize")
+        let contextLength: UInt32 = try integer("contextLength")
+        let trainedContextLength: UInt32 = try integer("trainedContextLength")
+        let parallel: UInt32 = try integer("parallel")
+        let threads: UInt32 = try integer("threads")
+        let hasChatTemplate = try flag("hasChatTemplate")
+        try zeros("hasChatTemplate", 3)
+        return ModelDescription(
+            architecture: architecture, name: name, parameterCount: parameterCount, vocabularySize: vocabularySize,
+            contextLength: contextLength, trainedContextLength: trainedContextLength, parallel: parallel,
+            threads: threads, weightBytes: try integer("weightBytes"),
+            keyValueCacheBytes: try integer("keyValueCacheBytes"), hasChatTemplate: hasChatTemplate,
+            loadNanoseconds: try integer("loadNanoseconds"))
+    }
+}

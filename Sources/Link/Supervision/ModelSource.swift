@@ -1,0 +1,83 @@
+public import EngineProtocol
+import Platform
+
+/// Where a model comes from.
+public enum ModelSource: Sendable, Equatable {
+    case bundledDemo
+    /// A GGUF file; of a split model, any of its parts.
+    case file(path: String)
+
+    /// What logs and errors call it.
+    public var displayName: String {
+        switch self {
+        case .bundledDemo: "the bundled demo model"
+        case .file(let path): path.split(separator: "/").last.map(String.init) ?? path
+        }
+    }
+
+    /// Splits are counted with five digits.
+    public static let partLimit = 128
+
+    /// Opens the model's files, because paths never cross the link.
+    ///
+    /// - Throws: `invalidRequest` that names the file which cannot be opened.
+    public func open() throws(EngineError) -> OpenModel {
+        switch self {
+        case .bundledDemo:
+            return OpenModel(source: .bundledDemo, descriptors: [])
+        case .file(let path):
+            var descriptors: [Int32] = []
+            do {
+                for part in try Self.parts(of: path) {
+                    descriptors.append(try FileDescriptor.openForReading(path: part).release())
+                }
+            } catch {
+                OpenModel.close(descriptors)
+                throw .invalidRequest(parameter: "model", message: "\(error)")
+            }
+            return OpenModel(source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors)
+        }
+    }
+
+    /// All parts of `name-00002-of-00003.gguf`, or the path itself.
+    static func parts(of path: String) throws(SystemError) -> [String] {
+        let ending = ".gguf"
+        guard path.hasSuffix(ending) else { return [path] }
+        let stem = path.dropLast(ending.count)
+        let words = stem.split(separator: "-", omittingEmptySubsequences: false)
+        guard words.count >= 4, words[words.count - 2] == "of", let count = Self.number(words[words.count - 1]),
+            let number = Self.number(words[words.count - 3]), (1...count).contains(number)
+        else { return [path] }
+        guard count <= partLimit else {
+            throw SystemError(operation: "open \(path): more than \(partLimit) parts", code: 7)
+        }
+        let prefix = words.dropLast(3).joined(separator: "-")
+        return (1...count).map { "\(prefix)-\(fiveDigits($0))-of-\(fiveDigits(count))\(ending)" }
+    }
+
+    private static func number(_ word: Substring) -> Int? {
+        word.count == 5 && word.allSatisfy(\.isWholeNumber) ? Int(word) : nil
+    }
+
+    private static func fiveDigits(_ number: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
+    }
+}
+
+/// A model's files, open until they have been sent.
+public final class OpenModel {
+    public let source: LoadRequest.Source
+    public let descriptors: [Int32]
+
+    init(source: LoadRequest.Source, descriptors: [Int32]) {
+        self.source = source
+        self.descriptors = descriptors
+    }
+
+    deinit { Self.close(descriptors) }
+
+    static func close(_ descriptors: [Int32]) {
+        for descriptor in descriptors { _ = FileDescriptor(owning: descriptor) }
+    }
+}

@@ -1,0 +1,156 @@
+import EngineLink
+public import EngineProtocol
+import Glibc
+public import Observability
+public import Platform
+
+/// One running `apus-worker` with its link, its standard error and its end.
+///
+/// Everything happens on the loop.
+public final class WorkerProcess {
+    /// SIGTERM, then SIGKILL after this long.
+    public static let killDelay: UInt64 = 500_000_000
+    /// How long to wait for the exit status when the link has already ended.
+    static let exitStatusDelay: UInt64 = 50_000_000
+
+    public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
+    /// Called once, when everything that was in the link has been delivered.
+    ///
+    /// The text says how the worker ended.
+    public var onEnd: (String) -> Void = { _ in }
+
+    public let processID: Int32
+    private let link: LinkClient
+    private let loop: EventLoop
+    private let child: ChildProcess
+    private let childEnd: FileDescriptor
+    private let standardError: FileDescriptor
+    private var standardErrorWatch: EventLoop.WatchID?
+    private var childWatch: EventLoop.WatchID?
+    private var log: ChildLog
+    private let logger: Logger
+
+    private var exit: ChildProcess.Exit?
+    private var linkEnd: String?
+    private var isReported = false
+    private var isKilling = false
+
+    /// Starts the program with one end of a socket pair as descriptor 3.
+    public init(loop: EventLoop, workerPath: String, logger: Logger) throws(SystemError) {
+        self.loop = loop
+        self.logger = logger
+        let sockets = try Socket.pair()
+        let pipe = try Socket.pair()
+        child = try ChildProcess.spawn(
+            executable: workerPath,
+            arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())],
+            environment: Environment.entries.filter { !Self.isSecret($0) },
+            descriptors: [(sockets.second.rawValue, 3), (pipe.second.rawValue, StandardIO.error)])
+        processID = child.processID
+        childEnd = try child.openPidDescriptor()
+        link = try LinkClient(loop: loop, descriptor: sockets.first.duplicate())
+        standardError = try pipe.first.duplicate()
+        log = ChildLog()
+        try watch()
+    }
+
+    private func watch() throws(SystemError) {
+        link.onEvents = { [weak self] in self?.onEvents($0) }
+        link.onClose = { [weak self] in self?.linkEnded("\($0)") }
+        standardErrorWatch = try loop.watch(standardError.rawValue, .readable) { [weak self] _ in self?.readLog() }
+        childWatch = try loop.watch(childEnd.rawValue, .readable) { [weak self] _ in self?.reap() }
+    }
+
+    /// Sends a request.
+    ///
+    /// To a worker that is gone nothing is sent: its end is reported to every call.
+    ///
+    /// - Throws: `resourceExhausted` for a request that is too large for the link.
+    public func send(_ request: EngineRequest, call: CallID, descriptors: [Int32] = []) throws(EngineError) {
+        do {
+            try link.send(request, call: call, descriptors: descriptors)
+        } catch .closed {
+            return
+        } catch {
+            throw .resourceExhausted(message: "the request cannot be sent to the model: \(error)", permanent: true)
+        }
+    }
+
+    /// Ends the worker: closing the link asks it to leave, the signals insist.
+    public func end() {
+        guard exit == nil, !isKilling else { return }
+        isKilling = true
+        link.close()
+        child.signal(15)
+        _ = loop.after(nanoseconds: Self.killDelay) { [self] in
+            if exit == nil { child.signal(9) }
+        }
+    }
+
+    /// Ends the worker at once, for an owner that goes away itself.
+    public func kill() {
+        guard exit == nil else { return }
+        child.signal(9)
+        exit = try? child.wait()
+    }
+
+    /// The last lines that the worker wrote.
+    public var lastLines: [String] { log.lastLines }
+
+    private func linkEnded(_ reason: String) {
+        linkEnd = linkEnd ?? reason
+        if exit == nil {
+            _ = loop.after(nanoseconds: Self.exitStatusDelay) { [self] in
+                report()
+                end()
+            }
+        } else {
+            report()
+        }
+    }
+
+    private func reap() {
+        guard exit == nil, let ended = try? child.reap() else { return }
+        exit = ended
+        if let childWatch { loop.unwatch(childWatch) }
+        childWatch = nil
+        readLog()
+        // What the worker had sent before it ended counts.
+        link.drain()
+        report()
+    }
+
+    private func report() {
+        guard !isReported else { return }
+        isReported = true
+        onEnd(description)
+    }
+
+    private var description: String {
+        switch exit {
+        case .signal(let number): "killed by \(Signals.name(of: number))"
+        case .status(let status): "exited with status \(status)"
+        case nil: "closed its link (\(linkEnd ?? "unknown"))"
+        }
+    }
+
+    private func readLog() {
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        while true {
+            let outcome = buffer.withUnsafeMutableBytes { try? Socket.read(standardError.rawValue, into: $0) }
+            guard case .bytes(let count) = outcome else {
+                if outcome != .wouldBlock, let standardErrorWatch {
+                    loop.unwatch(standardErrorWatch)
+                    self.standardErrorWatch = nil
+                }
+                return
+            }
+            log.append(buffer[..<count], now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
+        }
+    }
+
+    /// Keys stay in the gateway.
+    private static func isSecret(_ entry: String) -> Bool {
+        entry.hasPrefix("APUS_") && (entry.contains("KEY") || entry.contains("TOKEN") || entry.contains("SECRET"))
+    }
+}

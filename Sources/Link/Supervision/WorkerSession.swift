@@ -1,0 +1,170 @@
+public import EngineProtocol
+public import Observability
+public import Platform
+
+/// A worker for one program's own use: started, loaded, asked, and ended with it.
+///
+/// The verbs of the command line use it. Calls run on the calling thread: the session's loop turns while it waits.
+public final class WorkerSession {
+    public enum Failure: Error, Sendable, Equatable {
+        case engine(EngineError)
+        /// The worker died; the text says how.
+        case workerEnded(String)
+        case couldNotStart(String)
+        case interrupted
+    }
+
+    public let loop: EventLoop
+    public let description: ModelDescription
+    private let worker: WorkerProcess
+    private let interrupts: SessionInterrupts
+    private var nextSequence: UInt64 = 1
+    private let inbox: Inbox
+
+    /// What the loop's handlers leave for the waiting caller.
+    private final class Inbox {
+        var events: [(CallID, EngineEvent)] = []
+        var workerEnd: String?
+        var wasInterrupted = false
+    }
+
+    /// Starts a worker and loads a model.
+    ///
+    /// - Parameter onWaiting: called several times a second while the model loads.
+    public init(
+        workerPath: String, source: ModelSource, load: LoadRequest, logger: Logger, onWaiting: @escaping () -> Void = {}
+    ) throws(Failure) {
+        let inbox = Inbox()
+        let loop: EventLoop
+        do {
+            loop = try EventLoop()
+            interrupts = try SessionInterrupts(loop: loop)
+            worker = try WorkerProcess(loop: loop, workerPath: workerPath, logger: logger)
+        } catch {
+            throw .couldNotStart("\(error)")
+        }
+        self.loop = loop
+        self.inbox = inbox
+        worker.onEvents = {
+            inbox.events += $0
+            loop.stop()
+        }
+        worker.onEnd = {
+            inbox.workerEnd = $0
+            loop.stop()
+        }
+        interrupts.onInterrupt = {
+            inbox.wasInterrupted = true
+            loop.stop()
+        }
+        description = try Self.load(source, load, worker: worker, inbox: inbox, loop: loop, onWaiting: onWaiting)
+    }
+
+    deinit {
+        worker.onEvents = { _ in }
+        worker.onEnd = { _ in }
+        worker.kill()
+    }
+
+    /// A descriptor that is readable when Ctrl-C was pressed.
+    public var interruptDescriptor: Int32 { interrupts.descriptor }
+
+    private static func load(
+        _ source: ModelSource, _ load: LoadRequest, worker: WorkerProcess, inbox: Inbox, loop: EventLoop,
+        onWaiting: @escaping () -> Void
+    ) throws(Failure) -> ModelDescription {
+        var load = load
+        do throws(EngineError) {
+            let model = try source.open()
+            load.source = model.source
+            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
+        } catch {
+            throw .engine(error)
+        }
+        func tick() {
+            onWaiting()
+            _ = loop.after(nanoseconds: 200_000_000) { if inbox.events.isEmpty { tick() } }
+        }
+        tick()
+        while true {
+            loop.run()
+            for (_, event) in inbox.events {
+                switch event {
+                case .result(.loaded(let description)):
+                    inbox.events = []
+                    return description
+                case .failed(let error): throw .engine(error)
+                case .accepted, .started, .tokens, .choiceFinished, .finished, .result, .statistics: break
+                }
+            }
+            inbox.events = []
+            if inbox.wasInterrupted { throw .interrupted }
+            if let end = inbox.workerEnd { throw .workerEnded(end) }
+        }
+    }
+
+    /// Sends one request and waits for its result.
+    public func call(_ request: EngineRequest) throws(Failure) -> EngineResult {
+        var found: EngineResult?
+        try run([request]) { _, event in
+            if case .result(let result) = event { found = result }
+        }
+        guard let found else { throw .workerEnded("no result") }
+        return found
+    }
+
+    /// Sends requests together and hands over their events until each has ended.
+    ///
+    /// Ctrl-C cancels them all; the call then throws `interrupted` when the worker has confirmed.
+    ///
+    /// - Parameter onEvent: gets the request's place and the event.
+    public func run(_ requests: [EngineRequest], onEvent: (Int, EngineEvent) -> Void) throws(Failure) {
+        var open: [CallID: Int] = [:]
+        inbox.wasInterrupted = false
+        for (place, request) in requests.enumerated() {
+            let id = CallID(generation: 1, sequence: nextSequence)
+            nextSequence += 1
+            open[id] = place
+            do throws(EngineError) { try worker.send(request, call: id) } catch { throw .engine(error) }
+        }
+        var failure: Failure?
+        var isCancelled = false
+        while !open.isEmpty {
+            loop.run()
+            let events = inbox.events
+            inbox.events = []
+            for (id, event) in events {
+                guard let place = open[id] else { continue }
+                if event.isEnd { open[id] = nil }
+                if case .failed(let error) = event { failure = failure ?? .engine(error) }
+                onEvent(place, event)
+            }
+            if inbox.wasInterrupted, !isCancelled {
+                isCancelled = true
+                failure = .interrupted
+                for id in open.keys { try? worker.send(.cancel, call: id) }
+            }
+            if let end = inbox.workerEnd, !open.isEmpty { throw .workerEnded(end) }
+        }
+        if let failure { throw failure }
+    }
+}
+
+/// Ctrl-C as an event of a loop.
+final class SessionInterrupts {
+    static let interruptSignal: Int32 = 2
+
+    var onInterrupt: () -> Void = {}
+    private let signals: FileDescriptor
+
+    init(loop: EventLoop) throws(SystemError) {
+        Signals.block([Self.interruptSignal])
+        signals = try Signals.descriptor(for: [Self.interruptSignal])
+        _ = try loop.watch(signals.rawValue, .readable) { [unowned self] _ in
+            while Signals.next(from: signals.rawValue) != nil {}
+            onInterrupt()
+        }
+    }
+
+    var descriptor: Int32 { signals.rawValue }
+}

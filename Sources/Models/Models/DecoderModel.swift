@@ -1,0 +1,77 @@
+public import Tensors
+
+/// A transformer that predicts the next token.
+///
+/// Shapes and weights never change after loading, so a model may be used by several caches; a cache and a workspace
+/// belong to one caller at a time.
+public protocol DecoderModel: AnyObject, Sendable {
+    var configuration: DecoderConfiguration { get }
+    /// Number of weights in the file.
+    var parameterCount: UInt64 { get }
+    /// Bytes of the weights in the file.
+    var weightBytes: UInt64 { get }
+
+    /// Computes one step: stores keys and values of every row, and logits for the rows that want them.
+    ///
+    /// The logits lie in `workspace` until the next step. The result for a row depends on its sequence alone: it has the
+    /// same bits alone, in any batch, in any chunk, and for any number of threads.
+    ///
+    /// Before each layer `step.isCancelled` is asked for each sequence; the rows of a cancelled one are dropped there.
+    /// They leave no logits, and their sequence keeps the length that it had.
+    func forward(
+        _ step: ForwardStep, cache: KeyValueCache, workspace: ForwardWorkspace, pool: ComputePool
+    ) throws(ForwardError)
+}
+
+/// One token at one position of one sequence.
+public struct ForwardRow: Sendable, Equatable {
+    public var token: Int32
+    public var position: Int32
+    /// The cache slot of the sequence.
+    public var sequence: Int32
+    public var wantsLogits: Bool
+
+    public init(token: Int32, position: Int32, sequence: Int32, wantsLogits: Bool) {
+        self.token = token
+        self.position = position
+        self.sequence = sequence
+        self.wantsLogits = wantsLogits
+    }
+}
+
+/// The rows that are computed together.
+///
+/// Rows of one sequence have rising positions without gaps. The first one continues what the cache holds, or begins
+/// earlier and replaces what follows.
+public struct ForwardStep: Sendable {
+    public var rows: [ForwardRow]
+    /// Asked between layers whether a sequence was cancelled; nil: never.
+    public var isCancelled: (@Sendable (_ sequence: Int32) -> Bool)?
+
+    public init(rows: [ForwardRow], isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil) {
+        self.rows = rows
+        self.isCancelled = isCancelled
+    }
+}
+
+/// Why a step was refused; nothing was computed then.
+public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
+    case tooManyRows(count: Int, limit: Int)
+    case tooManyLogits(count: Int, limit: Int)
+    case tokenOutOfRange(token: Int32, vocabularySize: Int)
+    case sequenceOutOfRange(sequence: Int32, slots: Int)
+    case positionOutOfRange(position: Int32, expected: Int, limit: Int)
+    case mismatch(what: String)
+
+    public var description: String {
+        switch self {
+        case .tooManyRows(let count, let limit): "a step of \(count) rows, the workspace has room for \(limit)"
+        case .tooManyLogits(let count, let limit): "\(count) rows want logits, the workspace has room for \(limit)"
+        case .tokenOutOfRange(let token, let size): "token \(token) is not below the vocabulary size \(size)"
+        case .sequenceOutOfRange(let sequence, let slots): "sequence \(sequence) is not below the \(slots) slots"
+        case .positionOutOfRange(let position, let expected, let limit):
+            "position \(position), where at most \(expected) may follow and \(limit) is the end of the cache"
+        case .mismatch(let what): "\(what) was made for another model"
+        }
+    }
+}

@@ -1,0 +1,120 @@
+public import Tensors
+
+/// The memory that a step computes in, reserved once and used again for every step.
+///
+/// After a step it holds the logits. One thread at a time may use it.
+public final class ForwardWorkspace: @unchecked Sendable {
+    /// Rows of the largest step.
+    public let maximumRows: Int
+    /// Rows of one step that may want logits.
+    public let maximumLogitRows: Int
+
+    let hidden: FloatRows
+    let normalized: FloatRows
+    let queries: FloatRows
+    let keys: FloatRows
+    let values: FloatRows
+    let attended: FloatRows
+    let projected: FloatRows
+    let gate: FloatRows
+    let up: FloatRows
+    let cosines: FloatRows
+    let sines: FloatRows
+    let logitRows: FloatRows
+    private let memory: ReservedMemory
+
+    /// The rows that are still computed: entry i of the list owns row i of the arrays.
+    private(set) var active: [ActiveRow] = []
+    private var logitPlaces: [Int?] = []
+
+    struct ActiveRow: Sendable {
+        let token: Int
+        let position: Int
+        let sequence: Int
+        /// Index in the step.
+        let index: Int
+        let wantsLogits: Bool
+    }
+
+    public init(
+        configuration: DecoderConfiguration, maximumRows: Int, maximumLogitRows: Int
+    ) throws(MemoryError) {
+        guard (1...1 << 20).contains(maximumRows), (1...maximumRows).contains(maximumLogitRows) else {
+            throw MemoryError(bytes: .max)
+        }
+        let columns =
+            [
+                configuration.width, configuration.width, configuration.queryWidth, configuration.keyValueWidth,
+                configuration.keyValueWidth, configuration.queryWidth, configuration.width,
+                configuration.feedForwardWidth,
+                configuration.feedForwardWidth, configuration.rotary.pairs, configuration.rotary.pairs,
+            ]
+        let shapes =
+            columns.map { (rows: maximumRows, columns: $0) }
+            + [(rows: maximumLogitRows, columns: configuration.vocabularySize)]
+        // Each array begins on a line of its own: 64 bytes.
+        let sizes = shapes.map { ($0.rows * $0.columns + 15) / 16 * 64 }
+        let memory = try ReservedMemory(byteCount: sizes.reduce(0, +))
+        var offset = 0
+        let arrays = zip(shapes, sizes).map { shape, size in
+            defer { offset += size }
+            let floats = memory.floats(offset: offset, count: shape.rows * shape.columns)
+            return FloatRows(floats, rows: shape.rows, columns: shape.columns)
+        }
+        self.memory = memory
+        self.maximumRows = maximumRows
+        self.maximumLogitRows = maximumLogitRows
+        (hidden, normalized, queries, keys) = (arrays[0], arrays[1], arrays[2], arrays[3])
+        (values, attended, projected, gate) = (arrays[4], arrays[5], arrays[6], arrays[7])
+        (up, cosines, sines, logitRows) = (arrays[8], arrays[9], arrays[10], arrays[11])
+        active.reserveCapacity(maximumRows)
+        logitPlaces.reserveCapacity(maximumRows)
+    }
+
+    /// The logits of a row of the last step, `vocabularySize` of them; nil if it wanted none or was cancelled.
+    public func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? {
+        guard logitPlaces.indices.contains(row), let place = logitPlaces[row] else { return nil }
+        return logitRows[place]
+    }
+
+    // MARK: for models
+
+    func begin(_ step: ForwardStep) {
+        active.removeAll(keepingCapacity: true)
+        logitPlaces.removeAll(keepingCapacity: true)
+        for (index, row) in step.rows.enumerated() {
+            active.append(
+                ActiveRow(
+                    token: Int(row.token), position: Int(row.position), sequence: Int(row.sequence), index: index,
+                    wantsLogits: row.wantsLogits))
+            logitPlaces.append(nil)
+        }
+    }
+
+    /// Drops the rows of cancelled sequences and closes the gaps in `hidden` and the rotation tables.
+    func dropCancelled(_ isCancelled: (Int32) -> Bool) {
+        var kept = 0
+        var lastAnswer: (sequence: Int, cancelled: Bool)?
+        for (place, row) in active.enumerated() {
+            if lastAnswer?.sequence != row.sequence { lastAnswer = (row.sequence, isCancelled(Int32(row.sequence))) }
+            if lastAnswer?.cancelled == true { continue }
+            if kept != place {
+                for rows in [hidden, cosines, sines] { _ = rows[kept].update(fromContentsOf: rows[place]) }
+                active[kept] = row
+            }
+            kept += 1
+        }
+        active.removeSubrange(kept...)
+    }
+
+    /// Moves the rows that want logits to the front of `normalized`, normalised, and returns how many they are.
+    func selectLogitRows(norm: FloatVector, epsilon: Float) -> Int {
+        var count = 0
+        for (place, row) in active.enumerated() where row.wantsLogits {
+            hidden.normalize(row: place, weight: norm, epsilon: epsilon, into: normalized, row: count)
+            logitPlaces[row.index] = count
+            count += 1
+        }
+        return count
+    }
+}

@@ -1,0 +1,50 @@
+import Glibc
+
+/// Memory could not be had; `bytes` were asked for.
+public struct MemoryError: Error, Sendable, Equatable, CustomStringConvertible {
+    public let bytes: Int
+
+    public init(bytes: Int) { self.bytes = bytes }
+
+    public var description: String { "\(bytes) bytes of memory could not be reserved" }
+}
+
+/// Zeroed memory that takes space only where it is touched.
+///
+/// It suits large areas of which a part may never be used, such as a KV cache. It is aligned to pages and given back
+/// with the object.
+public final class ReservedMemory: @unchecked Sendable {
+    public let byteCount: Int
+    private let base: UnsafeMutableRawPointer
+
+    public init(byteCount: Int) throws(MemoryError) {
+        let size = max(byteCount, 1)
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard byteCount >= 0, let base = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0), base != MAP_FAILED
+        else {
+            throw MemoryError(bytes: byteCount)
+        }
+        self.base = base
+        self.byteCount = byteCount
+    }
+
+    deinit { munmap(base, max(byteCount, 1)) }
+
+    /// A view of `count` F32 values that begin `offset` bytes into the memory.
+    public func floats(offset: Int, count: Int) -> UnsafeMutableBufferPointer<Float> {
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+        precondition(!overflow && count >= 0 && offset >= 0 && offset % 4 == 0, "a view of \(count) at \(offset)")
+        precondition(bytes <= byteCount - offset, "a view of \(count) at \(offset) leaves the \(byteCount) bytes")
+        let start = (base + offset).bindMemory(to: Float.self, capacity: count)
+        return UnsafeMutableBufferPointer(start: start, count: count)
+    }
+
+    /// Gives the whole pages of a range back to the system; they read as zeros afterwards.
+    public func discard(offset: Int, byteCount count: Int) {
+        precondition(offset >= 0 && count >= 0 && count <= byteCount - offset, "discards \(count) bytes at \(offset)")
+        let page = Int(getpagesize())
+        let start = (offset + page - 1) / page * page
+        let end = (offset + count) / page * page
+        if start < end { madvise(base + start, end - start, MADV_DONTNEED) }
+    }
+}

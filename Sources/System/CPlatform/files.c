@@ -1,0 +1,107 @@
+// Regular files, memory files, mappings, random bytes.
+
+#include "CPlatform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail_closing(int descriptor, int code) {
+    close(descriptor);
+    return -code;
+}
+
+int apus_open_readable(const char *path) {
+    // Without O_NONBLOCK, opening a FIFO waits for a writer.
+    int descriptor;
+    do descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    while (descriptor < 0 && errno == EINTR);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+int apus_open_regular(const char *path) {
+    int descriptor = apus_open_readable(path);
+    if (descriptor < 0) return descriptor;
+    struct stat status;
+    if (fstat(descriptor, &status) < 0) return fail_closing(descriptor, errno);
+    if (S_ISDIR(status.st_mode)) return fail_closing(descriptor, EISDIR);
+    if (!S_ISREG(status.st_mode)) return fail_closing(descriptor, EINVAL);
+    return descriptor;
+}
+
+int apus_duplicate(int descriptor) {
+    int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+    return copy < 0 ? -errno : copy;
+}
+
+int apus_memory_file(const char *name, const void *bytes, size_t count, bool sealed) {
+    int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor < 0) return -errno;
+    const char *rest = bytes;
+    while (count > 0) {
+        ssize_t written = write(descriptor, rest, count);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return fail_closing(descriptor, errno);
+        if (written == 0) return fail_closing(descriptor, ENOSPC);
+        rest += written;
+        count -= (size_t)written;
+    }
+    int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    if (sealed && fcntl(descriptor, F_ADD_SEALS, seals) < 0) return fail_closing(descriptor, errno);
+    return descriptor;
+}
+
+int64_t apus_file_size(int descriptor) {
+    struct stat status;
+    if (fstat(descriptor, &status) < 0) return -errno;
+    return S_ISREG(status.st_mode) ? (int64_t)status.st_size : -EINVAL;
+}
+
+int64_t apus_map_private(int descriptor, size_t count, const void **bytes) {
+    void *mapped = mmap(NULL, count, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (mapped == MAP_FAILED) return -errno;
+    *bytes = mapped;
+    return 0;
+}
+
+int apus_random(void *bytes, size_t count) {
+    char *rest = bytes;
+    while (count > 0) {
+        ssize_t made = getrandom(rest, count, 0);
+        if (made < 0 && errno == EINTR) continue;
+        if (made < 0) return -errno;
+        rest += made;
+        count -= (size_t)made;
+    }
+    return 0;
+}
+
+// Linux closes the descriptor even when close is interrupted.
+int apus_close(int descriptor) { return close(descriptor) < 0 ? -errno : 0; }
+
+int apus_terminal_columns(int descriptor) {
+    struct winsize size;
+    if (ioctl(descriptor, TIOCGWINSZ, &size) < 0) return -errno;
+    return size.ws_col;
+}
+
+int apus_wait_ready(int descriptor, bool writing) {
+    struct pollfd wait = {.fd = descriptor, .events = writing ? POLLOUT : POLLIN};
+    int result;
+    do result = poll(&wait, 1, -1);
+    while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : 0;
+}
+
+int64_t apus_write(int descriptor, const void *bytes, size_t count) {
+    for (;;) {
+        ssize_t result = write(descriptor, bytes, count);
+        if (result >= 0) return result;
+        if (errno != EINTR) return -errno;
+    }
+}

@@ -1,0 +1,110 @@
+// Linux calls that the Glibc module does not offer to Swift, or offers only through variadic functions.
+//
+// Every function that can fail returns zero or a positive result, or the negated errno. Nothing here allocates memory
+// that a caller must free, and no descriptor that is made here survives an exec unless it says so.
+
+#ifndef APUS_CPLATFORM_H
+#define APUS_CPLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Readiness: epoll and eventfd
+
+enum {
+    apus_readable = 1,
+    apus_writable = 2,
+    apus_peer_closed = 4,
+    apus_hangup = 8,
+    apus_error = 16,
+};
+
+struct apus_readiness {
+    uint64_t tag;
+    uint32_t events;
+};
+
+int apus_epoll_create(void);
+/// The read side's end is always reported, whatever `interest` says.
+int apus_epoll_add(int epoll, int descriptor, uint32_t interest, uint64_t tag);
+int apus_epoll_change(int epoll, int descriptor, uint32_t interest, uint64_t tag);
+int apus_epoll_remove(int epoll, int descriptor);
+/// Waits for at most `capacity` (256 or fewer) descriptors; a signal counts as "none ready".
+int apus_epoll_wait(int epoll, struct apus_readiness *ready, int capacity, int timeout_milliseconds);
+
+int apus_eventfd_create(void);
+int apus_eventfd_signal(int descriptor);
+void apus_eventfd_clear(int descriptor);
+
+// Sockets: non-blocking and close-on-exec
+
+int apus_listen_tcp(const char *host, uint16_t port, int backlog, uint16_t *bound_port);
+int apus_listen_unix(const char *path, uint32_t mode, int backlog);
+/// A connection may still be in progress when this returns: it is writable when it is decided.
+int apus_connect_tcp(const char *host, uint16_t port);
+int apus_connect_unix(const char *path);
+int apus_socket_error(int descriptor);
+int apus_socket_pair(int descriptors[2]);
+int apus_accept(int listener);
+int64_t apus_read(int descriptor, void *bytes, size_t count);
+int64_t apus_send(int descriptor, const void *bytes, size_t count);
+int64_t apus_send_two(int descriptor, const void *first, size_t first_count, const void *second, size_t second_count);
+int apus_shutdown_writing(int descriptor);
+/// Writes the numeric address of the other end into `text` and whether it is a loopback address.
+int apus_peer_address(int descriptor, char *text, size_t capacity, bool *is_loopback);
+
+enum { apus_descriptors_per_message = 16 };
+
+int64_t apus_send_descriptors(int descriptor, const void *bytes, size_t count, const int *sent, int sent_count);
+/// -EMSGSIZE after closing what came when the sender's descriptors did not all fit `capacity`.
+int64_t apus_receive_descriptors(
+    int descriptor, void *bytes, size_t count, int *received, int capacity, int *received_count);
+
+// Files and memory
+
+/// Opens a regular file; -EISDIR for a directory, -EINVAL for a device, a pipe or a socket.
+int apus_open_regular(const char *path);
+int apus_open_readable(const char *path);
+int apus_duplicate(int descriptor);
+int apus_memory_file(const char *name, const void *bytes, size_t count, bool sealed);
+/// The size of a regular or memory file; -EINVAL for anything else.
+int64_t apus_file_size(int descriptor);
+int64_t apus_map_private(int descriptor, size_t count, const void **bytes);
+int apus_random(void *bytes, size_t count);
+int apus_close(int descriptor);
+
+// Processes, signals and threads
+
+/// Starts a program with exactly the given descriptors: `parents[i]` becomes `children[i]`, 0 to 2 are /dev/null unless
+/// they are given, all others are closed. No signal is blocked or ignored there.
+int apus_spawn(
+    const char *executable, char *const *arguments, char *const *environment, const int *parents, const int *children,
+    int count, bool own_group);
+int apus_pid_open(int process);
+/// 0: still runs. 1: `*code` is its status. 2: `*code` is the signal that ended it.
+int apus_wait(int process, bool blocks, int *code);
+int apus_kill_self_with_parent(void);
+
+int apus_signals_block(const int *numbers, int count);
+int apus_signals_descriptor(const int *numbers, int count);
+/// The next signal's number; 0 when none is waiting.
+int apus_signals_next(int descriptor);
+int apus_signal_ignore(int number);
+
+int apus_thread_start(
+    const char *name, int niceness, size_t stack_bytes, void (*body)(void *), void *context, uint64_t *thread);
+int apus_thread_join(uint64_t thread);
+uint64_t apus_thread_self(void);
+
+// The machine
+
+int apus_affinity_count(void);
+char *const *apus_environment(void);
+int apus_terminal_columns(int descriptor);
+/// Waits until the descriptor can be read or written.
+int apus_wait_ready(int descriptor, bool writing);
+int64_t apus_write(int descriptor, const void *bytes, size_t count);
+const char *apus_error_text(int code, char *buffer, size_t capacity);
+
+#endif

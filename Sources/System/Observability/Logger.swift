@@ -1,0 +1,86 @@
+public import Platform
+
+/// Takes finished lines, on any thread.
+public protocol LogSink: Sendable {
+    func write(line: [UInt8])
+}
+
+/// Writes structured events of one component.
+///
+/// One event is one line. A value type that is handed to whoever logs: it may be used on any thread. An event below the
+/// level costs a comparison.
+public struct Logger: Sendable {
+    public var component: String
+    public var level: LogLevel
+    public var format: LogFormat
+    private let sink: any LogSink
+    private let clock: @Sendable () -> UInt64
+    private let limits: ObservabilityLimits
+
+    /// - Parameter clock: Unix time in nanoseconds.
+    public init(
+        component: String, level: LogLevel = .info, sink: any LogSink, format: LogFormat = .json,
+        limits: ObservabilityLimits = ObservabilityLimits(), clock: @escaping @Sendable () -> UInt64 = WallClock.now
+    ) {
+        self.component = component
+        self.level = level
+        self.format = format
+        self.sink = sink
+        self.limits = limits
+        self.clock = clock
+    }
+
+    /// The same log under another component's name.
+    public func named(_ name: String) -> Logger {
+        var copy = self
+        copy.component = name
+        return copy
+    }
+
+    public func trace(_ event: StaticString, _ fields: LogField..., requestID: String? = nil) {
+        log(.trace, event, fields, requestID: requestID)
+    }
+
+    public func debug(_ event: StaticString, _ fields: LogField..., requestID: String? = nil) {
+        log(.debug, event, fields, requestID: requestID)
+    }
+
+    public func info(_ event: StaticString, _ fields: LogField..., requestID: String? = nil) {
+        log(.info, event, fields, requestID: requestID)
+    }
+
+    public func warning(_ event: StaticString, _ fields: LogField..., requestID: String? = nil) {
+        log(.warning, event, fields, requestID: requestID)
+    }
+
+    public func error(_ event: StaticString, _ fields: LogField..., requestID: String? = nil) {
+        log(.error, event, fields, requestID: requestID)
+    }
+
+    public func log(_ level: LogLevel, _ event: StaticString, _ fields: [LogField], requestID: String? = nil) {
+        guard level >= self.level else { return }
+        write(
+            LogRecord(
+                time: clock(), level: level, component: component, event: event.description, requestID: requestID,
+                fields: fields))
+    }
+
+    /// Passes on a line from the standard error of a worker.
+    ///
+    /// A log line keeps its time, level and component and takes this log's format; anything else, such as the last
+    /// words of a crash, becomes the text of a warning.
+    public func relay(line: [UInt8], _ fields: LogField...) {
+        var record =
+            LogRecord(line: line, receivedAt: clock())
+            ?? LogRecord(
+                time: clock(), level: .warning, component: component, event: "worker.stderr",
+                fields: [.string("text", String(decoding: line, as: UTF8.self))])
+        guard record.level >= level else { return }
+        record.fields += fields
+        write(record)
+    }
+
+    private func write(_ record: LogRecord) {
+        sink.write(line: format.line(record, fieldBytes: limits.fieldBytes))
+    }
+}

@@ -1,0 +1,42 @@
+import CPlatform
+import Glibc
+
+/// The environment variables of this process.
+public enum Environment {
+    public static func value(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
+    }
+
+    public static var all: [String: String] {
+        var found: [String: String] = [:]
+        for entry in entries {
+            guard let equals = entry.firstIndex(of: "=") else { continue }
+            found[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
+        }
+        return found
+    }
+
+    /// The variables as `NAME=value`: what a child process is given.
+    public static var entries: [String] {
+        guard var next = apus_environment() else { return [] }
+        var found: [String] = []
+        while let entry = next.pointee {
+            found.append(String(cString: entry))
+            next += 1
+        }
+        return found
+    }
+}
+
+/// The program file that this process runs.
+public enum ExecutablePath {
+    public static func current() -> String {
+        let link = "/proc/self/exe"
+        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(PATH_MAX)) { buffer in
+            let count = buffer.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlink(link, $0, text.count) } ?? 0
+            }
+            return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : link
+        }
+    }
+}

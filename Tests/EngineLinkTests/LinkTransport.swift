@@ -1,0 +1,112 @@
+import EngineLink
+import EngineProtocol
+import Glibc
+import Platform
+import Synchronization
+import Testing
+
+/// What carries a link.
+///
+/// The bodies of `LinkTests` are written against this, so that they run unchanged over every transport there is.
+protocol LinkTransport: Sendable {
+    var name: String { get }
+    func connect() throws -> LinkEnds
+}
+
+struct LinkEnds: ~Copyable {
+    var gateway: FileDescriptor
+    var worker: FileDescriptor
+}
+
+struct SocketPairTransport: LinkTransport, CustomTestStringConvertible {
+    let name = "socket pair"
+    var testDescription: String { name }
+
+    func connect() throws -> LinkEnds {
+        let pair = try Socket.pair()
+        return LinkEnds(gateway: pair.first, worker: pair.second)
+    }
+}
+
+/// An event loop on a thread of its own.
+final class LoopThread: @unchecked Sendable {
+    let loop: EventLoop
+    private var thread: Thread?
+
+    init(name: String = "loop") throws {
+        let loop = try EventLoop()
+        self.loop = loop
+        thread = try Thread.start(name: name) { loop.run() }
+    }
+
+    /// Runs `work` on the loop and waits for it.
+    func run<Value>(_ work: () throws -> Value) throws -> Value {
+        try withoutActuallyEscaping(work) { work in
+            let slot = Slot<Result<Value, any Error>>()
+            let box = Unchecked(work)
+            loop.post { slot.put(Result { try box.value() }) }
+            return try slot.take().get()
+        }
+    }
+
+    func stop() {
+        loop.stop()
+        thread?.join()
+        thread = nil
+    }
+}
+
+/// Hands a value to a test from the thread that it is used on.
+struct Unchecked<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}
+
+/// Waits for one value of another thread.
+final class Slot<Value>: @unchecked Sendable {
+    private let value = Mutex<Value?>(nil)
+
+    func put(_ new: sending Value) {
+        let box = Unchecked(new)
+        value.withLock { $0 = box.value }
+    }
+
+    func take() throws -> Value {
+        let deadline = MonotonicClock.now() + 20_000_000_000
+        while MonotonicClock.now() < deadline {
+            let taken = value.withLock { value in Unchecked(value) }
+            if let value = taken.value { return value }
+            Pause.brief()
+        }
+        throw TimedOut()
+    }
+}
+
+/// Collects what arrives on a loop, for a test that waits on another thread.
+final class Collector<Element>: @unchecked Sendable {
+    private let elements = Mutex<[Element]>([])
+
+    func add(_ element: Element) {
+        let box = Unchecked(element)
+        elements.withLock { $0.append(box.value) }
+    }
+
+    var all: [Element] { elements.withLock { elements in Unchecked(elements) }.value }
+
+    /// Waits until `count` elements are there.
+    func wait(for count: Int) throws -> [Element] {
+        let deadline = MonotonicClock.now() + 20_000_000_000
+        while MonotonicClock.now() < deadline {
+            let all = all
+            if all.count >= count { return all }
+            Pause.brief()
+        }
+        throw TimedOut()
+    }
+}
+
+struct TimedOut: Error {}
+
+enum Pause {
+    static func brief() { usleep(200) }
+}

@@ -1,0 +1,90 @@
+import EngineProtocol
+import TestSupport
+
+/// Messages of every kind with random contents.
+enum RandomMessage {
+    static func make(_ random: inout SeededRandom) -> Message {
+        let call = CallID(rawValue: random.next())
+        switch Int.random(in: 0..<12, using: &random) {
+        case 0: return .hello(Hello(role: random.next() % 2 == 0 ? .gateway : .worker, buildID: random.next()))
+        case 1: return .request(.load(load(&random)), call: call)
+        case 2: return .request(random.next() % 2 == 0 ? .inspect : .cancel, call: call)
+        case 3, 4: return .request(.generate(generate(&random)), call: call)
+        case 5: return .request(.score(ScoreRequest(text: text(&random), window: maybe(&random))), call: call)
+        case 6:
+            let special = (random.next() % 2 == 0, random.next() % 2 == 0)
+            return .request(
+                .tokenize(TokenizeRequest(text: text(&random), addSpecial: special.0, parseSpecial: special.1)),
+                call: call)
+        case 7: return .request(.detokenize(ids: ids(&random)), call: call)
+        case 8: return .request(.renderTemplate(chat(&random)), call: call)
+        default:
+            let count = Int.random(in: 0..<6, using: &random)
+            return .events((0..<count).map { _ in (CallID(rawValue: random.next()), event(&random)) })
+        }
+    }
+
+    static func text(_ random: inout SeededRandom) -> String {
+        let letters = ["a", "é", "漢", "🙂", "\0", "\n", " "]
+        return (0..<Int.random(in: 0..<9, using: &random)).map { _ in letters.randomElement(using: &random) ?? "" }
+            .joined()
+    }
+
+    private static func maybeText(_ random: inout SeededRandom) -> String? {
+        random.next() % 2 == 0 ? nil : text(&random)
+    }
+
+    private static func maybe(_ random: inout SeededRandom) -> UInt32? {
+        random.next() % 2 == 0 ? nil : number(&random)
+    }
+
+    private static func number(_ random: inout SeededRandom) -> UInt32 { UInt32(truncatingIfNeeded: random.next()) }
+
+    private static func ids(_ random: inout SeededRandom) -> [Int32] {
+        (0..<Int.random(in: 0..<5, using: &random)).map { _ in Int32(truncatingIfNeeded: random.next()) }
+    }
+
+    private static func load(_ random: inout SeededRandom) -> LoadRequest {
+        LoadRequest(
+            source: random.next() % 2 == 0 ? .bundledDemo : .descriptors(count: UInt32(random.next() % 129)),
+            purpose: [.inspect, .tokenize, .generate].randomElement(using: &random) ?? .inspect,
+            displayName: text(&random), contextLength: maybe(&random), parallel: number(&random),
+            threads: number(&random))
+    }
+
+    private static func chat(_ random: inout SeededRandom) -> ChatInput {
+        ChatInput(
+            messagesJSON: text(&random), toolsJSON: maybeText(&random), templateOverride: maybeText(&random),
+            variablesJSON: maybeText(&random), addGenerationPrompt: random.next() % 2 == 0)
+    }
+
+    private static func generate(_ random: inout SeededRandom) -> GenerateRequest {
+        let inputs: [GenerateRequest.Input] = (0..<Int.random(in: 0..<4, using: &random)).map { _ in
+            switch random.next() % 3 {
+            case 0: .chat(chat(&random))
+            case 1: .text(text(&random))
+            default: .ids(ids(&random))
+            }
+        }
+        func float() -> Float { Float.random(in: -2...2, using: &random) }
+        let sampling = SamplingParameters(
+            temperature: float(), topP: float(), topK: number(&random), minP: float(), repetitionPenalty: float(),
+            presencePenalty: float(), frequencyPenalty: float(),
+            logitBias: ids(&random).map { LogitBias(token: $0, bias: float()) }, seed: random.next())
+        return GenerateRequest(
+            inputs: inputs, choices: UInt32(random.next() % 129), maximumTokens: maybe(&random), sampling: sampling,
+            stopStrings: (0..<Int.random(in: 0..<3, using: &random)).map { _ in text(&random) },
+            stopTokenIDs: ids(&random), ignoreEndOfSequence: random.next() % 2 == 0, tenant: text(&random),
+            priority: Int8(truncatingIfNeeded: random.next()), deadline: random.next())
+    }
+
+    private static func event(_ random: inout SeededRandom) -> EngineEvent {
+        let samples = Samples.generation + Samples.failures + Samples.results
+        if random.next() % 3 == 0 {
+            let kind: TokenChunk.Kind = [.content, .reasoning, .toolCall].randomElement(using: &random) ?? .content
+            return .tokens(
+                TokenChunk(choice: number(&random), ids: ids(&random), text: text(&random), kind: kind))
+        }
+        return samples.randomElement(using: &random)?.1 ?? .failed(.cancelled)
+    }
+}

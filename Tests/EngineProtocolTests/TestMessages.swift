@@ -1,0 +1,130 @@
+import EngineProtocol
+import TestSupport
+
+/// Compares messages by their parts, because tuples in an array are not Equatable.
+func isSame(_ left: Message, _ right: Message) -> Bool {
+    switch (left, right) {
+    case (.hello(let left), .hello(let right)): left == right
+    case (.request(let left, let leftCall), .request(let right, let rightCall)): left == right && leftCall == rightCall
+    case (.events(let left), .events(let right)): left.elementsEqual(right) { $0 == $1 }
+    default: false
+    }
+}
+
+func encode(_ message: Message, payloadChecksum: Bool = false) throws -> [UInt8] {
+    var bytes: [UInt8] = []
+    try MessageCodec.encode(message, payloadChecksum: payloadChecksum, into: &bytes)
+    return bytes
+}
+
+func decode(_ bytes: [UInt8]) throws -> Message {
+    try bytes.withUnsafeBytes { bytes in
+        guard bytes.count >= MessageHeader.size else { throw CodecError.truncated(field: "header") }
+        return try MessageCodec.decode(
+            header: UnsafeRawBufferPointer(rebasing: bytes[..<MessageHeader.size]),
+            payload: UnsafeRawBufferPointer(rebasing: bytes[MessageHeader.size...]))
+    }
+}
+
+/// One of each request, result, error and event.
+enum Samples {
+    static let call = CallID(generation: 3, sequence: 77)
+
+    static let chat = ChatInput(messagesJSON: #"[{"role":"user"}]"#, toolsJSON: "[]", variablesJSON: "{}")
+
+    static let generate = GenerateRequest(
+        inputs: [.chat(chat), .text("Once upon"), .ids([1, -2, 300])], choices: 2, maximumTokens: 64,
+        sampling: SamplingParameters(
+            temperature: 0.5, topP: 0.9, topK: 40, minP: 0.05, repetitionPenalty: 1.1, presencePenalty: -0.25,
+            frequencyPenalty: 0.75, logitBias: [LogitBias(token: 0, bias: -100), LogitBias(token: 7, bias: 1.5)],
+            seed: .max),
+        stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true, tenant: "tenant-a",
+        priority: -5, deadline: 123_456_789_012_345)
+
+    static let generation: [(CallID, EngineEvent)] = [
+        (call, .accepted(promptTokens: 17, queuePosition: 3)),
+        (call, .started(cachedTokens: 16)),
+        (call, .tokens(TokenChunk(choice: 1, ids: [5, 6], text: "Grüße", kind: .reasoning))),
+        (CallID(generation: 3, sequence: 78), .tokens(TokenChunk(choice: 0, ids: [], text: ""))),
+        (call, .choiceFinished(choice: 1, reason: .length)),
+        (
+            call,
+            .finished(
+                usage: Usage(promptTokens: 17, completionTokens: 2, cachedTokens: 16),
+                timings: Timings(preparation: 1, queue: 2, prefill: 3, decode: 4))
+        ),
+    ]
+
+    static let errors: [EngineError] = [
+        .invalidRequest(parameter: "stop", message: "too many"), .unauthorized(message: "no key"),
+        .pathNotAllowed(path: "a/b"), .modelNotFound(model: "m"),
+        .contextLengthExceeded(limit: 2048, prompt: 2000, requested: 100), .unsupported(feature: "tools"),
+        .queueFull(retryAfterMilliseconds: 1500), .rateLimited(retryAfterMilliseconds: 250), .cancelled,
+        .deadlineExceeded, .modelNotReady(reason: "loading", retryAfterMilliseconds: 10),
+        .workerLost(.stalled, retryAfterMilliseconds: 20), .quarantined,
+        .resourceExhausted(message: "KV cache", permanent: true), .slowConsumer,
+        .internalError(id: "id-1", message: "broken"),
+    ]
+
+    static let failures: [(CallID, EngineEvent)] = errors.enumerated().map { index, error in
+        (CallID(rawValue: UInt64(index + 1)), .failed(error))
+    }
+
+    static let results: [(CallID, EngineEvent)] = [
+        (
+            call,
+            .result(
+                .loaded(
+                    ModelDescription(
+                        architecture: "llama", name: "demo", parameterCount: 3_000_000, vocabularySize: 4096,
+                        contextLength: 2048, trainedContextLength: 4096, parallel: 4, threads: 2,
+                        weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, hasChatTemplate: true,
+                        loadNanoseconds: 9)))
+        ),
+        (call, .result(.inspected(json: "{}"))),
+        (call, .result(.scored(tokens: 12, negativeLogLikelihood: 2.5))),
+        (call, .result(.tokenized(ids: [9, 8]))),
+        (call, .result(.detokenized(bytes: [0xFF, 0x00]))),
+        (call, .result(.rendered(text: "<s>"))),
+        (
+            .link,
+            .statistics(
+                WorkerStatistics(
+                    takenAt: 1, sequencesRunning: 2, sequencesWaiting: 3, cachePositionsUsed: 4, cachePositions: 5,
+                    promptTokens: 6, generatedTokens: 7, steps: 8, stepNanoseconds: 9, cancelled: 10))
+        ),
+    ]
+
+    /// By the names in Goldens/messages.txt, with the flag for the payload's checksum.
+    static let messages: [(name: String, message: Message, payloadChecksum: Bool)] = [
+        ("hello", .hello(Hello(role: .worker, buildID: 0x0123_4567_89AB_CDEF)), false),
+        (
+            "load",
+            .request(
+                .load(
+                    LoadRequest(
+                        source: .descriptors(count: 3), purpose: .generate, displayName: "модель.gguf",
+                        contextLength: 4096, parallel: 8, threads: 2)), call: call), false
+        ),
+        (
+            "loadDemo",
+            .request(.load(LoadRequest(source: .bundledDemo, purpose: .inspect, displayName: "")), call: .link), false
+        ),
+        ("inspect", .request(.inspect, call: call), false),
+        ("cancel", .request(.cancel, call: call), true),
+        ("generate", .request(.generate(generate), call: call), true),
+        ("score", .request(.score(ScoreRequest(text: "a b c", window: 128)), call: call), false),
+        ("tokenize", .request(.tokenize(TokenizeRequest(text: "naïve", parseSpecial: false)), call: call), false),
+        ("detokenize", .request(.detokenize(ids: [0, 1, 2]), call: call), false),
+        (
+            "renderTemplate",
+            .request(
+                .renderTemplate(
+                    ChatInput(messagesJSON: "[]", templateOverride: "{{ x }}", addGenerationPrompt: false)),
+                call: call), false
+        ),
+        ("eventsOfAGeneration", .events(generation), false),
+        ("eventsOfFailures", .events(failures), false),
+        ("eventsOfResults", .events(results), true),
+    ]
+}

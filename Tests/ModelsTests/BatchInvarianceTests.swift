@@ -1,0 +1,74 @@
+import ModelFiles
+import Models
+import TestSupport
+import Testing
+
+@Suite struct BatchInvarianceTests {
+    /// Three sequences of different lengths, mixed in every step: one is prefilled in chunks while the others decode.
+    private func mixedLogits(_ runner: DecoderRunner, _ sequences: [[Int]], chunks: [Int]) throws -> [[[Float]]] {
+        var done = [Int](repeating: 0, count: sequences.count)
+        var logits = [[[Float]]](repeating: [], count: sequences.count)
+        while zip(done, sequences).contains(where: { $0 < $1.count }) {
+            var rows: [ForwardRow] = []
+            for (slot, tokens) in sequences.enumerated() {
+                let end = min(done[slot] + chunks[slot], tokens.count)
+                rows += DecoderRunner.rows(tokens, done[slot]..<end, slot: Int32(slot))
+                done[slot] = end
+            }
+            for (row, result) in zip(rows, try runner.step(rows)) { logits[Int(row.sequence)].append(result) }
+        }
+        return logits
+    }
+
+    @Test(arguments: ["llama", "llama with a window", "qwen2", "qwen3", "llama with odd sizes"])
+    func `A sequence has the same bits alone, in a batch, in any chunk and on any number of threads`(
+        name: String
+    ) throws {
+        let decoder = try TinyDecoder.named(name)
+        let file = try read(decoder.gguf())
+        let sequences = [decoder.tokens, Array(decoder.tokens.reversed().dropLast(3)), [7, 7, 7, 7, 7]]
+        let alone = try sequences.map { tokens in
+            bits(try DecoderRunner(file).logits(tokens, chunk: tokens.count))
+        }
+        for (threads, chunks) in [(1, [1, 1, 1]), (2, [20, 1, 2]), (3, [3, 17, 1]), (4, [7, 5, 5])] {
+            let runner = try DecoderRunner(file, slots: 3, threads: threads)
+            let mixed = try mixedLogits(runner, sequences, chunks: chunks)
+            #expect(mixed.map(bits) == alone, "\(threads) threads, chunks \(chunks)")
+        }
+    }
+
+    @Test func `The order of sequences in a step does not matter`() throws {
+        let decoder = try TinyDecoder.named("llama")
+        let runner = try DecoderRunner(try read(decoder.gguf()), slots: 2)
+        let tokens = decoder.tokens
+        let a = DecoderRunner.rows(tokens, 0..<9, slot: 0)
+        let b = DecoderRunner.rows(tokens, 0..<4, slot: 1)
+        let first = try runner.step(a + b)
+        runner.cache.release(slot: 0)
+        runner.cache.release(slot: 1)
+        let second = try runner.step(b + a)
+        #expect(bits(first) == bits(Array(second[4...] + second[..<4])))
+    }
+
+    @Test func `A sequence that goes back and continues differently forgets what it had`() throws {
+        let decoder = try TinyDecoder.named("qwen3")
+        let runner = try DecoderRunner(try read(decoder.gguf()))
+        let other = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+        _ = try runner.logits(other, chunk: 10)
+        let again = Array(other[..<6]) + decoder.tokens
+        let continued = try runner.step(DecoderRunner.rows(again, 6..<again.count))
+        #expect(runner.cache.length(slot: 0) == again.count)
+        let fresh = try runner.logits(again, chunk: again.count)
+        #expect(bits(continued) == bits(Array(fresh[6...])))
+    }
+
+    @Test func `A copied prefix continues as if it had been computed in its slot`() throws {
+        let decoder = try TinyDecoder.named("llama")
+        let runner = try DecoderRunner(try read(decoder.gguf()), slots: 2)
+        let whole = try runner.logits(decoder.tokens, chunk: 20)
+        runner.cache.copyPrefix(from: 0, to: 1, positions: 12)
+        #expect(runner.cache.length(slot: 1) == 12)
+        let continued = try runner.step(DecoderRunner.rows(decoder.tokens, 12..<20, slot: 1))
+        #expect(bits(continued) == bits(Array(whole[12...])))
+    }
+}

@@ -1,0 +1,134 @@
+import EngineProtocol
+import Foundation
+import ModelFiles
+import NativeEngine
+import Platform
+import TestSupport
+
+/// Text of a choice without stop strings, cut where the bytes are whole characters.
+struct PlainText: ChoiceText {
+    private var bytes: [UInt8] = []
+
+    mutating func append(_ bytes: [UInt8], to text: inout String) -> Bool {
+        self.bytes += bytes
+        return false
+    }
+
+    mutating func flush(to text: inout String) {
+        text += String(decoding: bytes, as: UTF8.self)
+        bytes = []
+    }
+}
+
+/// Collects what an engine says, and waits for the end of calls.
+final class EventLog: @unchecked Sendable {
+    private let condition = NSCondition()
+    private var events: [CallID: [EngineEvent]] = [:]
+
+    func add(_ batch: [(CallID, EngineEvent)]) {
+        condition.withLock {
+            for (call, event) in batch { events[call, default: []].append(event) }
+            condition.broadcast()
+        }
+    }
+
+    /// The events of a call, once `isEnough` holds for them.
+    func events(of call: CallID, until isEnough: ([EngineEvent]) -> Bool) throws -> [EngineEvent] {
+        let deadline = Date(timeIntervalSinceNow: 60)
+        return try condition.withLock {
+            while true {
+                let soFar = events[call] ?? []
+                if isEnough(soFar) { return soFar }
+                guard condition.wait(until: deadline) else { throw Timeout(events: soFar.count) }
+            }
+        }
+    }
+
+    struct Timeout: Error { let events: Int }
+
+    /// All events of a call, once its end event is there.
+    func finished(_ call: CallID) throws -> [EngineEvent] { try events(of: call) { $0.last?.isEnd == true } }
+}
+
+/// An engine with a tiny model, and its log.
+final class EngineHarness {
+    let model: LoadedModel
+    let log = EventLog()
+    let engine: NativeEngine
+    private var lastCall: UInt64 = 0
+
+    init(
+        _ tiny: TinyModel = TinyModel(), context: UInt32? = nil, parallel: UInt32 = 4, threads: UInt32 = 2,
+        limits: EngineLimits = EngineLimits()
+    ) throws {
+        model = try Self.load(tiny.bytes(), context: context, parallel: parallel, threads: threads, limits: limits)
+        engine = try NativeEngine(model: model, makeText: { _ in PlainText() }, emit: { [log] in log.add($0) })
+    }
+
+    deinit { engine.stop() }
+
+    static func load(
+        _ bytes: [UInt8], purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil, parallel: UInt32 = 4,
+        threads: UInt32 = 2, limits: EngineLimits = EngineLimits(),
+        memory: MemoryLimits = MemoryLimits(limitBytes: nil, availableBytes: 1 << 34, totalBytes: 1 << 34)
+    ) throws(EngineError) -> LoadedModel {
+        try LoadedModel(
+            parts: [GGUFBytes(copying: bytes)],
+            request: LoadRequest(
+                source: .descriptors(count: 1), purpose: purpose, displayName: "tiny", contextLength: context,
+                parallel: parallel, threads: threads),
+            memory: memory, usableThreads: 2, limits: limits)
+    }
+
+    func start(_ request: GenerateRequest) throws -> CallID {
+        lastCall += 1
+        let call = CallID(rawValue: lastCall)
+        try engine.submit(model.prepare(request), call: call)
+        return call
+    }
+
+    func score(_ request: ScoreRequest) throws -> CallID {
+        lastCall += 1
+        let call = CallID(rawValue: lastCall)
+        try engine.submit(model.prepare(request), call: call)
+        return call
+    }
+
+    /// Runs one generation to its end.
+    func run(_ request: GenerateRequest) throws -> [EngineEvent] { try log.finished(start(request)) }
+}
+
+extension [EngineEvent] {
+    /// The ids of a choice, in order.
+    func ids(choice: UInt32 = 0) -> [Int32] {
+        flatMap { event -> [Int32] in
+            if case .tokens(let chunk) = event, chunk.choice == choice { chunk.ids } else { [] }
+        }
+    }
+
+    func reason(choice: UInt32 = 0) -> FinishReason? {
+        for case .choiceFinished(choice, let reason) in self { return reason }
+        return nil
+    }
+
+    var usage: Usage? {
+        if case .finished(let usage, _)? = last { usage } else { nil }
+    }
+
+    var timings: Timings? {
+        if case .finished(_, let timings)? = last { timings } else { nil }
+    }
+}
+
+extension GenerateRequest {
+    /// A generation of a plain text that does not end by itself.
+    static func text(
+        _ text: String, tokens: UInt32?, seed: UInt64 = 7, temperature: Float = 1, choices: UInt32 = 1,
+        bias: [LogitBias] = []
+    ) -> GenerateRequest {
+        GenerateRequest(
+            inputs: [.text(text)], choices: choices, maximumTokens: tokens,
+            sampling: SamplingParameters(temperature: temperature, logitBias: bias, seed: seed),
+            ignoreEndOfSequence: true)
+    }
+}
