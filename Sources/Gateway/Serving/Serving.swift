@@ -5,13 +5,17 @@ public import Supervision
 
 /// Bounds of the table of live calls.
 public struct ServingLimits: Sendable {
-    /// Calls of one model that are at its worker or wait for it. The worker's own queue is bounded too.
+    /// Calls of one model that are at its worker or wait for it.
+    ///
+    /// The worker's own queue is bounded too.
     public var callsPerModel = 1024
     /// Calls that wait while a model is being loaded.
     public var heldCallsPerModel = 256
     /// How long one of them waits.
     public var holdNanoseconds: UInt64 = 20_000_000_000
-    /// How often a call may be sent again after its worker died. More often would let one bad request kill workers.
+    /// How often a call may be sent again after its worker died.
+    ///
+    /// More often would let one bad request kill workers.
     public var replaysPerCall = 1
 
     public init() {}
@@ -63,7 +67,7 @@ public final class Serving {
     }
 
     /// Adds a model and starts its worker.
-    public func add(name: String, supervisor: WorkerSupervisor) {
+    public func add(name: String, supervisor: any SupervisedWorker) {
         let channel = ModelChannel(name: name, loop: loop, supervisor: supervisor, limits: limits, logger: logger)
         channels.append(channel)
         channel.start()
@@ -110,14 +114,11 @@ public final class Serving {
     /// - Returns: how many there were.
     public func cancel(id: String, tenant: String) -> Int {
         let matches = channels.flatMap(\.liveCalls).filter { call in
-            guard call.identity.tenant == tenant, call.phase != .ended else { return false }
-            if case .cancelling = call.phase { return false }
+            guard call.identity.tenant == tenant, call.isLive else { return false }
             return call.identity.publicID == id || call.identity.requestID == id
         }
         for call in matches {
-            cancel(call)
-            call.put(.failed(.cancelled), now: MonotonicClock.now())
-            call.listener?.callHasEvents(call)
+            channel(of: call)?.leave(call, with: .cancelled)
         }
         return matches.count
     }
