@@ -49,7 +49,9 @@ final class WorkerProcess: @unchecked Sendable {
         let process = try ChildProcess.spawn(
             executable: Programs.path("apus-worker"),
             arguments: ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)], environment: [],
-            descriptors: [(parent: link, child: 3), (parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2)])
+            descriptors: [
+                (parent: link, child: 3), (parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2),
+            ])
         try errors.pipe.fileHandleForWriting.close()
         return process
     }
@@ -89,7 +91,9 @@ final class WorkerProcess: @unchecked Sendable {
         _ bytes: [UInt8], purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil, parallel: UInt32 = 4
     ) throws -> EngineEvent {
         let file = FileDescriptor(
-            owning: try bytes.withUnsafeBytes { try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release() })
+            owning: try bytes.withUnsafeBytes {
+                try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release()
+            })
         let call = send(
             .load(
                 LoadRequest(
