@@ -141,8 +141,12 @@ public final class Serving {
     private func sweep() {
         _ = loop.after(nanoseconds: 1_000_000_000) { [weak self] in
             guard let self else { return }
-            for channel in channels { channel.abandonSlowConsumers(now: MonotonicClock.now()) }
+            abandonSlowConsumers(now: MonotonicClock.now())
             sweep()
         }
+    }
+
+    func abandonSlowConsumers(now: UInt64) {
+        for channel in channels { channel.abandonSlowConsumers(now: now) }
     }
 }

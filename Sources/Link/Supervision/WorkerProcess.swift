@@ -22,7 +22,7 @@ public final class WorkerProcess {
 
     public let processID: Int32
     private let link: LinkClient
-    private let loop: EventLoop
+    let loop: EventLoop
     private let child: ChildProcess
     private let childEnd: FileDescriptor
     private let standardError: FileDescriptor
@@ -43,6 +43,7 @@ public final class WorkerProcess {
         self.logger = logger
         let sockets = try Socket.pair()
         let pipe = try Socket.pair()
+        Self.makeBlocking(pipe.second.rawValue)
         let started = try ChildProcess.spawn(
             executable: workerPath,
             arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())],
@@ -62,6 +63,12 @@ public final class WorkerProcess {
             _ = try? started.wait()
             throw error
         }
+    }
+
+    /// The worker's standard error waits like any other: else the last words of a crash could be refused.
+    private static func makeBlocking(_ descriptor: Int32) {
+        let flags = fcntl(descriptor, F_GETFL)
+        if flags >= 0 { _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) }
     }
 
     private func watch() throws(SystemError) {
