@@ -60,7 +60,8 @@ import Testing
         #expect(throws: EngineError.invalidRequest(parameter: "context", message: "context is 1, the least is 2")) {
             try Self.decide(context: 1)
         }
-        #expect(throws: EngineError.invalidRequest(parameter: "parallel", message: "parallel is 257, the limit is 256")) {
+        #expect(throws: EngineError.invalidRequest(parameter: "parallel", message: "parallel is 257, the limit is 256"))
+        {
             try Self.decide(parallel: 257)
         }
     }

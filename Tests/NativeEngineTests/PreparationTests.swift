@@ -81,7 +81,8 @@ import Testing
         let raising = ChatInput(messagesJSON: "[]", templateOverride: "{{ raise_exception('roles must alternate') }}")
         #expect(
             error(raising, of: model)
-                == .invalidRequest(parameter: "messages", message: "the chat template refuses the messages: roles must alternate"))
+                == .invalidRequest(
+                    parameter: "messages", message: "the chat template refuses the messages: roles must alternate"))
         guard case .invalidRequest("messages", _)? = error(ChatInput(messagesJSON: "{"), of: model) else {
             Issue.record("broken JSON passed")
             return

@@ -80,7 +80,9 @@ public struct TinyModel: Sendable {
             writer.add(
                 name, type: 0, dimensions: [columns, rows], data: Self.uniform(columns * rows, columns, &random))
         }
-        func addNorm(_ name: String) { writer.add(name, dimensions: [width], floats: Array(repeating: 1, count: width)) }
+        func addNorm(_ name: String) {
+            writer.add(name, dimensions: [width], floats: Array(repeating: 1, count: width))
+        }
         add("token_embd.weight", width, Self.vocabularySize)
         for layer in 0..<layers {
             let prefix = "blk.\(layer)."

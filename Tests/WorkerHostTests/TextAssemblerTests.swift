@@ -38,7 +38,10 @@ import WorkerHost
     }
 
     @Test func `bytes that can become no character are replaced at once`() {
-        #expect(Self.assemble([[0xFF], [0xC0], [0x80], [0x41]], stops: []).parts == ["\u{FFFD}", "\u{FFFD}", "\u{FFFD}", "A", ""])
+        #expect(
+            Self.assemble([[0xFF], [0xC0], [0x80], [0x41]], stops: []).parts == [
+                "\u{FFFD}", "\u{FFFD}", "\u{FFFD}", "A", "",
+            ])
         #expect(Self.assemble([[0xE2, 0x82], [0x41]], stops: []).parts == ["", "\u{FFFD}A", ""])
     }
 

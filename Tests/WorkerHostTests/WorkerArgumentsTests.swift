@@ -14,7 +14,8 @@ import Testing
         (["--link-descriptor", "x", "--parent", "1"], "--link-descriptor needs a number"),
         (["--link-descriptor"], "--link-descriptor needs a number"),
         (["--parent", "1", "--parent", "1"], "--parent is given twice"),
-        (["--link-descriptor", "-1"], "--link-descriptor needs a number"), (["model.gguf"], "unknown argument model.gguf"),
+        (["--link-descriptor", "-1"], "--link-descriptor needs a number"),
+        (["model.gguf"], "unknown argument model.gguf"),
     ])
     func `a wrong command line says what is wrong`(arguments: [String], message: String) {
         #expect(throws: WorkerArguments.UsageError(description: message)) {

@@ -43,6 +43,7 @@ struct EngineState: Sendable {
     var retryAfterMilliseconds: UInt32 {
         let rounds = UInt64(scheduler.waitingCount / scheduler.limits.slots + 1)
         let milliseconds = sequenceNanoseconds.multipliedReportingOverflow(by: rounds)
-        return milliseconds.overflow ? 60_000 : UInt32(clamping: min(60_000, max(1000, milliseconds.partialValue / 1_000_000)))
+        return milliseconds.overflow
+            ? 60_000 : UInt32(clamping: min(60_000, max(1000, milliseconds.partialValue / 1_000_000)))
     }
 }

@@ -105,7 +105,8 @@ extension LoadedModel {
         let room = contextLength - promptTokens
         guard room >= 1, Int(requested ?? 1) <= room else {
             throw .contextLengthExceeded(
-                limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens), requested: requested ?? 0)
+                limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens),
+                requested: requested ?? 0)
         }
         return requested.map(Int.init) ?? room
     }
@@ -119,7 +120,8 @@ extension LoadedModel {
         let limit = min(limits.sequencesPerCall, limits.waitingSequences)
         try check(
             !sequences.overflow && sequences.partialValue <= limit, "n",
-            "\(request.inputs.count) inputs with \(request.choices) choices each exceed the limit of \(limit) sequences")
+            "\(request.inputs.count) inputs with \(request.choices) choices each exceed the limit of \(limit) sequences"
+        )
         try check(request.maximumTokens != 0, "max_tokens", "max_tokens is 0, the least is 1")
         try check(
             request.stopStrings.count <= limits.stopStrings, "stop",

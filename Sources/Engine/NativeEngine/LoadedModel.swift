@@ -125,7 +125,9 @@ public final class LoadedModel: Sendable {
 
     /// Every id that the tokenizer makes must have a row in the embedding.
     private func checkVocabulary() throws(EngineError) {
-        guard let tokenizer, let decoder, tokenizer.vocabularySize > decoder.configuration.vocabularySize else { return }
+        guard let tokenizer, let decoder, tokenizer.vocabularySize > decoder.configuration.vocabularySize else {
+            return
+        }
         throw .invalidRequest(
             parameter: "model",
             message: "the tokenizer has \(tokenizer.vocabularySize) tokens, but the model only "

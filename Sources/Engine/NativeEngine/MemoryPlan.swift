@@ -19,7 +19,8 @@ struct MemoryPlan: Sendable, Equatable {
     ) throws(EngineError) -> MemoryPlan {
         guard requestedParallel <= limits.maximumParallel else {
             throw .invalidRequest(
-                parameter: "parallel", message: "parallel is \(requestedParallel), the limit is \(limits.maximumParallel)")
+                parameter: "parallel",
+                message: "parallel is \(requestedParallel), the limit is \(limits.maximumParallel)")
         }
         if let requested = requestedContextLength, requested < 2 {
             throw .invalidRequest(parameter: "context", message: "context is \(requested), the least is 2")

@@ -92,7 +92,9 @@ public final class NativeEngine: Sendable {
         }
     }
 
-    /// Ends a call at the next layer or step; its end event is `failed(cancelled)`. Unknown calls are ignored.
+    /// Ends a call at the next layer or step; its end event is `failed(cancelled)`.
+    ///
+    /// Unknown calls are ignored.
     public func cancel(_ call: CallID) {
         state.change { state in
             guard state.live.contains(call) else { return }
@@ -114,7 +116,9 @@ public final class NativeEngine: Sendable {
         }
     }
 
-    /// Ends the loop within a layer and waits for its thread. Calls that have not ended get no end event.
+    /// Ends the loop within a layer and waits for its thread.
+    ///
+    /// Calls that have not ended get no end event.
     public func stop() {
         state.change { state in
             state.isStopping = true

@@ -29,7 +29,9 @@ struct PreparationQueue<Job: Sendable>: Sendable {
 
     var isEmpty: Bool { waiting.isEmpty }
 
-    /// False when the queue is full. A request that is larger than the queue enters an empty one.
+    /// False when the queue is full.
+    ///
+    /// A request that is larger than the queue enters an empty one.
     mutating func append(call: CallID, bytes: Int, job: Job) -> Bool {
         guard waiting.count < limits.waitingRequests, waiting.isEmpty || bytes <= limits.waitingBytes - waitingBytes
         else { return false }

@@ -15,7 +15,9 @@ enum Preparation {
     case loaded(LoadedModel, NativeEngine?)
 }
 
-/// Does the part of each request that needs no engine loop. Belongs to the preparation thread.
+/// Does the part of each request that needs no engine loop.
+///
+/// Belongs to the preparation thread.
 final class RequestProcessor {
     private let limits: WorkerLimits
     private let logger: Logger

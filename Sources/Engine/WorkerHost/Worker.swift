@@ -27,19 +27,22 @@ final class Worker {
 
     /// Serves until the link ends.
     ///
-    /// - Returns: the exit status.
+    /// - Returns: the exit status: 0 if the other side closed the link, 1 if the link failed.
     func run() -> Int32 {
         link.onRequest = { [host] call, request, descriptors in
             host.handle(request, call: call, descriptors: descriptors)
         }
-        link.onClose = { [loop, logger] reason in
-            logger.info("link_closed", .string("reason", reason.description))
+        var closeReason: LinkCloseReason?
+        link.onClose = { [loop] reason in
+            closeReason = reason
             loop.stop()
         }
         scheduleStatistics()
         loop.run()
         host.stop()
-        return 0
+        guard let closeReason, closeReason != .endOfStream else { return 0 }
+        logger.error("link_failed", .string("reason", closeReason.description))
+        return 1
     }
 
     private func scheduleStatistics() {

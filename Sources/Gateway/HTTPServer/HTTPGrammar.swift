@@ -20,8 +20,9 @@ struct ASCIISet: Sendable {
 
 /// The character rules of RFC 9110, 9112 and 3986, where we are as strict as they allow or stricter.
 enum HTTPGrammar {
-    /// What names are made of. The RFC's underscore is left out: gateways that turn names into variables mix it up with
-    /// the hyphen.
+    /// What names are made of.
+    ///
+    /// The RFC's underscore is left out: gateways that turn names into variables mix it up with the hyphen.
     static let nameCharacters = ASCIISet(
         "!#$%&'*+-.^`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
     static let methodCharacters = ASCIISet(
@@ -85,6 +86,37 @@ enum HTTPGrammar {
         let port = text[(hostEnd + 1)...]
         guard text[hostEnd] == UInt8(ascii: ":"), let number = decimal(port) else { return false }
         return number <= 65_535
+    }
+
+    /// Any number of `;name`, `;name=value` and `;name="value"`, without blanks between them.
+    static func isChunkExtension(_ text: Slice<UnsafeRawBufferPointer>) -> Bool {
+        var rest = text
+        while let first = rest.popFirst() {
+            guard first == UInt8(ascii: ";"), takeToken(&rest) else { return false }
+            guard rest.first == UInt8(ascii: "=") else { continue }
+            rest = rest.dropFirst()
+            let isValue = rest.first == UInt8(ascii: "\"") ? takeQuoted(&rest) : takeToken(&rest)
+            if !isValue { return false }
+        }
+        return true
+    }
+
+    private static func takeToken(_ rest: inout Slice<UnsafeRawBufferPointer>) -> Bool {
+        let token = rest.prefix(while: methodCharacters.contains)
+        rest = rest[token.endIndex...]
+        return !token.isEmpty
+    }
+
+    private static func takeQuoted(_ rest: inout Slice<UnsafeRawBufferPointer>) -> Bool {
+        rest = rest.dropFirst()
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "\""): return true
+            case UInt8(ascii: "\\"): guard let escaped = rest.popFirst(), isFieldByte(escaped) else { return false }
+            default: guard isFieldByte(byte) else { return false }
+            }
+        }
+        return false
     }
 
     /// Digits only, at most 18 of them.

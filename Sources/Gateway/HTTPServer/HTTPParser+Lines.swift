@@ -71,7 +71,7 @@ extension HTTPParser {
             valueEnd: UInt32(trimmed.endIndex))
     }
 
-    /// Hexadecimal digits and, after a semicolon, extensions without control characters.
+    /// Hexadecimal digits and, each after a semicolon, extensions.
     func parseChunkSize(_ line: Range<Int>) throws(HTTPRefusal) -> (size: Int, extensionBytes: Int) {
         try text.span.withUnsafeBytes { buffer throws(HTTPRefusal) in
             let line = buffer[line]
@@ -79,8 +79,8 @@ extension HTTPParser {
             guard let size = HTTPGrammar.hexadecimal(line[..<end]) else {
                 throw .bad(.malformedChunk, "The size of a chunk is no hexadecimal number.")
             }
-            guard line[end...].allSatisfy(HTTPGrammar.isFieldByte) else {
-                throw .bad(.malformedChunk, "A chunk extension holds a control character.")
+            guard HTTPGrammar.isChunkExtension(line[end...]) else {
+                throw .bad(.malformedChunk, "A chunk extension is malformed.")
             }
             return (size, line.endIndex - end)
         }

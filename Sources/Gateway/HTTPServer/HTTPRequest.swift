@@ -1,4 +1,6 @@
-/// One header field. Names of requests are lower-case.
+/// One header field.
+///
+/// Names of requests are lower-case.
 public struct HTTPHeader: Sendable, Equatable {
     public let name: String
     public let value: String

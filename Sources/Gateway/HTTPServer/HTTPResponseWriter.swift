@@ -39,7 +39,9 @@ public final class HTTPResponseWriter {
     /// Bytes that wait for the client to read.
     public var pendingBytes: Int { gathered.count + (connection?.pendingBytes ?? 0) }
 
-    /// Answers with a whole body. A field `Connection: close` closes the connection afterwards.
+    /// Answers with a whole body.
+    ///
+    /// A field `Connection: close` closes the connection afterwards.
     public func respond(status: Int, headers: [HTTPHeader] = [], body: [UInt8]) {
         guard stage == .waiting, let connection else { return }
         noteClosing(headers)

@@ -43,7 +43,7 @@ public struct TokenizerDefinition: Sendable {
     /// Nil: as is usual for the kind and the pre-tokenizer.
     public var addsBeginOfSequence: Bool?
     public var addsEndOfSequence: Bool?
-    /// SentencePiece: text is encoded as if a space stood before it. Nil: yes.
+    /// SentencePiece: text is encoded as if a space stood before it; nil means yes.
     public var addsSpacePrefix: Bool?
     /// SentencePiece: runs of spaces count as one, and spaces at either end as none.
     public var removesExtraSpaces = false

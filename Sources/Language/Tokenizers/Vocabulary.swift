@@ -1,11 +1,10 @@
 /// A checked vocabulary: what each token stands for, and which token stands for given bytes.
 struct Vocabulary: Sendable {
     let kind: TokenizerKind
-    /// Byte-level: the token's bytes, or for tokens that are not written in the byte alphabet, their text as written.
-    /// SentencePiece: the token as written.
+    /// The tokens' bytes where they are written in the byte alphabet, else the tokens as written (all of SentencePiece).
     let strings: ByteStrings
     let types: [TokenType]
-    /// Byte-level: whether `strings` has the bytes rather than the text as written.
+    /// Whether `strings` has the bytes rather than the token as written; byte-level only.
     private let isDecoded: [Bool]
     /// The tokens that text can be merged to: not control tokens, which must never come out of plain text.
     private let table: TokenTable

@@ -9,8 +9,13 @@
 #define INLINE static inline __attribute__((always_inline))
 
 // The same C, compiled again for wider registers and chosen when the program is loaded. Only mul and add are used and
-// contraction is off, so all versions give the same bits.
-#if defined(__x86_64__)
+// contraction is off, so all versions give the same bits. The thread sanitizer cannot run the code that chooses.
+#if defined(__has_feature)
+#define UNDER_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
+#define UNDER_THREAD_SANITIZER 0
+#endif
+#if defined(__x86_64__) && !UNDER_THREAD_SANITIZER
 #define WIDER_TOO __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define WIDER_TOO

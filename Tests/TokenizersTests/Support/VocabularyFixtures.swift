@@ -34,7 +34,9 @@ extension Tokenizer {
     }
 
     /// Llama 3, from its list of ranks: every pair of tokens that join to a token is a merge, in the order of the ranks.
-    static func llama3() throws -> Tokenizer {
+    static func llama3() throws -> Tokenizer { try sharedLlama3.get() }
+
+    private static let sharedLlama3: Result<Tokenizer, any Error> = Result {
         try ranked("vocabularies/llama3-tokenizer/llama3/tokenizer.model", preTokenizer: "llama-bpe") {
             ["<|begin_of_text|>", "<|end_of_text|>"] + (0..<7).map { "<|reserved_special_token_\($0)|>" } + [
                 "<|eot_id|>"

@@ -1,0 +1,77 @@
+public import Observability
+
+/// Everything that can be set about a server: validated, and immutable once it is loaded.
+///
+/// `SettingsKey.all` says for each member where it comes from, what is allowed and what it means.
+public struct Settings: Sendable, Equatable {
+    public enum LogStyle: String, Sendable, CaseIterable {
+        /// Text on a terminal, JSON elsewhere.
+        case auto, json, text
+    }
+
+    public var host = "127.0.0.1"
+    public var port: UInt16 = 8080
+    /// A Unix socket to listen on besides the port.
+    public var socket: String?
+    public var apiKeyFile: String?
+    public var corsOrigins: [String] = []
+    public var allowedHosts: [String] = []
+    public var maximumConnections = 1024
+    public var maximumBodyBytes = 32 << 20
+    public var idleSeconds = 75
+    public var drainSeconds = 30
+
+    /// Nil takes what the machine grants.
+    public var threads: Int?
+    /// Positions per sequence; nil takes the model's own, as far as memory allows.
+    public var context: Int?
+    /// Sequences that decode together; nil takes the engine's default.
+    public var parallel: Int?
+    public var loadSeconds = 600
+
+    public var logLevel = LogLevel.info
+    public var logStyle = LogStyle.auto
+
+    /// The models to serve; none means the bundled demo model.
+    public var models: [NamedModel] = []
+
+    private var origins: [String: SettingOrigin] = [:]
+
+    public init() {}
+
+    /// Where the value of the key `name` comes from.
+    public func origin(of name: String) -> SettingOrigin { origins[name] ?? .builtIn }
+
+    mutating func record(_ name: String, from origin: SettingOrigin) { origins[name] = origin }
+}
+
+/// A model as the configuration names it.
+public struct NamedModel: Sendable, Equatable {
+    public let name: String
+    /// A model file or folder, or a word that the program knows, as the user wrote it.
+    public let path: String
+
+    public init(name: String, path: String) {
+        self.name = name
+        self.path = path
+    }
+}
+
+/// Who set a value.
+public enum SettingOrigin: Sendable, Equatable, CustomStringConvertible {
+    case builtIn
+    case file(path: String)
+    case environment(variable: String)
+    case flag(String)
+    case argument
+
+    public var description: String {
+        switch self {
+        case .builtIn: "default"
+        case .file(let path): "file \(path)"
+        case .environment(let variable): "environment \(variable)"
+        case .flag(let flag): "flag \(flag)"
+        case .argument: "argument"
+        }
+    }
+}

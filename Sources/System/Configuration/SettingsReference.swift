@@ -1,0 +1,40 @@
+/// The reference page of all settings, written from the table of keys.
+public enum SettingsReference {
+    public static var markdown: String {
+        var text = """
+            # Configuration
+
+            <!-- This page is generated from the table of keys; a test compares both. -->
+
+            A setting comes from, in rising order: its default, the file, the environment, a flag of `apus serve`.
+            `apus config check` takes the same flags, checks everything, and prints the effective settings and where each
+            came from. Unknown keys and values that do not fit are errors.
+
+            The file is named by `\(ConfigurationLoader.fileFlag) FILE` or `\(ConfigurationLoader.fileVariable)` and holds \
+            one JSON object with a member for each section. Relative paths in it start at its folder. Its `models` name \
+            the models to serve, and those names can stand for the paths on the command line:
+
+            ```json
+            {
+              "server": {"port": 9000, "api_key_file": "keys.txt"},
+              "engine": {"parallel": 8},
+              "models": {"small": {"path": "models/small-q8_0.gguf"}}
+            }
+            ```
+
+            Lists are JSON arrays in the file, and separated by commas elsewhere.
+
+            | Key in the file | Environment | Flag | Allowed | Default | Meaning |
+            |---|---|---|---|---|---|
+
+            """
+        for key in SettingsKey.all {
+            let cells = [
+                "`\(key.name)`", "`\(key.environment)`", "`\(key.flag) \(key.placeholder)`", key.kind.allowed,
+                key.defaultText, key.help,
+            ]
+            text += "| " + cells.joined(separator: " | ") + " |\n"
+        }
+        return text
+    }
+}

@@ -1,0 +1,210 @@
+import EngineLink
+import EngineProtocol
+import Foundation
+import Platform
+import TestSupport
+import Testing
+
+/// The built worker, with a tiny model, as its gateway sees it.
+@Suite(.serialized) struct WorkerProcessTests {
+    /// A generation that says one letter again and again.
+    static func letters(
+        _ letter: Character, tokens: UInt32?, stops: [String] = [], choices: UInt32 = 1
+    ) -> GenerateRequest {
+        let bias = TinyModel.token(letter: letter).map { LogitBias(token: $0, bias: 1000) }
+        return GenerateRequest(
+            inputs: [.text("the")], choices: choices, maximumTokens: tokens,
+            sampling: SamplingParameters(logitBias: bias.map { [$0] } ?? []), stopStrings: stops)
+    }
+
+    static func text(_ events: [EngineEvent], choice: UInt32 = 0) -> String {
+        events.reduce(into: "") { text, event in
+            if case .tokens(let chunk) = event, chunk.choice == choice { text += chunk.text }
+        }
+    }
+
+    @Test func `a model is loaded, described and asked, and the worker ends with its link`() throws {
+        let worker = try WorkerProcess()
+        guard case .result(.loaded(let model)) = try worker.load(TinyModel().bytes(), context: 128) else {
+            Issue.record("not loaded")
+            return
+        }
+        #expect(model.architecture == "llama")
+        #expect(model.contextLength == 128)
+        #expect(model.parallel == 4)
+        #expect(model.hasChatTemplate)
+        let events = try worker.finished(worker.send(.generate(Self.letters("q", tokens: 5))))
+        #expect(Self.text(events) == "qqqqq")
+        let ids = try worker.ask(.tokenize(TokenizeRequest(text: "the fox")))
+        guard case .result(.tokenized(let tokens)) = ids else {
+            Issue.record("\(ids)")
+            return
+        }
+        guard case .result(.detokenized(let bytes)) = try worker.ask(.detokenize(ids: tokens)) else {
+            Issue.record("not detokenized")
+            return
+        }
+        #expect(String(decoding: bytes, as: UTF8.self).hasSuffix("the fox"))
+        guard case .result(.inspected) = try worker.ask(.inspect) else {
+            Issue.record("not inspected")
+            return
+        }
+        guard case .result(.scored(let count, let mean)) = try worker.ask(.score(ScoreRequest(text: "the fox ran")))
+        else {
+            Issue.record("not scored")
+            return
+        }
+        #expect(count > 5 && mean > 0)
+        let chat = ChatInput(messagesJSON: #"[{"role":"user","content":"Hi"}]"#)
+        #expect(try worker.ask(.renderTemplate(chat)) == .result(.rendered(text: "[user]Hi\n[assistant]")))
+        let ended = try worker.end()
+        #expect(ended.exit == .status(0))
+        #expect(ended.errors.split(separator: "\n").allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}") })
+        #expect(!ended.errors.contains("fox"))
+    }
+
+    @Test func `stop strings end choices across tokens`() throws {
+        let worker = try WorkerProcess()
+        try worker.load(TinyModel().bytes())
+        let events = try worker.finished(worker.send(.generate(Self.letters("q", tokens: 50, stops: ["x", "qqqq"]))))
+        #expect(Self.text(events) == "")
+        #expect(events.contains(.choiceFinished(choice: 0, reason: .stop)))
+        guard case .finished(let usage, _)? = events.last else {
+            Issue.record("\(events)")
+            return
+        }
+        #expect(usage.completionTokens == 4)
+        _ = try worker.end()
+    }
+
+    @Test func `a cancelled call ends once and the worker stops computing`() throws {
+        let worker = try WorkerProcess()
+        var tiny = TinyModel()
+        tiny.contextLength = 100_000
+        try worker.load(tiny.bytes(), context: 60_000)
+        let call = worker.send(.generate(Self.letters("q", tokens: nil)))
+        _ = try worker.events(of: call) { $0.count > 10 }
+        let busy = try worker.statistics(after: MonotonicClock.now())
+        #expect(busy.sequencesRunning == 1)
+        worker.send(.cancel, call: call)
+        worker.send(.cancel, call: call)
+        worker.send(.cancel, call: CallID(generation: 1, sequence: 4711))
+        #expect(try worker.end(of: call) == .failed(.cancelled))
+        let first = try worker.statistics(after: MonotonicClock.now())
+        let second = try worker.statistics(after: first.takenAt)
+        let third = try worker.statistics(after: second.takenAt)
+        #expect(first.steps == third.steps)
+        #expect(third.sequencesRunning == 0)
+        #expect(third.cancelled == 1)
+        #expect(try worker.finished(call).count(where: \.isEnd) == 1)
+        _ = try worker.end()
+    }
+
+    @Test func `calls that wait or prefill are cancelled too`() throws {
+        let worker = try WorkerProcess()
+        var tiny = TinyModel()
+        (tiny.layers, tiny.width, tiny.feedForward) = (8, 128, 512)
+        tiny.contextLength = 20_000
+        try worker.load(tiny.bytes(), context: 20_000, parallel: 1)
+        var long = Self.letters("q", tokens: 1)
+        long.inputs = [.ids(Array(repeating: 300, count: 19_000))]
+        let prefilling = worker.send(.generate(long))
+        let waiting = worker.send(.generate(Self.letters("q", tokens: 3)))
+        let patient = worker.send(.generate(Self.letters("r", tokens: 3)))
+        _ = try worker.events(of: prefilling) { $0.contains(.started(cachedTokens: 0)) }
+        _ = try worker.events(of: patient) { !$0.isEmpty }
+        worker.send(.cancel, call: waiting)
+        worker.send(.cancel, call: prefilling)
+        let prefilled = try worker.finished(prefilling)
+        #expect(prefilled.last == .failed(.cancelled))
+        #expect(prefilled.count == 3)
+        let waited = try worker.finished(waiting)
+        #expect(waited.last == .failed(.cancelled))
+        #expect(waited.count == 2)
+        #expect(Self.text(try worker.finished(patient)) == "rrr")
+        _ = try worker.end()
+    }
+
+    @Test func `many calls at once all end well`() throws {
+        let worker = try WorkerProcess()
+        try worker.load(TinyModel().bytes())
+        let letters = Array("abcdefghijklmnopqrstuvwxyz")
+        let calls = (0..<52).map { worker.send(.generate(Self.letters(letters[$0 % 26], tokens: 12, choices: 2))) }
+        for (index, call) in calls.enumerated() {
+            let events = try worker.finished(call)
+            for choice: UInt32 in 0..<2 {
+                #expect(Self.text(events, choice: choice) == String(repeating: letters[index % 26], count: 12))
+            }
+        }
+        _ = try worker.end()
+    }
+
+    @Test func `bad models and bad requests get errors and the worker lives on`() throws {
+        let worker = try WorkerProcess()
+        guard case .failed(.modelNotReady) = try worker.ask(.inspect) else {
+            Issue.record("there is a model")
+            return
+        }
+        guard case .failed(.invalidRequest("model", _)) = try worker.load(Array("garbage".utf8)) else {
+            Issue.record("garbage was loaded")
+            return
+        }
+        guard case .result = try worker.load(TinyModel().bytes()) else {
+            Issue.record("not loaded")
+            return
+        }
+        guard case .failed(.invalidRequest("model", _)) = try worker.load(TinyModel().bytes()) else {
+            Issue.record("loaded twice")
+            return
+        }
+        var request = Self.letters("q", tokens: 3)
+        request.inputs = [.ids([12345])]
+        guard case .failed(.invalidRequest("prompt", _)) = try worker.ask(.generate(request)) else {
+            Issue.record("a token that is none was taken")
+            return
+        }
+        #expect(
+            try worker.ask(.generate(Self.letters("q", tokens: 256)))
+                == .failed(.contextLengthExceeded(limit: 256, prompt: 2, requested: 256)))
+        #expect(Self.text(try worker.finished(worker.send(.generate(Self.letters("q", tokens: 2))))) == "qq")
+        _ = try worker.end()
+    }
+
+    @Test func `a killed worker closes the link`() throws {
+        let worker = try WorkerProcess()
+        try worker.load(TinyModel().bytes())
+        worker.process.signal(SIGKILL)
+        #expect(try worker.linkClosed() == .endOfStream)
+        #expect(try worker.end().exit == .signal(SIGKILL))
+    }
+
+    @Test func `garbage on the link ends the worker with a reason`() throws {
+        let (ours, theirs) = WorkerProcess.take(try Socket.pair())
+        let errors = Collector()
+        let process = try WorkerProcess.spawn(link: theirs, errors: errors)
+        close(theirs)
+        defer { close(ours) }
+        let garbage = (0..<4096).map { _ in UInt8.random(in: 0...255) }
+        _ = try garbage.withUnsafeBytes { bytes throws(SystemError) in try Socket.write(ours, bytes) }
+        #expect(try process.wait() == .status(1))
+        #expect(errors.text().contains("link_failed"))
+    }
+
+    @Test func `a worker does not outlive its parent`() throws {
+        let (ours, theirs) = WorkerProcess.take(try Socket.pair())
+        let errors = Collector()
+        let process = try WorkerProcess.spawn(link: theirs, errors: errors, parent: 1)
+        close(theirs)
+        defer { close(ours) }
+        #expect(try process.wait() == .status(1))
+        #expect(errors.text().contains("parent_gone"))
+    }
+
+    @Test func `a wrong command line is told with status 2`() throws {
+        let output = try Programs.run("apus-worker", ["--model", "x"])
+        #expect(output.status == 2)
+        #expect(output.standardError.contains("unknown argument --model"))
+        #expect(output.standardOutput.isEmpty)
+        #expect(try Programs.run("apus-worker", ["--help"]).standardOutput.hasPrefix("usage: apus-worker"))
+    }
+}
