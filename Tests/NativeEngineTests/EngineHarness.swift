@@ -57,11 +57,16 @@ final class EngineHarness {
     let engine: NativeEngine
     private var lastCall: UInt64 = 0
 
-    init(
+    convenience init(
         _ tiny: TinyModel = TinyModel(), context: UInt32? = nil, parallel: UInt32 = 4, threads: UInt32 = 2,
         limits: EngineLimits = EngineLimits()
     ) throws {
-        model = try Self.load(tiny.bytes(), context: context, parallel: parallel, threads: threads, limits: limits)
+        try self.init(
+            model: Self.load(tiny.bytes(), context: context, parallel: parallel, threads: threads, limits: limits))
+    }
+
+    init(model: LoadedModel) throws {
+        self.model = model
         engine = try NativeEngine(model: model, makeText: { _ in PlainText() }, emit: { [log] in log.add($0) })
     }
 

@@ -107,7 +107,7 @@ import Testing
         tiny.contextLength = 20_000
         try worker.load(tiny.bytes(), context: 20_000, parallel: 1)
         var long = Self.letters("q", tokens: 1)
-        long.inputs = [.ids(Array(repeating: 300, count: 19_000))]
+        long.inputs = [.ids(Array(repeating: 270, count: 19_000))]
         let prefilling = worker.send(.generate(long))
         let waiting = worker.send(.generate(Self.letters("q", tokens: 3)))
         let patient = worker.send(.generate(Self.letters("r", tokens: 3)))

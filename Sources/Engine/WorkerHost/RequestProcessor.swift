@@ -59,6 +59,7 @@ final class RequestProcessor {
                 return .answer(.failed(.invalidRequest(parameter: "", message: "a cancellation cannot be prepared")))
             }
         } catch {
+            if case .load(let request) = request { logFailure(error, of: request) }
             return .answer(.failed(error))
         }
     }
@@ -77,6 +78,20 @@ final class RequestProcessor {
 
     // MARK: Load
 
+    private func logFailure(_ error: EngineError, of request: LoadRequest) {
+        logger.error(
+            "model_load_failed", .string("model", request.displayName), .string("error", String(describing: error)))
+    }
+
+    private func log(_ model: ModelDescription) {
+        logger.info(
+            "model_loaded", .string("architecture", model.architecture), .int("parameters", model.parameterCount),
+            .int("weight_bytes", model.weightBytes), .int("cache_bytes", model.keyValueCacheBytes),
+            .int("context", model.contextLength), .int("trained_context", model.trainedContextLength),
+            .int("parallel", model.parallel), .int("threads", model.threads),
+            .double("milliseconds", Double(model.loadNanoseconds) / 1e6))
+    }
+
     private func load(_ request: LoadRequest, descriptors: [LinkDescriptor]) throws(EngineError) -> Preparation {
         guard model == nil else {
             throw .invalidRequest(parameter: "model", message: "this worker has loaded its model already")
@@ -88,6 +103,7 @@ final class RequestProcessor {
             request.purpose == .generate
             ? try NativeEngine(model: loaded, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
         model = loaded
+        log(loaded.description)
         return .loaded(loaded, engine)
     }
 }
