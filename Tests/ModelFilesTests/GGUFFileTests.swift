@@ -41,6 +41,17 @@ import Testing
         #expect(metadata.array("empty")?.count == 0)
     }
 
+    @Test func `A vocabulary of 150,000 strings is a view with a small index`() throws {
+        var writer = GGUFWriter()
+        writer.set("tokens", .strings((0..<150_000).map { "token \($0)" }))
+        let tokens = try #require(try read(writer).metadata.array("tokens"))
+        #expect(tokens.stringIndex.count == 150_000 / GGUFArray.stride)
+        #expect(tokens.string(149_999) == "token 149999" && tokens.string(77_777) == "token 77777")
+        var visited = 0
+        tokens.forEachString { index, bytes in if bytes.elementsEqual("token \(index)".utf8) { visited += 1 } }
+        #expect(visited == 150_000)
+    }
+
     @Test func `Tensors are placed behind the aligned header`() throws {
         let file = try read(sampleWriter())
         #expect(file.tensors.map(\.name) == ["a", "b"])

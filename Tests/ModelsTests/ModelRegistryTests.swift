@@ -45,6 +45,10 @@ import Testing
         Refusal(says: "rms_epsilon: a finite positive number") {
             $0.set("llama.attention.layer_norm_rms_epsilon", .float32(-1))
         },
+        Refusal(says: "YaRN with an extrapolation factor of 0.5") {
+            $0.set("llama.rope.scaling.type", .string("yarn"))
+            $0.set("llama.rope.scaling.yarn_ext_factor", .float32(0.5))
+        },
         Refusal(says: "RoPE scaling of type longrope") { $0.set("llama.rope.scaling.type", .string("longrope")) },
         Refusal(says: "rope_freqs.weight: its shape is [2], expected is [3]") {
             $0.add("rope_freqs.weight", dimensions: [2], floats: [1, 1])

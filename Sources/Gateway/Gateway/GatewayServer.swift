@@ -1,4 +1,5 @@
 import CConsole
+import Configuration
 import EngineProtocol
 import HTTPServer
 import Observability
@@ -18,21 +19,11 @@ final class GatewayServer {
     }
 
     struct Options: Sendable {
-        var host: String
-        var port: UInt16
-        var unixSocket: String?
+        var settings: Settings
         var models: [Model]
-        var contextLength: UInt32?
-        var parallel: UInt32
-        var threads: UInt32
         var keys: APIKeys
         var origins: OriginPolicy
-        var drainSeconds: Int
         var logger: Logger
-    }
-
-    enum StartFailure: Error {
-        case cannotListen(String)
     }
 
     private let options: Options
@@ -54,11 +45,11 @@ final class GatewayServer {
         serving = Serving(loop: loop, logger: logger.named("serving"))
         let routes = OpenAIRoutes(
             settings: OpenAIRoutes.Settings(
-                keys: options.keys, origins: options.origins, consolePage: Self.consolePage),
+                tenantOfKey: Self.tenantLookup(options.keys), origins: options.origins, consolePage: Self.consolePage),
             serving: serving, loop: loop, registry: MetricsRegistry(), logger: logger.named("http"))
         self.routes = routes
         server = HTTPServer(
-            loop: loop, limits: HTTPLimits(), errorBody: { routes.refusalBody($0) },
+            loop: loop, limits: Self.httpLimits(options.settings), errorBody: { routes.refusalBody($0) },
             handler: { routes.handle($0, $1) })
     }
 
@@ -66,25 +57,28 @@ final class GatewayServer {
     ///
     /// - Parameter onListening: gets the port, which the system chose if it was 0.
     func run(onListening: (UInt16) -> Void) throws(SystemError) {
-        let port = try server.listen(host: options.host, port: options.port)
-        if let path = options.unixSocket { try server.listen(unixPath: path) }
+        let port = try server.listen(host: options.settings.host, port: options.settings.port)
+        if let path = options.settings.socket { try server.listen(unixPath: path) }
         _ = try loop.watch(signals.rawValue, .readable) { [unowned self] _ in
             while Signals.next(from: signals.rawValue) != nil { stop() }
         }
         for model in options.models { add(model) }
-        logger.info("server.listening", .string("host", options.host), .int("port", port))
+        logger.info("server.listening", .string("host", options.settings.host), .int("port", port))
         onListening(port)
         loop.run()
     }
 
     private func add(_ model: Model) {
         let load = LoadRequest(
-            source: .bundledDemo, purpose: .generate, displayName: model.name, contextLength: options.contextLength,
-            parallel: options.parallel, threads: options.threads)
+            source: .bundledDemo, purpose: .generate, displayName: model.name,
+            contextLength: options.settings.context.map { UInt32($0) },
+            parallel: UInt32(options.settings.parallel ?? 0),
+            threads: UInt32(options.settings.threads ?? 0))
         let supervisor = WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(
-                workerPath: ModelSession.workerPath, source: model.source, load: load),
+                workerPath: ModelSession.workerPath, source: model.source, load: load,
+                loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000),
             logger: logger.named("supervision"))
         serving.add(name: model.name, supervisor: supervisor)
     }
@@ -96,7 +90,7 @@ final class GatewayServer {
         logger.info("server.stopping", .int("calls", serving.callsInFlight))
         server.stopListening()
         serving.drain()
-        let deadline = MonotonicClock.now() + UInt64(options.drainSeconds) * 1_000_000_000
+        let deadline = MonotonicClock.now() + UInt64(options.settings.drainSeconds) * 1_000_000_000
         waitUntilIdle(deadline: deadline)
     }
 
@@ -110,10 +104,22 @@ final class GatewayServer {
         loop.stop()
     }
 
+    private static func httpLimits(_ settings: Settings) -> HTTPLimits {
+        var limits = HTTPLimits()
+        limits.connections = settings.maximumConnections
+        limits.bodyBytes = settings.maximumBodyBytes
+        limits.idleSeconds = Double(settings.idleSeconds)
+        return limits
+    }
+
+    private static func tenantLookup(_ keys: APIKeys) -> (@Sendable (String) -> String?)? {
+        guard keys.isRequired else { return nil }
+        return { keys.tenant(of: $0.utf8) }
+    }
+
+    /// Embedded in the program, because there is no folder to look for it in.
     private static var consolePage: [UInt8] {
-        withUnsafePointer(to: apus_console_page) { page in
-            [UInt8](UnsafeRawBufferPointer(start: page, count: Int(apus_console_page_size)))
-        }
+        Array(UnsafeBufferPointer(start: apus_console_page_start(), count: Int(apus_console_page_size)))
     }
 }
 

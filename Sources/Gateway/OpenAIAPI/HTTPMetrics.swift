@@ -2,7 +2,9 @@ import EngineProtocol
 public import Observability
 import Platform
 
-/// What the HTTP door measures: arrival, first and last byte, outcomes. The worker's own times come from the worker.
+/// What the HTTP door measures: arrival, first and last byte, outcomes.
+///
+/// The worker's own times come from the worker.
 public final class HTTPMetrics {
     private let registry: MetricsRegistry
     private let firstToken: Histogram

@@ -7,7 +7,7 @@ import JSON
 public struct ResponseFormat: Sendable {
     public let shape: GenerationRequest.Shape
     private let includesUsage: Bool
-    /// `data: {"id":…,"object":…,"created":…,"model":…,"choices":[`
+    /// How every chunk begins, up to the value of `choices`.
     private let chunkHead: [UInt8]
     private let objectHead: [UInt8]
 
@@ -37,7 +37,9 @@ public struct ResponseFormat: Sendable {
         return writer.bytes
     }
 
-    /// A chunk with new text. The first one of a choice carries the role too.
+    /// A chunk with new text.
+    ///
+    /// The first one of a choice carries the role too.
     public func appendChunk(_ chunk: TokenChunk, isFirst: Bool, to bytes: inout [UInt8]) {
         appendChunk(choice: chunk.choice, text: chunk.text, isFirst: isFirst, reason: nil, to: &bytes)
     }

@@ -22,7 +22,9 @@ public protocol CallListener: AnyObject {
     func callHasEvents(_ call: ServedCall)
 }
 
-/// One live call, from the door to the worker. Everything happens on the loop.
+/// One live call, from the door to the worker.
+///
+/// Everything happens on the loop.
 public final class ServedCall {
     public let identity: CallIdentity
     public let model: String

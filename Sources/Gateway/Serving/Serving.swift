@@ -5,13 +5,17 @@ public import Supervision
 
 /// Bounds of the table of live calls.
 public struct ServingLimits: Sendable {
-    /// Calls of one model that are at its worker or wait for it. The worker's own queue is bounded too.
+    /// Calls of one model that are at its worker or wait for it.
+    ///
+    /// The worker's own queue is bounded too.
     public var callsPerModel = 1024
     /// Calls that wait while a model is being loaded.
     public var heldCallsPerModel = 256
     /// How long one of them waits.
     public var holdNanoseconds: UInt64 = 20_000_000_000
-    /// How often a call may be sent again after its worker died. More often would let one bad request kill workers.
+    /// How often a call may be sent again after its worker died.
+    ///
+    /// More often would let one bad request kill workers.
     public var replaysPerCall = 1
 
     public init() {}

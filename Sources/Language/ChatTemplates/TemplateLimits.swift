@@ -4,12 +4,13 @@ public struct TemplateLimits: Sendable, Equatable {
     public var sourceBytes = 1 << 20
     /// Brackets, operators and blocks inside each other in the source.
     public var nesting = 64
-    /// Expressions, blocks, calls and containers inside each other while rendering.
+    /// Expressions, blocks, calls and levels of a value inside each other while rendering.
     ///
-    /// With the parser's `nesting` sized so that a 512 KiB stack is enough in a debug build.
-    public var depth = 180
+    /// The templates of real models stay below 30. A level costs up to 4.5 KB of stack in a debug build, so that this
+    /// many fit 512 KiB.
+    public var depth = 100
     /// Lists and maps inside each other.
-    public var valueDepth = 150
+    public var valueDepth = 64
     /// Units of work: one for each operation and each element made, and one for each 64 bytes of text made or searched.
     public var steps = 4_000_000
     /// Bytes of the result, and of any string on the way.

@@ -4,7 +4,9 @@ import Glibc
 public import Observability
 public import Platform
 
-/// One running `apus-worker` with its link, its standard error and its end. Everything happens on the loop.
+/// One running `apus-worker` with its link, its standard error and its end.
+///
+/// Everything happens on the loop.
 public final class WorkerProcess {
     /// SIGTERM, then SIGKILL after this long.
     public static let killDelay: UInt64 = 500_000_000
@@ -12,7 +14,9 @@ public final class WorkerProcess {
     static let exitStatusDelay: UInt64 = 50_000_000
 
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
-    /// Called once, when everything that was in the link has been delivered. The text says how the worker ended.
+    /// Called once, when everything that was in the link has been delivered.
+    ///
+    /// The text says how the worker ended.
     public var onEnd: (String) -> Void = { _ in }
 
     public let processID: Int32
@@ -57,7 +61,9 @@ public final class WorkerProcess {
         childWatch = try loop.watch(childEnd.rawValue, .readable) { [weak self] _ in self?.reap() }
     }
 
-    /// Sends a request. To a worker that is gone nothing is sent: its end is reported to every call.
+    /// Sends a request.
+    ///
+    /// To a worker that is gone nothing is sent: its end is reported to every call.
     ///
     /// - Throws: `resourceExhausted` for a request that is too large for the link.
     public func send(_ request: EngineRequest, call: CallID, descriptors: [Int32] = []) throws(EngineError) {

@@ -33,7 +33,6 @@ public struct RotaryEmbedding: Sendable {
         var factor: Double
         var trainedContextLength: Double
         var attentionFactor = 1.0
-        var extrapolation = 1.0
         var fastTurns = 32.0
         var slowTurns = 1.0
     }
@@ -81,6 +80,6 @@ extension RotaryEmbedding.Yarn {
         let low = max(pairTurning(fastTurns).rounded(.down), 0)
         let high = min(pairTurning(slowTurns).rounded(.up), Double(dimensions - 1))
         let ramp = (Double(pair) - low) / max(high - low, 0.001)
-        return (1 - min(max(ramp, 0), 1)) * extrapolation
+        return 1 - min(max(ramp, 0), 1)
     }
 }

@@ -1,4 +1,3 @@
-import Configuration
 import EngineProtocol
 import JSON
 import Platform
@@ -11,6 +10,13 @@ struct BenchCommand {
     var batches: [Int]
     var asJSON: Bool
     var threads: UInt32
+
+    /// The same measurement of another model.
+    func measuring(_ model: String) -> BenchCommand {
+        var copy = self
+        copy.model = model
+        return copy
+    }
 
     private struct Row {
         let batch: Int

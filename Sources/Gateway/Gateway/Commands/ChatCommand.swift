@@ -1,8 +1,9 @@
-import Configuration
 import EngineProtocol
 import Platform
 
-/// `apus chat`: an interactive conversation. Ctrl-C stops the answer, not the program.
+/// `apus chat`: an interactive conversation.
+///
+/// Ctrl-C stops the answer, not the program.
 struct ChatCommand {
     var model: String
     var systemPrompt: String?

@@ -1,3 +1,4 @@
+import Glibc
 import Platform
 
 /// Where a verb writes: results to standard output, everything else to standard error.
@@ -9,17 +10,25 @@ struct Console: Sendable {
     func result(_ line: String) { write(line + "\n") }
 
     /// A part of the result, as it comes.
-    func write(_ text: String) { StandardIO.writeAll(1, Array(text.utf8)) }
+    func write(_ text: String) { write(bytes: Array(text.utf8)) }
 
-    func write(bytes: [UInt8]) { StandardIO.writeAll(1, bytes) }
+    /// A result that cannot be written (a full disk, say) must not look like a success.
+    func write(bytes: [UInt8]) {
+        do {
+            try StandardIO.writeAll(StandardIO.output, bytes)
+        } catch {
+            message("apus: \(error)")
+            exit(1)
+        }
+    }
 
-    /// One line for a person, on standard error.
-    func message(_ line: String) { StandardIO.writeAll(2, Array((line + "\n").utf8)) }
+    /// One line for a person, on standard error; there is nowhere to tell that it could not be written.
+    func message(_ line: String) { try? StandardIO.writeAll(StandardIO.error, line + "\n") }
 
     /// Replaces the progress line on a terminal; says nothing elsewhere.
     func progress(_ text: String) {
         guard messagesAreTerminal else { return }
-        StandardIO.writeAll(2, Array("\r\u{1B}[K\(text)".utf8))
+        try? StandardIO.writeAll(StandardIO.error, "\r\u{1B}[K\(text)")
     }
 }
 
@@ -31,6 +40,13 @@ enum CommandFailure: Error, Sendable, Equatable {
     case failed(String)
     /// Ctrl-C.
     case interrupted
+
+    var text: String {
+        switch self {
+        case .usage(let reason), .failed(let reason): reason
+        case .interrupted: "interrupted"
+        }
+    }
 
     var status: Int32 {
         switch self {

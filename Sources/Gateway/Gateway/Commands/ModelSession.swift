@@ -27,10 +27,10 @@ final class ModelSession {
             source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
             parallel: parallel, threads: threads)
         let logger = Logger(
-            component: "apus", level: .warning,
-            format: console.messagesAreTerminal ? .text(coloured: true) : .text(coloured: false))
+            component: "apus", level: .warning, sink: StandardErrorSink(),
+            format: .text(coloured: console.messagesAreTerminal))
         let begun = MonotonicClock.now()
-        do {
+        do throws(WorkerSession.Failure) {
             let session = try WorkerSession(workerPath: workerPath, source: source, load: load, logger: logger) {
                 let seconds = (MonotonicClock.now() - begun) / 1_000_000_000
                 if seconds > 0 { console.progress("loading \(source.displayName) … \(seconds) s") }
@@ -49,7 +49,7 @@ final class ModelSession {
     var interrupts: Int32 { session.interruptDescriptor }
 
     func call(_ request: EngineRequest) throws(CommandFailure) -> EngineResult {
-        do {
+        do throws(WorkerSession.Failure) {
             return try session.call(request)
         } catch {
             throw Self.failure(error, model: "")
@@ -59,7 +59,7 @@ final class ModelSession {
     func generate(
         _ requests: [GenerateRequest], onEvent: (Int, EngineEvent) -> Void
     ) throws(CommandFailure) {
-        do {
+        do throws(WorkerSession.Failure) {
             try session.run(requests.map { .generate($0) }, onEvent: onEvent)
         } catch {
             throw Self.failure(error, model: "")

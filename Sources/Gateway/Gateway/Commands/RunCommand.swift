@@ -1,4 +1,3 @@
-import Configuration
 import EngineProtocol
 import JSON
 import Platform

@@ -20,7 +20,7 @@ struct TerminalInput {
     init(interrupts: Int32) { self.interrupts = interrupts }
 
     mutating func line(prompt: String, console: Console) throws(CommandFailure) -> Event {
-        if !prompt.isEmpty { StandardIO.writeAll(2, Array(prompt.utf8)) }
+        if !prompt.isEmpty { try? StandardIO.writeAll(StandardIO.error, prompt) }
         while true {
             if let line = takeLine() { return .line(line) }
             if atEnd { return .end }

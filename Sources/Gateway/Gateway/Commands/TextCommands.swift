@@ -1,5 +1,5 @@
-import Configuration
 import EngineProtocol
+import Glibc
 import JSON
 import Platform
 
@@ -59,7 +59,7 @@ struct ScoreCommand {
         writer.key("nll")
         writer.double(nll)
         writer.key("perplexity")
-        writer.double(exponential(nll))
+        writer.double(exp(nll))
         writer.endObject()
         console.result(String(decoding: writer.bytes, as: UTF8.self))
     }
@@ -88,7 +88,9 @@ struct TemplateCommand {
         console.write(text)
     }
 
-    /// The members of a chat request that a template sees. An array stands for the messages alone.
+    /// The members of a chat request that a template sees.
+    ///
+    /// An array stands for the messages alone.
     private func chatInput(_ source: CommandInput) throws(CommandFailure) -> ChatInput {
         let value: JSONValue
         do {
@@ -101,11 +103,15 @@ struct TemplateCommand {
             throw .failed("\(file): a chat request has an array 'messages'")
         }
         return ChatInput(
-            messagesJSON: messages.serialized, toolsJSON: value["tools"]?.serialized,
+            messagesJSON: messages.text, toolsJSON: value["tools"]?.text,
             templateOverride: value["chat_template"]?.stringValue,
-            variablesJSON: value["chat_template_kwargs"]?.serialized,
+            variablesJSON: value["chat_template_kwargs"]?.text,
             addGenerationPrompt: value["add_generation_prompt"]?.boolValue ?? true)
     }
+}
+
+extension JSONValue {
+    fileprivate var text: String { String(decoding: serialized, as: UTF8.self) }
 }
 
 /// Text that a verb reads: bounded, and valid UTF-8.
@@ -142,13 +148,12 @@ struct CommandInput {
     }
 
     private static func read(descriptor: Int32, name: String) throws(CommandFailure) -> CommandInput {
-        let bytes: [UInt8]?
+        let bytes: [UInt8]
         do {
             bytes = try StandardIO.readAll(descriptor, limit: byteLimit)
         } catch {
             throw .failed("\(name): \(error)")
         }
-        guard let bytes else { throw .failed("\(name) is longer than \(byteLimit) bytes") }
         return try CommandInput(name: name, bytes: bytes)
     }
 

@@ -13,16 +13,13 @@ extension Interpreter {
     }
 
     private func call(_ macro: Macro, _ arguments: Arguments) throws(TemplateError) -> Value {
-        let inner = Scope(outer: macro.scope)
         let line = budget.line
-        let text = try capture { () throws(TemplateError) in
-            try inScope(inner, loop: nil) { () throws(TemplateError) in
-                try bind(arguments, to: macro.definition, in: inner)
-                _ = try execute(macro.definition.body)
-            }
-        }
-        budget.line = line
-        return .string(text)
+        defer { budget.line = line }
+        let inner = Scope(outer: macro.scope)
+        let place = enter(inner, loop: nil)
+        defer { leave(to: place) }
+        try bind(arguments, to: macro.definition, in: inner)
+        return .string(try capture(macro.definition.body))
     }
 
     /// Gives the parameters their values; a default may use the parameters before it.

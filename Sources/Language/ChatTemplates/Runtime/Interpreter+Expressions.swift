@@ -7,23 +7,39 @@ extension Interpreter {
         defer { budget.leave() }
         try budget.charge()
         switch expression.node {
-        case .literal(let literal): return Self.value(literal)
-        case .name(let name): return lookUp(name) ?? Globals.value(name) ?? .undefined(name)
-        case .list(let items): return try budget.list(try evaluate(items))
-        case .tuple(let items): return try budget.tuple(try evaluate(items))
-        case .map(let entries): return try evaluateMap(entries)
-        case .arithmetic(let first, let rest): return try evaluateArithmetic(first, rest)
-        case .concatenation(let operands): return try evaluateConcatenation(operands)
-        case .comparison(let first, let rest): return try evaluateComparison(first, rest)
-        case .all(let operands): return try evaluateLogic(operands, stopsAt: false)
-        case .any(let operands): return try evaluateLogic(operands, stopsAt: true)
-        case .not(let operand): return .boolean(try !evaluate(operand).isTrue)
-        case .negative(let operand): return try budget.negate(try evaluate(operand))
-        case .positive(let operand): return try budget.calculate(.add, .integer(0), try evaluate(operand))
-        case .conditional(let condition, let then, let otherwise):
-            return try evaluateConditional(condition, then, otherwise)
-        case .access(let base, let accesses): return try evaluateAccess(base, accesses)
+        case .literal: return Self.literal(expression)
+        case .name: return name(expression)
+        case .list: return try list(expression)
+        case .tuple: return try tuple(expression)
+        case .map: return try map(expression)
+        case .arithmetic: return try arithmetic(expression)
+        case .concatenation: return try concatenation(expression)
+        case .comparison: return try comparison(expression)
+        case .all, .any: return try logic(expression)
+        case .not, .negative, .positive: return try sign(expression)
+        case .conditional: return try conditional(expression)
+        case .access: return try access(expression)
         }
+    }
+
+    private static func literal(_ expression: Expression) -> Value {
+        guard case .literal(let literal) = expression.node else { return .none }
+        return value(literal)
+    }
+
+    private func name(_ expression: Expression) -> Value {
+        guard case .name(let name) = expression.node else { return .none }
+        return lookUp(name) ?? Globals.value(name) ?? .undefined(name)
+    }
+
+    private func list(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .list(let items) = expression.node else { return .none }
+        return try budget.list(try evaluate(items))
+    }
+
+    private func tuple(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .tuple(let items) = expression.node else { return .none }
+        return try budget.tuple(try evaluate(items))
     }
 
     private static func value(_ literal: Expression.Literal) -> Value {
@@ -43,15 +59,15 @@ extension Interpreter {
         return values
     }
 
-    private func evaluateMap(_ entries: [(key: Expression, value: Expression)]) throws(TemplateError) -> Value {
+    private func map(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .map(let entries) = expression.node else { return .none }
         var values: [ValueMap.Entry] = []
         for entry in entries { values.append((try evaluate(entry.key), try evaluate(entry.value))) }
         return try budget.map(values)
     }
 
-    private func evaluateArithmetic(
-        _ first: Expression, _ rest: [(operation: Expression.Arithmetic, operand: Expression)]
-    ) throws(TemplateError) -> Value {
+    private func arithmetic(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .arithmetic(let first, let rest) = expression.node else { return .none }
         var result = try evaluate(first)
         for (operation, operand) in rest {
             result = try budget.calculate(operation, result, try evaluate(operand))
@@ -59,7 +75,8 @@ extension Interpreter {
         return result
     }
 
-    private func evaluateConcatenation(_ operands: [Expression]) throws(TemplateError) -> Value {
+    private func concatenation(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .concatenation(let operands) = expression.node else { return .none }
         var result = ""
         for operand in operands {
             let text = try budget.text(try evaluate(operand))
@@ -69,9 +86,8 @@ extension Interpreter {
         return .string(result)
     }
 
-    private func evaluateComparison(
-        _ first: Expression, _ rest: [(operation: Expression.Comparison, operand: Expression)]
-    ) throws(TemplateError) -> Value {
+    private func comparison(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .comparison(let first, let rest) = expression.node else { return .none }
         var left = try evaluate(first)
         for (operation, operand) in rest {
             let right = try evaluate(operand)
@@ -82,7 +98,15 @@ extension Interpreter {
     }
 
     /// `and` and `or` give the operand that decided, not a boolean.
-    private func evaluateLogic(_ operands: [Expression], stopsAt end: Bool) throws(TemplateError) -> Value {
+    private func logic(_ expression: Expression) throws(TemplateError) -> Value {
+        switch expression.node {
+        case .all(let operands): try decide(operands, stopsAt: false)
+        case .any(let operands): try decide(operands, stopsAt: true)
+        default: .none
+        }
+    }
+
+    private func decide(_ operands: [Expression], stopsAt end: Bool) throws(TemplateError) -> Value {
         var result = Value.none
         for operand in operands {
             result = try evaluate(operand)
@@ -91,9 +115,17 @@ extension Interpreter {
         return result
     }
 
-    private func evaluateConditional(
-        _ condition: Expression, _ then: Expression, _ otherwise: Expression?
-    ) throws(TemplateError) -> Value {
+    private func sign(_ expression: Expression) throws(TemplateError) -> Value {
+        switch expression.node {
+        case .not(let operand): .boolean(try !evaluate(operand).isTrue)
+        case .negative(let operand): try budget.negate(try evaluate(operand))
+        case .positive(let operand): try budget.calculate(.add, .integer(0), try evaluate(operand))
+        default: .none
+        }
+    }
+
+    private func conditional(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .conditional(let condition, let then, let otherwise) = expression.node else { return .none }
         if try evaluate(condition).isTrue { return try evaluate(then) }
         guard let otherwise else { return .undefined("the result of an if without else") }
         return try evaluate(otherwise)
@@ -101,8 +133,9 @@ extension Interpreter {
 
     // MARK: Access
 
-    private func evaluateAccess(_ base: Expression, _ accesses: [Expression.Access]) throws(TemplateError) -> Value {
-        try apply(accesses, to: try evaluate(base))
+    private func access(_ expression: Expression) throws(TemplateError) -> Value {
+        guard case .access(let base, let accesses) = expression.node else { return .none }
+        return try apply(accesses, to: try evaluate(base))
     }
 
     func apply(_ accesses: [Expression.Access], to base: Value) throws(TemplateError) -> Value {
@@ -110,17 +143,21 @@ extension Interpreter {
         for access in accesses {
             try budget.charge()
             budget.line = access.line
-            switch access.kind {
-            case .attribute(let name): value = try attribute(name, of: value)
-            case .item(let key): value = try item(try evaluate(key), of: value)
-            case .slice(let start, let stop, let step): value = try slice(value, start, stop, step)
-            case .call(let list): value = try call(value, try evaluate(list))
-            case .filter(let name, let list): value = try filter(value, name, try evaluate(list))
-            case .test(let name, let list, let isNegated):
-                value = .boolean(try test(value, name, try evaluate(list)) != isNegated)
-            }
+            value = try apply(access, to: value)
         }
         return value
+    }
+
+    private func apply(_ access: Expression.Access, to value: Value) throws(TemplateError) -> Value {
+        switch access.kind {
+        case .attribute(let name): try attribute(name, of: value)
+        case .item(let key): try item(try evaluate(key), of: value)
+        case .slice(let start, let stop, let step): try slice(value, start, stop, step)
+        case .call(let list): try call(value, try evaluate(list))
+        case .filter(let name, let list): try filter(value, name, try evaluate(list))
+        case .test(let name, let list, let isNegated):
+            .boolean(try test(value, name, try evaluate(list)) != isNegated)
+        }
     }
 
     func evaluate(_ list: Expression.ArgumentList) throws(TemplateError) -> Arguments {

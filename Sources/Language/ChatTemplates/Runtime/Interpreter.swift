@@ -56,23 +56,33 @@ final class Interpreter {
         output += Array(text.utf8)
     }
 
-    /// What `body` writes, instead of writing it.
-    func capture(_ body: () throws(TemplateError) -> Void) throws(TemplateError) -> String {
+    /// What `body` writes in a scope of its own, instead of writing it.
+    func captureBlock(_ body: [Statement]) throws(TemplateError) -> String {
+        let place = enterBlock()
+        defer { leave(to: place) }
+        return try capture(body)
+    }
+
+    func capture(_ body: [Statement]) throws(TemplateError) -> String {
         let outer = output
         output = []
         defer { output = outer }
-        try body()
+        _ = try execute(body)
         return String(decoding: output, as: UTF8.self)
     }
 
-    func inScope<Result>(
-        _ inner: Scope, loop innerLoop: LoopState?, _ body: () throws(TemplateError) -> Result
-    ) throws(TemplateError) -> Result {
-        let (outer, outerLoop) = (scope, loop)
-        (scope, loop) = (inner, innerLoop)
-        defer { (scope, loop) = (outer, outerLoop) }
-        return try body()
+    typealias Place = (scope: Scope, loop: LoopState?)
+
+    /// Goes into a scope and gives the place to come back to, for `leave`: as a pair and not as a function around a
+    /// closure, because those cost stack at every level of a template.
+    func enter(_ inner: Scope, loop innerLoop: LoopState?) -> Place {
+        defer { (scope, loop) = (inner, innerLoop) }
+        return (scope, loop)
     }
+
+    func enterBlock() -> Place { enter(Scope(outer: scope), loop: loop) }
+
+    func leave(to place: Place) { (scope, loop) = place }
 
     // MARK: Statements
 
@@ -88,104 +98,116 @@ final class Interpreter {
         return .goesOn
     }
 
+    // The cases are taken apart in functions of their own: a switch that binds all payloads has a large stack frame,
+    // and this one is on the stack once for each level of a template.
     private func execute(_ statement: Statement) throws(TemplateError) -> Flow {
         switch statement.node {
-        case .text(let text): try write(text)
-        case .output(let expression): try executeOutput(expression)
-        case .conditional(let branches, let otherwise): return try executeIf(branches, otherwise)
-        case .loop(let loop): return try executeLoop(loop)
-        case .assign(let target, let expression): try assign(target, try evaluate(expression))
-        case .assignBlock(let target, let filters, let body): try executeAssignBlock(target, filters, body)
-        case .with(let values, let body): return try executeWith(values, body)
-        case .filtered(let filters, let body): try executeFiltered(filters, body)
-        case .macro(let definition): defineMacro(definition)
-        case .call(let expression, let caller): try executeCall(expression, caller)
-        case .generation(let body):
-            return try inScope(Scope(outer: scope), loop: loop) { () throws(TemplateError) in try execute(body) }
+        case .text: try executeText(statement)
+        case .output: try executeOutput(statement)
+        case .conditional: return try executeIf(statement)
+        case .loop: return try executeLoop(statement)
+        case .assign: try executeAssign(statement)
+        case .assignBlock: try executeAssignBlock(statement)
+        case .with: return try executeWith(statement)
+        case .filtered: try executeFiltered(statement)
+        case .macro: defineMacro(statement)
+        case .call: try executeCall(statement)
+        case .generation: return try executeGeneration(statement)
         case .breakLoop: return .breaksLoop
         case .continueLoop: return .continuesLoop
         }
         return .goesOn
     }
 
-    private func executeOutput(_ expression: Expression) throws(TemplateError) {
+    private func executeText(_ statement: Statement) throws(TemplateError) {
+        guard case .text(let text) = statement.node else { return }
+        try write(text)
+    }
+
+    private func executeOutput(_ statement: Statement) throws(TemplateError) {
+        guard case .output(let expression) = statement.node else { return }
         try write(try budget.text(try evaluate(expression)))
     }
 
-    private func executeIf(
-        _ branches: [(condition: Expression, body: [Statement])], _ otherwise: [Statement]
-    ) throws(TemplateError) -> Flow {
+    private func executeIf(_ statement: Statement) throws(TemplateError) -> Flow {
+        guard case .conditional(let branches, let otherwise) = statement.node else { return .goesOn }
         for branch in branches where try evaluate(branch.condition).isTrue {
             return try execute(branch.body)
         }
         return try execute(otherwise)
     }
 
-    private func executeLoop(_ statement: Statement.Loop) throws(TemplateError) -> Flow {
-        let items = try selectItems(of: statement)
-        guard !items.isEmpty else { return try execute(statement.otherwise) }
+    private func executeLoop(_ statement: Statement) throws(TemplateError) -> Flow {
+        guard case .loop(let definition) = statement.node else { return .goesOn }
+        let items = try selectItems(of: definition)
+        guard !items.isEmpty else { return try execute(definition.otherwise) }
         let state = LoopState(items: items, outer: loop)
         for index in items.indices {
             try budget.charge()
             state.index = index
-            let flow = try executeIteration(statement, state)
+            let flow = try executeIteration(definition, state)
             if case .breaksLoop = flow { break }
         }
         return .goesOn
     }
 
     /// Each pass has its own scope: what it sets is gone in the next one.
-    private func executeIteration(_ statement: Statement.Loop, _ state: LoopState) throws(TemplateError) -> Flow {
-        let inner = Scope(outer: scope)
-        return try inScope(inner, loop: state) { () throws(TemplateError) in
-            inner["loop"] = .loop(state)
-            try assign(statement.target, state.items[state.index])
-            return try execute(statement.body)
-        }
+    private func executeIteration(_ definition: Statement.Loop, _ state: LoopState) throws(TemplateError) -> Flow {
+        let place = enter(Scope(outer: scope), loop: state)
+        defer { leave(to: place) }
+        scope["loop"] = .loop(state)
+        try assign(definition.target, state.items[state.index])
+        return try execute(definition.body)
     }
 
-    private func selectItems(of statement: Statement.Loop) throws(TemplateError) -> [Value] {
-        let items = try budget.elements(try evaluate(statement.sequence))
-        guard let filter = statement.filter else { return items }
-        let inner = Scope(outer: scope)
-        return try inScope(inner, loop: loop) { () throws(TemplateError) in
-            var kept: [Value] = []
-            for item in items {
-                try budget.charge()
-                try assign(statement.target, item)
-                if try evaluate(filter).isTrue { kept.append(item) }
-            }
-            return kept
+    private func selectItems(of definition: Statement.Loop) throws(TemplateError) -> [Value] {
+        let items = try budget.elements(try evaluate(definition.sequence))
+        guard let filter = definition.filter else { return items }
+        let place = enterBlock()
+        defer { leave(to: place) }
+        var kept: [Value] = []
+        for item in items {
+            try budget.charge()
+            try assign(definition.target, item)
+            if try evaluate(filter).isTrue { kept.append(item) }
         }
+        return kept
     }
 
-    private func executeAssignBlock(
-        _ target: Statement.Target, _ filters: [Expression.Access], _ body: [Statement]
-    ) throws(TemplateError) {
-        let inner = Scope(outer: scope)
-        let text = try capture { () throws(TemplateError) in
-            _ = try inScope(inner, loop: loop) { () throws(TemplateError) in try execute(body) }
-        }
-        try assign(target, try apply(filters, to: .string(text)))
+    private func executeAssign(_ statement: Statement) throws(TemplateError) {
+        guard case .assign(let target, let expression) = statement.node else { return }
+        try assign(target, try evaluate(expression))
     }
 
-    private func executeWith(
-        _ values: [(target: Statement.Target, value: Expression)], _ body: [Statement]
-    ) throws(TemplateError) -> Flow {
+    private func executeAssignBlock(_ statement: Statement) throws(TemplateError) {
+        guard case .assignBlock(let target, let filters, let body) = statement.node else { return }
+        try assign(target, try apply(filters, to: .string(try captureBlock(body))))
+    }
+
+    private func executeWith(_ statement: Statement) throws(TemplateError) -> Flow {
+        guard case .with(let values, let body) = statement.node else { return .goesOn }
         let inner = Scope(outer: scope)
         for (target, expression) in values {
             let value = try evaluate(expression)
-            try inScope(inner, loop: loop) { () throws(TemplateError) in try assign(target, value) }
+            let place = enter(inner, loop: loop)
+            defer { leave(to: place) }
+            try assign(target, value)
         }
-        return try inScope(inner, loop: loop) { () throws(TemplateError) in try execute(body) }
+        let place = enter(inner, loop: loop)
+        defer { leave(to: place) }
+        return try execute(body)
     }
 
-    private func executeFiltered(_ filters: [Expression.Access], _ body: [Statement]) throws(TemplateError) {
-        let inner = Scope(outer: scope)
-        let text = try capture { () throws(TemplateError) in
-            _ = try inScope(inner, loop: loop) { () throws(TemplateError) in try execute(body) }
-        }
-        try write(try budget.text(try apply(filters, to: .string(text))))
+    private func executeFiltered(_ statement: Statement) throws(TemplateError) {
+        guard case .filtered(let filters, let body) = statement.node else { return }
+        try write(try budget.text(try apply(filters, to: .string(try captureBlock(body)))))
+    }
+
+    private func executeGeneration(_ statement: Statement) throws(TemplateError) -> Flow {
+        guard case .generation(let body) = statement.node else { return .goesOn }
+        let place = enterBlock()
+        defer { leave(to: place) }
+        return try execute(body)
     }
 
     // MARK: Assignment
@@ -216,19 +238,19 @@ final class Interpreter {
 
     // MARK: Macros
 
-    private func defineMacro(_ definition: Statement.MacroDefinition) {
+    private func defineMacro(_ statement: Statement) {
+        guard case .macro(let definition) = statement.node else { return }
         scopesOfMacros.append(scope)
         scope[definition.name] = .macro(Macro(definition, scope: scope))
     }
 
-    private func executeCall(
-        _ expression: Expression, _ definition: Statement.MacroDefinition
-    ) throws(TemplateError) {
+    private func executeCall(_ statement: Statement) throws(TemplateError) {
+        guard case .call(let expression, let definition) = statement.node,
+            case .access(let base, let accesses) = expression.node, let last = accesses.last,
+            case .call(let list) = last.kind
+        else { return }
         scopesOfMacros.append(scope)
         let caller = Value.macro(Macro(definition, scope: scope))
-        guard case .access(let base, let accesses) = expression.node, let last = accesses.last,
-            case .call(let list) = last.kind
-        else { throw budget.typeError("expected a call") }
         let callee = try apply(Array(accesses.dropLast()), to: try evaluate(base))
         var arguments = try evaluate(list)
         arguments.keywords.append(("caller", caller))

@@ -90,8 +90,8 @@ extension RotaryEmbedding {
                 "rope.scaling.original_context_length", in: ModelLimits.contextLength)
             var yarn = Yarn(factor: factor, trainedContextLength: Double(trained ?? contextLength))
             yarn.attentionFactor = try parameters.positive("rope.scaling.attn_factor") ?? yarn.attentionFactor
-            yarn.extrapolation =
-                try parameters.positive("rope.scaling.yarn_ext_factor", allowsZero: true) ?? yarn.extrapolation
+            let share = try parameters.positive("rope.scaling.yarn_ext_factor", allowsZero: true) ?? 1
+            guard share == 1 else { throw .unsupported(feature: "YaRN with an extrapolation factor of \(share)") }
             yarn.fastTurns = try parameters.positive("rope.scaling.yarn_beta_fast") ?? yarn.fastTurns
             yarn.slowTurns = try parameters.positive("rope.scaling.yarn_beta_slow") ?? yarn.slowTurns
             return .yarn(yarn)
