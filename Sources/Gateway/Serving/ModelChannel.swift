@@ -9,7 +9,7 @@ import Supervision
 final class ModelChannel {
     let name: String
     private let loop: EventLoop
-    private let supervisor: WorkerSupervisor
+    private let supervisor: any SupervisedWorker
     private let logger: Logger
     private let limits: ServingLimits
     private var nextSequence: UInt64 = 1
@@ -21,7 +21,7 @@ final class ModelChannel {
     private var callsLost: UInt64 = 0
     private var callsReplayed: UInt64 = 0
 
-    init(name: String, loop: EventLoop, supervisor: WorkerSupervisor, limits: ServingLimits, logger: Logger) {
+    init(name: String, loop: EventLoop, supervisor: any SupervisedWorker, limits: ServingLimits, logger: Logger) {
         self.name = name
         self.loop = loop
         self.supervisor = supervisor
@@ -62,6 +62,7 @@ final class ModelChannel {
         let now = MonotonicClock.now()
         let retryAfter = supervisor.state.retryAfterMilliseconds(now: now)
         guard callsInFlight < limits.callsPerModel else { throw .queueFull(retryAfterMilliseconds: 1000) }
+        if let deadline = call.request.deadline, deadline <= now { throw .deadlineExceeded }
         switch supervisor.state.phase {
         case .ready:
             try send(call)
@@ -75,6 +76,21 @@ final class ModelChannel {
         case .draining:
             throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: retryAfter)
         }
+        if let deadline = call.request.deadline { end(call, at: deadline, now: now) }
+    }
+
+    private func end(_ call: ServedCall, at deadline: UInt64, now: UInt64) {
+        _ = loop.after(nanoseconds: deadline - now) { [weak self, weak call] in
+            guard let self, let call, call.isLive else { return }
+            leave(call, with: .deadlineExceeded)
+        }
+    }
+
+    /// Cancels a call at the worker and tells its door why.
+    func leave(_ call: ServedCall, with error: EngineError) {
+        cancel(call)
+        call.put(.failed(error), now: MonotonicClock.now())
+        call.listener?.callHasEvents(call)
     }
 
     /// Ends a call for its door at once; the worker confirms later, and only then is its place free.
@@ -102,9 +118,11 @@ final class ModelChannel {
 
     private func hold(_ call: ServedCall, now: UInt64) {
         call.phase = .waiting
+        call.heldSince = now
         waiting.append(call)
         _ = loop.after(nanoseconds: limits.holdNanoseconds) { [weak self, weak call] in
-            guard let self, let call, call.phase == .waiting, waiting.contains(where: { $0 === call }) else { return }
+            // A call that was sent meanwhile and is held again has a timer of its own.
+            guard let self, let call, call.phase == .waiting, call.heldSince == now else { return }
             waiting.removeAll { $0 === call }
             let retryAfter = supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now())
             end(call, with: .modelNotReady(reason: "the model is being loaded", retryAfterMilliseconds: retryAfter))
@@ -201,9 +219,7 @@ extension ModelChannel {
 
     private func abandon(_ call: ServedCall) {
         guard case .sent = call.phase else { return }
-        cancel(call)
-        call.put(.failed(.slowConsumer), now: MonotonicClock.now())
         logger.warning("call.slow_consumer", .string("model", name), requestID: call.identity.requestID)
-        call.listener?.callHasEvents(call)
+        leave(call, with: .slowConsumer)
     }
 }

@@ -56,6 +56,14 @@ public final class ServedCall {
         self.listener = listener
     }
 
+    /// Whether its door still waits for events.
+    var isLive: Bool {
+        switch phase {
+        case .waiting, .sent: true
+        case .cancelling, .ended: false
+        }
+    }
+
     /// Takes the next event, nil when there is none yet.
     public func next() -> EngineEvent? { outbox.next() }
 
@@ -71,5 +79,12 @@ public final class ServedCall {
             break
         }
         outbox.append(event, now: now)
+    }
+}
+
+extension EngineRequest {
+    /// Monotonic time by which the answer must be there; nil for none.
+    var deadline: UInt64? {
+        if case .generate(let generate) = self, generate.deadline != 0 { generate.deadline } else { nil }
     }
 }

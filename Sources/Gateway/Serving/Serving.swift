@@ -67,7 +67,7 @@ public final class Serving {
     }
 
     /// Adds a model and starts its worker.
-    public func add(name: String, supervisor: WorkerSupervisor) {
+    public func add(name: String, supervisor: any SupervisedWorker) {
         let channel = ModelChannel(name: name, loop: loop, supervisor: supervisor, limits: limits, logger: logger)
         channels.append(channel)
         channel.start()
@@ -114,14 +114,11 @@ public final class Serving {
     /// - Returns: how many there were.
     public func cancel(id: String, tenant: String) -> Int {
         let matches = channels.flatMap(\.liveCalls).filter { call in
-            guard call.identity.tenant == tenant, call.phase != .ended else { return false }
-            if case .cancelling = call.phase { return false }
+            guard call.identity.tenant == tenant, call.isLive else { return false }
             return call.identity.publicID == id || call.identity.requestID == id
         }
         for call in matches {
-            cancel(call)
-            call.put(.failed(.cancelled), now: MonotonicClock.now())
-            call.listener?.callHasEvents(call)
+            channel(of: call)?.leave(call, with: .cancelled)
         }
         return matches.count
     }
@@ -144,8 +141,12 @@ public final class Serving {
     private func sweep() {
         _ = loop.after(nanoseconds: 1_000_000_000) { [weak self] in
             guard let self else { return }
-            for channel in channels { channel.abandonSlowConsumers(now: MonotonicClock.now()) }
+            abandonSlowConsumers(now: MonotonicClock.now())
             sweep()
         }
+    }
+
+    func abandonSlowConsumers(now: UInt64) {
+        for channel in channels { channel.abandonSlowConsumers(now: now) }
     }
 }

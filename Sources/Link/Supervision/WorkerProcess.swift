@@ -6,12 +6,13 @@ public import Platform
 
 /// One running `apus-worker` with its link, its standard error and its end.
 ///
-/// Everything happens on the loop.
+/// Everything happens on the loop. It lives until the process has been reaped, so it must be ended or killed.
 public final class WorkerProcess {
     /// SIGTERM, then SIGKILL after this long.
     public static let killDelay: UInt64 = 500_000_000
     /// How long to wait for the exit status when the link has already ended.
-    static let exitStatusDelay: UInt64 = 50_000_000
+    static let exitStatusDelay: UInt64 = 200_000_000
+    private static let logReadsPerTurn = 16
 
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     /// Called once, when everything that was in the link has been delivered.
@@ -21,7 +22,7 @@ public final class WorkerProcess {
 
     public let processID: Int32
     private let link: LinkClient
-    private let loop: EventLoop
+    let loop: EventLoop
     private let child: ChildProcess
     private let childEnd: FileDescriptor
     private let standardError: FileDescriptor
@@ -34,6 +35,7 @@ public final class WorkerProcess {
     private var linkEnd: String?
     private var isReported = false
     private var isKilling = false
+    private var endReason: String?
 
     /// Starts the program with one end of a socket pair as descriptor 3.
     public init(loop: EventLoop, workerPath: String, logger: Logger) throws(SystemError) {
@@ -41,24 +43,40 @@ public final class WorkerProcess {
         self.logger = logger
         let sockets = try Socket.pair()
         let pipe = try Socket.pair()
-        child = try ChildProcess.spawn(
+        Self.makeBlocking(pipe.second.rawValue)
+        let started = try ChildProcess.spawn(
             executable: workerPath,
             arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())],
             environment: Environment.entries.filter { !Self.isSecret($0) },
             descriptors: [(sockets.second.rawValue, 3), (pipe.second.rawValue, StandardIO.error)])
-        processID = child.processID
-        childEnd = try child.openPidDescriptor()
-        link = try LinkClient(loop: loop, descriptor: sockets.first.duplicate())
-        standardError = try pipe.first.duplicate()
+        child = started
+        processID = started.processID
         log = ChildLog()
-        try watch()
+        do throws(SystemError) {
+            childEnd = try started.openPidDescriptor()
+            link = try LinkClient(loop: loop, descriptor: sockets.first.duplicate())
+            standardError = try pipe.first.duplicate()
+            try watch()
+        } catch {
+            // Without descriptors for it (a full table, say) the child can be neither used nor noticed.
+            started.signal(9)
+            _ = try? started.wait()
+            throw error
+        }
+    }
+
+    /// The worker's standard error waits like any other: else the last words of a crash could be refused.
+    private static func makeBlocking(_ descriptor: Int32) {
+        let flags = fcntl(descriptor, F_GETFL)
+        if flags >= 0 { _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) }
     }
 
     private func watch() throws(SystemError) {
         link.onEvents = { [weak self] in self?.onEvents($0) }
         link.onClose = { [weak self] in self?.linkEnded("\($0)") }
         standardErrorWatch = try loop.watch(standardError.rawValue, .readable) { [weak self] _ in self?.readLog() }
-        childWatch = try loop.watch(childEnd.rawValue, .readable) { [weak self] _ in self?.reap() }
+        // Strong: whoever starts a process lives until it has been reaped, which also ends this watch.
+        childWatch = try loop.watch(childEnd.rawValue, .readable) { [self] _ in reap() }
     }
 
     /// Sends a request.
@@ -77,9 +95,12 @@ public final class WorkerProcess {
     }
 
     /// Ends the worker: closing the link asks it to leave, the signals insist.
-    public func end() {
+    ///
+    /// - Parameter reason: what `onEnd` tells beside the kind of death.
+    public func end(reason: String? = nil) {
         guard exit == nil, !isKilling else { return }
         isKilling = true
+        endReason = reason
         link.close()
         child.signal(15)
         _ = loop.after(nanoseconds: Self.killDelay) { [self] in
@@ -92,6 +113,8 @@ public final class WorkerProcess {
         guard exit == nil else { return }
         child.signal(9)
         exit = try? child.wait()
+        link.close()
+        unwatch()
     }
 
     /// The last lines that the worker wrote.
@@ -112,12 +135,19 @@ public final class WorkerProcess {
     private func reap() {
         guard exit == nil, let ended = try? child.reap() else { return }
         exit = ended
-        if let childWatch { loop.unwatch(childWatch) }
-        childWatch = nil
         readLog()
+        log.finish(now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
+        unwatch()
         // What the worker had sent before it ended counts.
         link.drain()
         report()
+    }
+
+    private func unwatch() {
+        if let childWatch { loop.unwatch(childWatch) }
+        childWatch = nil
+        if let standardErrorWatch { loop.unwatch(standardErrorWatch) }
+        standardErrorWatch = nil
     }
 
     private func report() {
@@ -127,16 +157,19 @@ public final class WorkerProcess {
     }
 
     private var description: String {
-        switch exit {
-        case .signal(let number): "killed by \(Signals.name(of: number))"
-        case .status(let status): "exited with status \(status)"
-        case nil: "closed its link (\(linkEnd ?? "unknown"))"
-        }
+        let ending =
+            switch exit {
+            case .signal(let number): "killed by \(Signals.name(of: number))"
+            case .status(let status): "exited with status \(status)"
+            case nil: "closed its link (\(linkEnd ?? "unknown"))"
+            }
+        return endReason.map { "\($0) (\(ending))" } ?? ending
     }
 
     private func readLog() {
         var buffer = [UInt8](repeating: 0, count: 16 << 10)
-        while true {
+        // Bounded, so that a worker that does nothing but write cannot keep the loop for itself.
+        for _ in 0..<Self.logReadsPerTurn {
             let outcome = buffer.withUnsafeMutableBytes { try? Socket.read(standardError.rawValue, into: $0) }
             guard case .bytes(let count) = outcome else {
                 if outcome != .wouldBlock, let standardErrorWatch {

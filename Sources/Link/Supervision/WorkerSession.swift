@@ -57,7 +57,12 @@ public final class WorkerSession {
             inbox.wasInterrupted = true
             loop.stop()
         }
-        description = try Self.load(source, load, worker: worker, inbox: inbox, loop: loop, onWaiting: onWaiting)
+        do throws(Failure) {
+            description = try Self.load(source, load, worker: worker, inbox: inbox, loop: loop, onWaiting: onWaiting)
+        } catch {
+            worker.kill()
+            throw error
+        }
     }
 
     deinit {

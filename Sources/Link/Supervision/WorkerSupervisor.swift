@@ -86,14 +86,17 @@ public final class WorkerSupervisor {
     private func spawn() {
         generation &+= 1
         if generation == 0 { generation = 1 }
+        let model: OpenModel
+        do throws(EngineError) { model = try settings.source.open() } catch {
+            return handle(.loadRefused(reason: error.text))
+        }
         let worker: WorkerProcess
-        do {
+        do throws(SystemError) {
             worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
         } catch {
             return handle(.ended(reason: "could not be started: \(error)"))
         }
         do throws(EngineError) {
-            let model = try settings.source.open()
             self.worker = worker
             worker.onEvents = { [weak self] in self?.receive($0) }
             worker.onEnd = { [weak self, unowned worker] reason in
@@ -118,7 +121,7 @@ public final class WorkerSupervisor {
         loadTimer = loop.after(nanoseconds: settings.loadNanosecondsLimit) { [weak self, weak worker] in
             guard let self, let worker, self.worker === worker, state.phase == .starting else { return }
             logger.error("worker.slow_load", .int("limit_ms", Int64(settings.loadNanosecondsLimit / 1_000_000)))
-            worker.end()
+            worker.end(reason: "did not load within \(settings.loadNanosecondsLimit / 1_000_000_000) s")
         }
     }
 
@@ -127,6 +130,9 @@ public final class WorkerSupervisor {
         for (call, event) in events {
             switch (call, event) {
             case (.link, .result(.loaded(let description))): loaded(description)
+            case (.link, .failed(.resourceExhausted(let message, permanent: false))):
+                // It may fit later: the same as a death, with its back-off and its budget.
+                worker?.end(reason: message)
             case (.link, .failed(let error)): handle(.loadRefused(reason: error.text))
             default: others.append((call, event))
             }
@@ -148,11 +154,13 @@ public final class WorkerSupervisor {
     }
 
     private func lost() {
-        guard case .backingOff(_, let reason) = state.phase else { return onLost("gave up") }
         if let lines = worker?.lastLines, !lines.isEmpty {
             logger.warning("worker.last_lines", .string("lines", lines.joined(separator: "\n")))
         }
         worker = nil
-        onLost(reason)
+        switch state.phase {
+        case .backingOff(_, let reason), .failed(let reason): onLost(reason)
+        case .starting, .ready, .draining: break
+        }
     }
 }

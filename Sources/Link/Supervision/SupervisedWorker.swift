@@ -1,0 +1,26 @@
+public import EngineProtocol
+
+/// One model's worker as `Serving` sees it, whatever generation of processes is behind it.
+///
+/// `WorkerSupervisor` is the real one; tests of `Serving` script their own. Everything happens on the loop.
+public protocol SupervisedWorker: AnyObject {
+    var state: SupervisorState { get }
+    /// Counts workers; part of every call's id.
+    var generation: UInt16 { get }
+    var workerProcessID: Int32? { get }
+
+    var onReady: (ModelDescription) -> Void { get set }
+    var onEvents: ([(CallID, EngineEvent)]) -> Void { get set }
+    /// Everything that the lost worker had sent has been delivered before.
+    var onLost: (String) -> Void { get set }
+    var onFailed: (String) -> Void { get set }
+
+    func start()
+    func stop()
+    /// Sends a request to the worker, if it is ready.
+    func send(_ request: EngineRequest, call: CallID) throws(EngineError)
+    /// Tells that the worker has answered a request.
+    func noteServedRequest()
+}
+
+extension WorkerSupervisor: SupervisedWorker {}

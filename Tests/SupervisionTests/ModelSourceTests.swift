@@ -1,0 +1,80 @@
+import EngineProtocol
+import Foundation
+import Testing
+
+@testable import Supervision
+
+@Suite("Model source") struct ModelSourceTests {
+    @Test("any part of a split names all of them")
+    func parts() throws {
+        let all = ["/m/a-b-00001-of-00003.gguf", "/m/a-b-00002-of-00003.gguf", "/m/a-b-00003-of-00003.gguf"]
+        for part in all { #expect(try ModelSource.parts(of: part) == all) }
+    }
+
+    static let single = [
+        "/m/model.gguf", "/m/model-1-of-3.gguf", "/m/model-00004-of-00003.gguf", "/m/model-00000-of-00003.gguf",
+        "/m/00001-of-00003.gguf", "/m/model-00001-of-00003", "/m/model-0000a-of-00003.gguf", "of-00002.gguf", "",
+    ]
+
+    @Test("everything else is one file", arguments: single)
+    func whole(path: String) throws {
+        #expect(try ModelSource.parts(of: path) == [path])
+    }
+
+    @Test("a split of more parts than a message has descriptors is refused")
+    func tooMany() {
+        #expect(throws: (any Error).self) { try ModelSource.parts(of: "m-00001-of-00129.gguf") }
+    }
+
+    @Test("all parts are opened in their order")
+    func open() throws {
+        let folder = try TemporaryFolder()
+        for number in 1...3 {
+            try Data("part \(number)".utf8).write(
+                to: folder.url.appendingPathComponent("m-0000\(number)-of-00003.gguf"))
+        }
+        let path = folder.url.appendingPathComponent("m-00002-of-00003.gguf").path
+        let model = try ModelSource.file(path: path).open()
+        #expect(model.source == .descriptors(count: 3))
+        let texts = model.descriptors.map { descriptor in
+            FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).readDataToEndOfFile()
+        }
+        #expect(texts == (1...3).map { Data("part \($0)".utf8) })
+    }
+
+    @Test("a missing part, a directory and a missing file are errors that name the path")
+    func unreadable() throws {
+        let folder = try TemporaryFolder()
+        let first = folder.url.appendingPathComponent("m-00001-of-00002.gguf").path
+        try Data("x".utf8).write(to: URL(fileURLWithPath: first))
+        let absent = folder.url.appendingPathComponent("none.gguf").path
+        let cases = [(first, "m-00002-of-00002.gguf"), (folder.url.path, folder.url.path), (absent, absent)]
+        for (path, named) in cases {
+            do {
+                _ = try ModelSource.file(path: path).open()
+                Issue.record("\(path) was opened")
+            } catch {
+                #expect(error.text.contains(named))
+            }
+        }
+    }
+}
+
+final class TemporaryFolder {
+    let url: URL
+
+    init() throws {
+        url = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    /// A program that the kernel runs with `/bin/sh`.
+    func script(_ text: String) throws -> String {
+        let file = url.appendingPathComponent("worker-\(UUID().uuidString)")
+        try Data("#!/bin/sh\n\(text)\n".utf8).write(to: file)
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.path)
+        return file.path
+    }
+}

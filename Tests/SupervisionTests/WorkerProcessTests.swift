@@ -1,0 +1,198 @@
+import EngineProtocol
+import Foundation
+import Observability
+import Platform
+import Testing
+
+@testable import Supervision
+
+/// With real processes: programs that die in every way there is.
+@Suite("Worker process", .serialized, .timeLimit(.minutes(1))) struct WorkerProcessTests {
+    private static let quiet = Logger(component: "test", level: .error, sink: MemorySink())
+
+    /// Runs a script as a worker until its end is reported.
+    private func end(of text: String, _ act: (WorkerProcess) -> Void = { _ in }) throws -> (String, WorkerProcess) {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let worker = try WorkerProcess(loop: loop, workerPath: folder.script(text), logger: Self.quiet)
+        var reasons: [String] = []
+        worker.onEnd = { reason in
+            reasons.append(reason)
+            // Once more around, so that a second report would be seen.
+            _ = loop.after(nanoseconds: 30_000_000) { loop.stop() }
+        }
+        act(worker)
+        loop.run()
+        #expect(reasons.count == 1)
+        return (reasons.first ?? "", worker)
+    }
+
+    static let deaths = [
+        ("exit 3", "exited with status 3"), ("exit 0", "exited with status 0"), ("kill -SEGV $$", "SIGSEGV"),
+        ("kill -KILL $$", "SIGKILL"), ("kill -ABRT $$", "SIGABRT"), ("kill -BUS $$", "SIGBUS"),
+    ]
+
+    @Test("each kind of death is named", arguments: deaths)
+    func kinds(death: (script: String, named: String)) throws {
+        #expect(try end(of: death.script).0.contains(death.named))
+    }
+
+    @Test("a worker that is killed from outside is noticed")
+    func killed() throws {
+        let (reason, _) = try end(of: "exec sleep 100") { kill($0.processID, SIGKILL) }
+        #expect(reason.contains("SIGKILL"))
+    }
+
+    @Test("a worker that only closes its link is ended, and leaves no process behind")
+    func closedLink() throws {
+        let (reason, worker) = try end(of: "exec 3<&-; exec sleep 100")
+        #expect(reason.contains("closed its link"))
+        let deadline = Date().addingTimeInterval(10)
+        let loop = try EventLoop()
+        _ = loop
+        while kill(worker.processID, 0) == 0, Date() < deadline { usleep(10_000) }
+        // Not reaped yet, because its loop has stopped; but dead.
+        let status = try? String(contentsOfFile: "/proc/\(worker.processID)/stat", encoding: .utf8)
+        #expect(status == nil || status?.contains(") Z ") == true)
+        worker.kill()
+    }
+
+    @Test("a worker that speaks another protocol is a closed link with the reason")
+    func garbage() throws {
+        let (reason, worker) = try end(of: "echo this is certainly not a message of ours >&3; exec sleep 100")
+        #expect(reason.contains("magic"))
+        worker.kill()
+    }
+
+    @Test("a worker that ignores SIGTERM is killed after the delay, and the reason given is told")
+    func stubborn() throws {
+        let (reason, _) = try end(of: "trap '' TERM; echo ready >&2; while :; do sleep 0.05; done") { worker in
+            usleep(200_000)  // until the trap is set
+            worker.end(reason: "did not load within 1 s")
+        }
+        #expect(reason.contains("did not load within 1 s") && reason.contains("SIGKILL"))
+    }
+
+    @Test("the last lines that a worker wrote are kept, a line without end included")
+    func lastLines() throws {
+        let (_, worker) = try end(
+            of: "for i in $(seq 1 100); do echo line $i >&2; done; printf 'last words' >&2; exit 1")
+        #expect(worker.lastLines.last == "last words")
+        #expect(worker.lastLines.count == ObservabilityLimits().keptLines)
+    }
+
+    @Test("a worker that writes without end neither stops the loop nor fills memory")
+    func flood() throws {
+        let (reason, _) = try end(of: "exec yes >&2") { worker in
+            _ = worker.loop.after(nanoseconds: 100_000_000) { kill(worker.processID, SIGKILL) }
+        }
+        #expect(reason.contains("SIGKILL"))
+    }
+
+    @Test("keys of the gateway's environment do not reach the worker")
+    func environment() throws {
+        setenv("APUS_API_KEY_TEST", "hidden", 1)
+        setenv("APUS_LOG_LEVEL_TEST", "shown", 1)
+        defer {
+            unsetenv("APUS_API_KEY_TEST")
+            unsetenv("APUS_LOG_LEVEL_TEST")
+        }
+        let (_, worker) = try end(of: "env >&2")
+        #expect(!worker.lastLines.contains { $0.contains("hidden") })
+        #expect(worker.lastLines.contains { $0.contains("shown") })
+    }
+
+    @Test("a program that is not there is an error, not a death")
+    func missingProgram() throws {
+        let loop = try EventLoop()
+        #expect(throws: SystemError.self) {
+            _ = try WorkerProcess(loop: loop, workerPath: "/nonexistent/apus-worker", logger: Self.quiet)
+        }
+    }
+}
+
+@Suite("Worker supervisor", .serialized, .timeLimit(.minutes(1))) struct WorkerSupervisorTests {
+    private static let quiet = Logger(component: "test", level: .error, sink: MemorySink())
+    private let load = LoadRequest(source: .bundledDemo, purpose: .generate, displayName: "m")
+
+    private func supervisor(_ loop: EventLoop, path: String, source: ModelSource = .bundledDemo) -> WorkerSupervisor {
+        WorkerSupervisor(
+            loop: loop,
+            settings: WorkerSupervisor.Settings(
+                workerPath: path, source: source, load: load, loadNanosecondsLimit: 300_000_000),
+            logger: Self.quiet)
+    }
+
+    @Test("a worker that dies is started again, with a new generation and growing pauses")
+    func restarts() throws {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let supervisor = try supervisor(loop, path: folder.script("exit 7"))
+        var losses: [(reason: String, generation: UInt16, time: UInt64)] = []
+        supervisor.onLost = { reason in
+            losses.append((reason, supervisor.generation, MonotonicClock.now()))
+            if losses.count == 3 { loop.stop() }
+        }
+        supervisor.start()
+        loop.run()
+        #expect(losses.map(\.generation) == [1, 2, 3])
+        #expect(losses.allSatisfy { $0.reason == "exited with status 7" })
+        #expect(losses[1].time - losses[0].time >= 250_000_000 && losses[2].time - losses[1].time >= 500_000_000)
+        #expect(supervisor.workerProcessID == nil)
+    }
+
+    @Test("a worker that does not load in time is ended and counts as lost")
+    func slowLoad() throws {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let supervisor = try supervisor(loop, path: folder.script("exec sleep 100"))
+        var lost = ""
+        supervisor.onLost = {
+            lost = $0
+            loop.stop()
+        }
+        supervisor.start()
+        loop.run()
+        #expect(lost.contains("did not load within"))
+    }
+
+    @Test("a model file that cannot be opened fails at once, and no process is started")
+    func missingModel() throws {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let trace = folder.url.appendingPathComponent("trace").path
+        let supervisor = try supervisor(
+            loop, path: folder.script("touch \(trace)"), source: .file(path: folder.url.path + "/none.gguf"))
+        var failure = ""
+        supervisor.onFailed = { failure = $0 }
+        supervisor.start()
+        #expect(failure.contains("none.gguf"))
+        guard case .failed = supervisor.state.phase else { throw CancellationError() }
+        #expect(!FileManager.default.fileExists(atPath: trace) && supervisor.workerProcessID == nil)
+    }
+
+    @Test("a worker program that is missing uses up the budget instead of looping")
+    func missingProgram() throws {
+        let loop = try EventLoop()
+        let supervisor = supervisor(loop, path: "/nonexistent/apus-worker")
+        var lost = ""
+        supervisor.onLost = { lost = $0 }
+        supervisor.start()
+        #expect(lost.contains("could not be started") && lost.contains("/nonexistent/apus-worker"))
+    }
+
+    @Test("stopping ends the worker, and nothing is started again")
+    func stop() throws {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let supervisor = try supervisor(loop, path: folder.script("exec sleep 100"))
+        supervisor.onLost = { Issue.record("lost: \($0)") }
+        supervisor.start()
+        let process = try #require(supervisor.workerProcessID)
+        supervisor.stop()
+        _ = loop.after(nanoseconds: 700_000_000) { loop.stop() }
+        loop.run()
+        #expect(kill(process, 0) == -1 && errno == ESRCH)
+        #expect(supervisor.state.phase == .draining)
+    }
+}
