@@ -94,7 +94,7 @@ let rooms: [Target] = [
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"] + system),
     program("apus-worker", path: "Sources/Programs/apus-worker", ["WorkerHost"] + system),
-    program("apus-benchmarks", path: "Benchmarks/apus-benchmarks", ["JSON"] + system),
+    program("apus-benchmarks", path: "Benchmarks/apus-benchmarks", system),
 ]
 
 let testRooms: [Target] = [

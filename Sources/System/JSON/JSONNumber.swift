@@ -29,8 +29,24 @@ public struct JSONNumber: Sendable, Equatable {
         return magnitude
     }
 
+    private var integral: (isNegative: Bool, magnitude: UInt64)? { plainInteger ?? scaledInteger }
+
+    /// Sign and magnitude of up to 18 digits and nothing else: nearly all integers.
+    private var plainInteger: (isNegative: Bool, magnitude: UInt64)? {
+        guard text.utf8.count <= 18 else { return nil }
+        var (isNegative, magnitude) = (false, UInt64(0))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): magnitude = magnitude &* 10 &+ UInt64(byte - UInt8(ascii: "0"))
+            case UInt8(ascii: "-"): isNegative = true
+            default: return nil
+            }
+        }
+        return (isNegative, magnitude)
+    }
+
     /// Sign and magnitude, read as digits × 10^exponent without going through a double.
-    private var integral: (isNegative: Bool, magnitude: UInt64)? {
+    private var scaledInteger: (isNegative: Bool, magnitude: UInt64)? {
         var digits: [UInt8] = []
         var exponent = 0
         var (isNegative, isFraction) = (false, false)

@@ -8,7 +8,9 @@ public final class Counter: Sendable {
 
     init() {}
 
-    public func add(_ count: some BinaryInteger = 1) {
+    public func add() { add(UInt64(1)) }
+
+    public func add(_ count: some BinaryInteger) {
         total.wrappingAdd(UInt64(clamping: count), ordering: .relaxed)
     }
 

@@ -1,0 +1,28 @@
+import Foundation
+
+/// `apus-benchmarks GROUP [--json]`: measures parts of Apus on this machine.
+@main
+enum Program {
+    private static let groups: [(name: String, make: @Sendable () throws -> [Contest])] = [
+        ("json", JSONBenchmarks.contests)
+    ]
+
+    static func main() throws {
+        let words = CommandLine.arguments.dropFirst()
+        let wanted = words.filter { !$0.hasPrefix("--") }
+        guard !wanted.isEmpty, wanted.allSatisfy({ word in groups.contains { $0.name == word } }) else {
+            let names = groups.map(\.name).joined(separator: "|")
+            FileHandle.standardError.write(Data("Usage: apus-benchmarks \(names) [--json]\n".utf8))
+            exit(2)
+        }
+        for group in groups where wanted.contains(group.name) {
+            for contest in try group.make() { report(contest.run(), asJSON: words.contains("--json")) }
+        }
+    }
+
+    private static func report(_ results: [Measurement], asJSON: Bool) {
+        for result in results {
+            print(asJSON ? result.json : result.text)
+        }
+    }
+}
