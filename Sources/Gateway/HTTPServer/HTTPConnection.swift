@@ -271,9 +271,17 @@ extension HTTPConnection {
     /// Closes once everything is written.
     private func finish() {
         guard isOpen else { return }
-        leftover = []
+        forgetInput()
         mode = .closing
         if output.isEmpty { linger() } else { setDeadline() }
+    }
+
+    /// Frees what was read of a request that nobody will see.
+    private func forgetInput() {
+        leftover = []
+        parser = HTTPParser(limits: parser.limits, peer: parser.peer)
+        _ = server.holdBodyBytes(-heldBodyBytes)
+        heldBodyBytes = 0
     }
 
     private func linger() {
@@ -299,9 +307,7 @@ extension HTTPConnection {
         timer = nil
         descriptor = nil
         output.removeAll()
-        leftover = []
-        _ = server.holdBodyBytes(-heldBodyBytes)
-        heldBodyBytes = 0
+        forgetInput()
         let exchange = exchange
         self.exchange = nil
         server.remove(self)

@@ -34,14 +34,24 @@ static int resolve(const char *host, uint16_t port, int flags, struct addrinfo *
     }
 }
 
+/// Accepted connections inherit all of this.
+static void set_connection_options(int listener) {
+    int on = 1, idle_seconds = 60, interval_seconds = 15, probes = 4;
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    // A peer whose machine has gone says nothing: without probes, a request that waits would wait for ever.
+    setsockopt(listener, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_KEEPIDLE, &idle_seconds, sizeof idle_seconds);
+    setsockopt(listener, IPPROTO_TCP, TCP_KEEPINTVL, &interval_seconds, sizeof interval_seconds);
+    setsockopt(listener, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
 static int listen_at(const struct addrinfo *address, int backlog) {
     int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     int listener = socket(address->ai_family, type, address->ai_protocol);
     if (listener < 0) return -errno;
     int on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    // Accepted connections inherit it.
-    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    set_connection_options(listener);
     if (bind(listener, address->ai_addr, address->ai_addrlen) < 0) return fail_closing(listener);
     if (listen(listener, backlog) < 0) return fail_closing(listener);
     return listener;
