@@ -1,6 +1,5 @@
 import EngineLink
 import EngineProtocol
-import ModelFiles
 import NativeEngine
 import Platform
 
@@ -8,7 +7,7 @@ import Platform
 enum ModelSource {
     static func parts(
         of request: LoadRequest, descriptors: [LinkDescriptor], limits: WorkerLimits
-    ) throws(EngineError) -> [GGUFBytes] {
+    ) throws(EngineError) -> [ModelPart] {
         switch request.source {
         case .bundledDemo:
             throw .unsupported(feature: "the bundled demo model: this build has none")
@@ -19,10 +18,10 @@ enum ModelSource {
                     message: "\(count) model files are announced and \(descriptors.count) came; "
                         + "allowed are 1 to \(limits.modelFiles)")
             }
-            var parts: [GGUFBytes] = []
+            var parts: [ModelPart] = []
             for descriptor in descriptors {
                 do {
-                    parts.append(GGUFBytes(mapping: try MappedFile(descriptor: descriptor.rawValue)))
+                    parts.append(.file(try MappedFile(descriptor: descriptor.rawValue)))
                 } catch {
                     throw .invalidRequest(parameter: "model", message: "model file: \(error.description)")
                 }

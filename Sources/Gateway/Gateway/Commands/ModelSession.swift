@@ -27,8 +27,7 @@ final class ModelSession {
             source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
             parallel: parallel, threads: threads)
         let logger = Logger(
-            component: "apus", level: .warning, sink: StandardErrorSink(),
-            format: .text(coloured: console.messagesAreTerminal))
+            component: "apus", level: .warning, format: .text(coloured: console.messagesAreTerminal))
         let begun = MonotonicClock.now()
         do throws(WorkerSession.Failure) {
             let session = try WorkerSession(workerPath: workerPath, source: source, load: load, logger: logger) {

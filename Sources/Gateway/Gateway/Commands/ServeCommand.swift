@@ -61,7 +61,7 @@ struct ServeCommand {
             case .text: .text(coloured: isTerminal)
             case .auto: isTerminal ? .text(coloured: true) : .json
             }
-        return Logger(component: "apus", level: settings.logLevel, sink: StandardErrorSink(), format: format)
+        return Logger(component: "apus", level: settings.logLevel, format: format)
     }
 
     /// Where to look, and a line that works when it is pasted.
