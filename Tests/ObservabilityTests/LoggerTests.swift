@@ -8,7 +8,7 @@ struct LoggerTests {
     private let sink = MemorySink()
 
     private func logger(_ format: LogFormat = .json, level: LogLevel = .info) -> Logger {
-        Logger(component: "gateway", level: level, format: format, sink: sink) { 1_795_250_769_123_456_789 }
+        Logger(component: "gateway", level: level, sink: sink, format: format) { 1_795_250_769_123_456_789 }
     }
 
     @Test("an event is one JSON object on one line, with typed fields and the request's id")

@@ -5,7 +5,9 @@ import Supervision
 
 @testable import Serving
 
-/// A worker whose life and answers the test decides. Its states are those of the real supervisor.
+/// A worker whose life and answers the test decides.
+///
+/// Its states are those of the real supervisor.
 final class ScriptedWorker: SupervisedWorker {
     private(set) var state = SupervisorState()
     private(set) var generation: UInt16 = 1

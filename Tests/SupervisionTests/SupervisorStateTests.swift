@@ -6,7 +6,9 @@ import Testing
     typealias State = SupervisorState
     private static let second: UInt64 = 1_000_000_000
 
-    /// A state in each phase. The clock stands at 100 s; the back-off of one death ends at 100.25 s.
+    /// A state in each phase.
+    ///
+    /// The clock stands at 100 s; the back-off of one death ends at 100.25 s.
     private static func state(_ phase: String) -> State {
         var state = State()
         let now = 100 * second

@@ -19,8 +19,8 @@ public struct Logger: Sendable {
 
     /// - Parameter clock: Unix time in nanoseconds.
     public init(
-        component: String, level: LogLevel = .info, format: LogFormat = .json,
-        sink: any LogSink = StandardErrorSink(), limits: ObservabilityLimits = ObservabilityLimits(),
+        component: String, level: LogLevel = .info, sink: any LogSink = StandardErrorSink(),
+        format: LogFormat = .json, limits: ObservabilityLimits = ObservabilityLimits(),
         clock: @escaping @Sendable () -> UInt64 = WallClock.now
     ) {
         self.component = component
