@@ -13,8 +13,8 @@ import Testing
         var roundsLeft: Int
         var processed = 0
         var slot: Int?
-        /// Position up to which the slot's cache holds this sequence.
-        var stepsInSlot = 0
+        /// Counts admissions: lower is older.
+        var admission = 0
     }
 
     struct Key: Hashable {
@@ -47,6 +47,7 @@ import Testing
         var live: [Key: Tracked] = [:]
         var accepted = 0
         var ended = 0
+        var admissions = 0
         var nextCall: UInt64 = 1
         var now: UInt64 = 1
         var plan = StepPlan()
@@ -130,6 +131,8 @@ import Testing
             for admission in plan.admitted {
                 try #require(!live.values.contains { $0.slot == admission.slot }, "seed \(seed): slot given twice")
                 live[Key(call: admission.call.rawValue, choice: admission.choice)]?.slot = admission.slot
+                admissions += 1
+                live[Key(call: admission.call.rawValue, choice: admission.choice)]?.admission = admissions
             }
             // No slot stays free while somebody waits.
             #expect(scheduler.waitingCount == 0 || scheduler.runningCount == limits.slots, "seed \(seed)")
@@ -147,15 +150,23 @@ import Testing
             #expect(plan.rowCount <= limits.rowsPerStep, "seed \(seed)")
             let logits = plan.slices.reduce(0) { $0 + ($1.logits == .all ? $1.count : $1.logits == .last ? 1 : 0) }
             #expect(logits <= limits.logitsRowsPerStep, "seed \(seed): logits budget")
-            // Everybody with a slot moves in every step, unless a sibling prefills the prompt for it.
+            try checkProgress(prefillRows: prefill, budget: budget, seed: seed)
+        }
+
+        /// Decoding sequences and the oldest prompt move in every step, and no rows are left over while a prompt waits.
+        func checkProgress(prefillRows: Int, budget: Int, seed: UInt64) throws {
             let moved = Set(plan.slices.map(\.slot))
-            for (key, sequence) in live {
-                guard let slot = sequence.slot, !moved.contains(slot) else { continue }
-                let sibling = live.contains { other, value in
-                    other.call == key.call && other != key && value.slot.map(moved.contains) == true
-                }
-                #expect(sibling && sequence.processed == 0, "seed \(seed): slot \(slot) stands still")
+            let prompts = live.values.filter { $0.slot != nil && $0.processed < $0.rows }
+            for sequence in live.values {
+                guard let slot = sequence.slot, sequence.processed >= sequence.rows else { continue }
+                #expect(moved.contains(slot), "seed \(seed): the stream in slot \(slot) stands still")
             }
+            if let oldest = prompts.min(by: { $0.admission < $1.admission }), let slot = oldest.slot {
+                #expect(moved.contains(slot), "seed \(seed): the oldest prompt, in slot \(slot), stands still")
+            }
+            let rowsWanted = prompts.filter { $0.kind == .generation && $0.processed > 0 }
+                .reduce(0) { $0 + $1.rows - $1.processed }
+            #expect(prefillRows >= min(budget, rowsWanted), "seed \(seed): rows are left over")
         }
 
         mutating func checkCopies(seed: UInt64) throws {

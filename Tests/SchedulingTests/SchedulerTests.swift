@@ -68,6 +68,29 @@ import Testing
         #expect(plan.slices.map(\.count) == [3, 5])
     }
 
+    @Test func `equal prompts come to their first token one after the other`() throws {
+        var scheduler = Self.scheduler(slots: 3, rows: 8)
+        for call: UInt64 in 1...3 { _ = try scheduler.submit([Self.request(call, rows: 8)]) }
+        let first = Self.step(&scheduler)
+        #expect(first.slices.map(\.call.rawValue) == [2, 1])
+        #expect(first.slices.map(\.count) == [4, 4])
+        let second = Self.step(&scheduler)
+        #expect(second.slices.map(\.call.rawValue) == [2, 1])
+        #expect(second.slices.map(\.logits) == [.last, .last])
+        #expect(Self.step(&scheduler).slices.map(\.count) == [1, 1, 4])
+    }
+
+    @Test func `a stream of short prompts leaves half of the rows to a long one`() throws {
+        var scheduler = Self.scheduler(slots: 3, waiting: 16, rows: 8)
+        _ = try scheduler.submit([Self.request(1, rows: 1000)])
+        for call: UInt64 in 2...6 {
+            _ = try scheduler.submit([Self.request(call, rows: 6)])
+            let plan = Self.step(&scheduler)
+            #expect(plan.slices.first { $0.call.rawValue == 1 }.map { $0.count >= 2 } == true)
+            for slice in plan.slices where slice.logits == .last { scheduler.finish(slot: slice.slot) }
+        }
+    }
+
     @Test func `a freed slot is given away in the next step`() throws {
         var scheduler = Self.scheduler(slots: 1)
         _ = try scheduler.submit([Self.request(1)])

@@ -177,7 +177,9 @@ final class EngineLoop {
                 state.live.remove(call)
                 state.cancelRequests.remove(call)
             }
-            for slice in plan.slices where !slice.isDecoding { state.statistics.promptTokens += UInt64(slice.count) }
+            for slice in plan.slices where !slice.isDecoding && !state.cancelRequests.contains(slice.call) {
+                state.statistics.promptTokens += UInt64(slice.count)
+            }
             state.statistics.generatedTokens += generatedTokens
             state.statistics.steps += 1
             state.statistics.stepNanoseconds += now - startedAt

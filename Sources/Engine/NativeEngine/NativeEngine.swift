@@ -34,7 +34,8 @@ public final class NativeEngine: Sendable {
         self.emit = emit
         cachePositions = UInt64(model.contextLength) * UInt64(limits.slots)
         do {
-            thread = try Thread.start(name: "engine") {
+            // The loop computes too, so it yields to I/O like the other compute threads.
+            thread = try Thread.start(name: "engine", niceness: 5) {
                 let loop = EngineLoop(
                     model: model, compute: compute, state: state, interruption: interruption, makeText: makeText,
                     emit: emit)

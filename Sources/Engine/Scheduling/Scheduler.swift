@@ -98,34 +98,48 @@ public struct Scheduler: Sendable {
         }
     }
 
-    /// Shares the row budget evenly; what some do not need goes to the others.
+    /// Gives half of the row budget to the oldest prompt, and then as much as is left to those with the fewest rows.
+    ///
+    /// So a short prompt does not wait behind a long one, equal ones come to their first token one after the other
+    /// instead of all at the end, and the oldest always moves.
     private mutating func planPrefill(into plan: inout StepPlan) {
-        var rowsLeft = plan.slices.isEmpty ? limits.prefillRows : limits.prefillRowsBesideDecoding
-        var scoreRowsLeft = limits.scoreRows
+        var budget = PrefillBudget(
+            rows: plan.slices.isEmpty ? limits.prefillRows : limits.prefillRowsBesideDecoding,
+            scoreRows: limits.scoreRows)
         let slots = slotsInPrefill(copyingInto: &plan)
-        var slotsLeft = slots.count
-        var scorersLeft = slots.count { isScoring($0) }
-        for slot in slots {
-            guard let sequence = running[slot] else { continue }
-            var rows = min(sequence.promptRowsLeft, rowsLeft / slotsLeft)
-            if isScoring(slot) {
-                rows = min(rows, scoreRowsLeft / scorersLeft)
-                scoreRowsLeft -= rows
-                scorersLeft -= 1
-            }
-            rowsLeft -= rows
-            slotsLeft -= 1
-            append(slot: slot, count: rows, into: &plan)
+        guard let oldest = slots.min(by: { order(of: $0) < order(of: $1) }) else { return }
+        let reserved = budget.take(rowsLeft(in: oldest), isScoring: isScoring(oldest), share: slots.count > 1 ? 2 : 1)
+        for slot in slots where slot != oldest {
+            append(slot: slot, count: budget.take(rowsLeft(in: slot), isScoring: isScoring(slot)), into: &plan)
+        }
+        let rest = budget.take(rowsLeft(in: oldest) - reserved, isScoring: isScoring(oldest))
+        append(slot: oldest, count: reserved + rest, into: &plan)
+    }
+
+    /// Rows that a step still has for prompts.
+    private struct PrefillBudget {
+        var rows: Int
+        /// Of these, rows that may be scored.
+        var scoreRows: Int
+
+        /// Takes what a sequence needs, as far as it is there; at most one `share`-th of what is left, rounded up.
+        mutating func take(_ needed: Int, isScoring: Bool, share: Int = 1) -> Int {
+            let left = isScoring ? min(rows, scoreRows) : rows
+            let taken = min(needed, (left + share - 1) / share)
+            rows -= taken
+            if isScoring { scoreRows -= taken }
+            return taken
         }
     }
 
+    private func rowsLeft(in slot: Int) -> Int { running[slot]?.promptRowsLeft ?? 0 }
+    private func order(of slot: Int) -> UInt64 { running[slot]?.order ?? .max }
     private func isScoring(_ slot: Int) -> Bool { running[slot]?.request.kind == .scoring }
 
-    /// Slots with prompt rows left, the fewest rows first, so that a share that is not needed passes on.
+    /// Slots with prompt rows left, the fewest first and the oldest first among equals.
     private mutating func slotsInPrefill(copyingInto plan: inout StepPlan) -> [Int] {
         var slots: [Int] = []
-        for slot in running.indices {
-            guard let sequence = running[slot], sequence.promptRowsLeft > 0 else { continue }
+        for slot in running.indices where rowsLeft(in: slot) > 0 {
             switch prefixSource(for: slot) {
             case .none:
                 slots.append(slot)
@@ -133,22 +147,17 @@ public struct Scheduler: Sendable {
                 continue
             case .copy(let source):
                 // The last prompt row is computed, because its logits are needed.
-                let positions = sequence.promptRows - 1
+                let positions = (running[slot]?.promptRows ?? 1) - 1
                 plan.copies.append(.init(source: source, target: slot, positions: positions))
                 running[slot]?.processed = positions
                 slots.append(slot)
             }
         }
-        return slots.sorted { rank($0) < rank($1) }
-    }
-
-    private func rank(_ slot: Int) -> (Int, UInt64) {
-        guard let sequence = running[slot] else { return (Int.max, UInt64.max) }
-        return (sequence.promptRowsLeft, sequence.order)
+        return slots.sorted { (rowsLeft(in: $0), order(of: $0)) < (rowsLeft(in: $1), order(of: $1)) }
     }
 
     private mutating func append(slot: Int, count: Int, into plan: inout StepPlan) {
-        guard var sequence = running[slot] else { return }
+        guard count > 0, var sequence = running[slot] else { return }
         let isDecoding = sequence.isDecoding
         let first = sequence.processed
         sequence.processed += count
