@@ -72,6 +72,12 @@ class Page:
             self.script("arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", prompt, text)
         return prompt
 
+    def limit(self, tokens):
+        """Sets the longest answer: some models never end by themselves."""
+        self.script(
+            "const f = document.getElementById('max_tokens'); f.value = arguments[0]; f.dispatchEvent(new Event('change'))",
+            tokens)
+
     def send(self, text):
         self.type(text).send_keys(Keys.ENTER)
 
@@ -112,6 +118,7 @@ def run(checks, page, screenshot):
         models = page.script("return [...document.querySelectorAll('#model option')].map(o => o.value)")
         expect(models, "no model is listed")
         expect(page.find("#send").get_attribute("disabled"), "an empty message can be sent")
+        page.limit("48")
 
     def streams():
         page.script("window.lengths = []")
@@ -138,6 +145,7 @@ def run(checks, page, screenshot):
 
     def stops(how):
         # A small model can be done before the click: then the next try counts.
+        page.limit("")
         for _ in range(8):
             page.new_chat()
             page.script("window.stopAtFirstText = arguments[0]", how == "button")
@@ -149,6 +157,7 @@ def run(checks, page, screenshot):
             time.sleep(0.05)
             if not page.all(".figures") or "stopped" in page.all(".figures")[-1].text:
                 expect(not page.all(".problem"), "stopping shows an error")
+                page.limit("48")
                 return
         raise AssertionError("the answer was never stopped")
 

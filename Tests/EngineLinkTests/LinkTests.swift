@@ -24,14 +24,14 @@ private final class LinkedPair: @unchecked Sendable {
         worker = try LoopThread(name: "worker")
         let ends = try transport.connect()
         let (first, second) = (ends.gateway.release(), ends.worker.release())
-        client = try gateway.run {
+        client = try gateway.run { [self] in
             let client = try LinkClient(
                 loop: gateway.loop, descriptor: FileDescriptor(owning: first), limits: limits)
             client.onEvents = { [events] in events.add($0) }
             client.onClose = { [clientClosed] in clientClosed.put($0) }
             return client
         }
-        server = try worker.run {
+        server = try worker.run { [self] in
             let server = try LinkServer(
                 loop: worker.loop, descriptor: FileDescriptor(owning: second), limits: limits,
                 buildID: workerBuild)
@@ -42,20 +42,20 @@ private final class LinkedPair: @unchecked Sendable {
     }
 
     func send(_ request: EngineRequest, call: CallID = call, descriptors: [Int32] = []) throws {
-        try gateway.run { try client?.send(request, call: call, descriptors: descriptors) }
+        try gateway.run { [self] in try client?.send(request, call: call, descriptors: descriptors) }
     }
 
-    func onGateway(_ work: (LinkClient) throws -> Void) throws {
-        try gateway.run { if let client { try work(client) } }
+    func onGateway(_ work: @escaping (LinkClient) throws -> Void) throws {
+        try gateway.run { [self] in if let client { try work(client) } }
     }
 
-    func onWorker(_ work: (LinkServer) throws -> Void) throws {
-        try worker.run { if let server { try work(server) } }
+    func onWorker(_ work: @escaping (LinkServer) throws -> Void) throws {
+        try worker.run { [self] in if let server { try work(server) } }
     }
 
     func stop() {
-        try? gateway.run { client?.close() }
-        try? worker.run { server?.close() }
+        try? gateway.run { [self] in client?.close() }
+        try? worker.run { [self] in server?.close() }
         gateway.stop()
         worker.stop()
     }

@@ -40,13 +40,11 @@ final class LoopThread: @unchecked Sendable {
     }
 
     /// Runs `work` on the loop and waits for it.
-    func run<Value>(_ work: () throws -> Value) throws -> Value {
-        try withoutActuallyEscaping(work) { work in
-            let slot = Slot<Result<Value, any Error>>()
-            let box = Unchecked(work)
-            loop.post { slot.put(Result { try box.value() }) }
-            return try slot.take().get()
-        }
+    func run<Value>(_ work: @escaping () throws -> Value) throws -> Value {
+        let slot = Slot<Result<Value, any Error>>()
+        let box = Unchecked(work)
+        loop.post { slot.put(Result { try box.value() }) }
+        return try slot.take().get()
     }
 
     func stop() {

@@ -120,13 +120,13 @@ import Testing
 
     @Test("a call that is held a second time has its whole time again")
     func secondHold() throws {
-        let bench = try ServingBench { $0.holdNanoseconds = 200_000_000 }
+        let bench = try ServingBench { $0.holdNanoseconds = 1_000_000_000 }
         let listener = RecordingListener()
         let call = try bench.submit(listener)
         bench.worker.becomeReady()
-        bench.turn(milliseconds: 120)
+        bench.turn(milliseconds: 600)
         bench.worker.die()
-        bench.turn(milliseconds: 120)
+        bench.turn(milliseconds: 600)
         #expect(listener.failure == nil && call.phase == .waiting)
     }
 

@@ -67,8 +67,13 @@ import Testing
     @Test("a worker that ignores SIGTERM is killed after the delay, and the reason given is told")
     func stubborn() throws {
         let (reason, _) = try end(of: "trap '' TERM; echo ready >&2; while :; do sleep 0.05; done") { worker in
-            usleep(200_000)  // until the trap is set
-            worker.end(reason: "did not load within 1 s")
+            func endWhenTheTrapIsSet() {
+                _ = worker.loop.after(nanoseconds: 10_000_000) {
+                    guard worker.lastLines.contains("ready") else { return endWhenTheTrapIsSet() }
+                    worker.end(reason: "did not load within 1 s")
+                }
+            }
+            endWhenTheTrapIsSet()
         }
         #expect(reason.contains("did not load within 1 s") && reason.contains("SIGKILL"))
     }

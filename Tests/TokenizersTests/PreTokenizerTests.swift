@@ -6,11 +6,12 @@ import Testing
     private func words(_ name: String, _ text: String) throws -> [String] {
         let bytes = Array(text.utf8)
         let preTokenizer = try PreTokenizer(named: name, limits: TokenizerLimits())
-        var start = 0
-        return try bytes.withUnsafeBufferPointer { try preTokenizer.wordEnds($0, 0..<$0.count) }.map { end in
-            defer { start = end }
-            return String(decoding: bytes[start..<end], as: UTF8.self)
+        var words: [String] = []
+        try bytes.withUnsafeBufferPointer { text in
+            var found = try preTokenizer.words(of: text, 0..<text.count)
+            while let word = try found.next() { words.append(String(decoding: text[word], as: UTF8.self)) }
         }
+        return words
     }
 
     @Test("An unknown name is an error that names it")

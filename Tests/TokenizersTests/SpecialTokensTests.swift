@@ -15,10 +15,12 @@ import Testing
         }
         let special = try SpecialTokens(entries, limits: TokenizerLimits())
         let bytes = Array(text.utf8)
-        return special.cut(bytes.span, parseSpecial: parseSpecial).map { fragment in
+        var parts: [String] = []
+        try special.forEachFragment(of: bytes.span, parseSpecial: parseSpecial) { fragment in
             let part = String(decoding: bytes[fragment.range], as: UTF8.self)
-            return fragment.token.map { "\($0):\(part)" } ?? part
+            parts.append(fragment.token.map { "\($0):\(part)" } ?? part)
         }
+        return parts
     }
 
     @Test("The leftmost match counts, then the longest")

@@ -162,6 +162,15 @@ extension GGUFWriter {
         #expect(throws: TokenizerError.limitExceeded(what: "the length of the text in bytes", limit: 4, value: 5)) {
             try strict.encode("abcde", addSpecial: false, parseSpecial: false)
         }
+        limits = TokenizerLimits()
+        limits.wordBytes = 4
+        for writer in [TinyVocabulary.byteLevel(), TinyVocabulary.sentencePiece()] {
+            let tokenizer = try writer.tokenizer(limits: limits)
+            #expect(try tokenizer.encode("a b a", addSpecial: false, parseSpecial: false).count >= 3)
+            #expect(throws: TokenizerError.self) {
+                try tokenizer.encode("bbbbb", addSpecial: false, parseSpecial: false)
+            }
+        }
     }
 
     @Test("An unused token leads to longer ones but is not given out")

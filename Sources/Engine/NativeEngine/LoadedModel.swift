@@ -60,9 +60,6 @@ public final class LoadedModel: Sendable {
         return decoder
     }
 
-    /// The model's metadata, tensors and capabilities as a JSON document.
-    public func inspect() -> String { file.describeJSON() }
-
     // MARK: Parts
 
     private static func readFile(_ parts: [GGUFBytes]) throws(EngineError) -> GGUFFile {
@@ -74,7 +71,7 @@ public final class LoadedModel: Sendable {
         }
     }
 
-    private static func readTokenizer(_ file: GGUFFile) throws(EngineError) -> Tokenizer {
+    static func readTokenizer(_ file: GGUFFile) throws(EngineError) -> Tokenizer {
         do {
             return try Tokenizer(metadata: file.metadata)
         } catch {
@@ -84,7 +81,7 @@ public final class LoadedModel: Sendable {
     }
 
     /// A template that cannot be used spoils only chats, so it is no reason to refuse the model.
-    private static func readTemplate(_ file: GGUFFile) -> TemplateState {
+    static func readTemplate(_ file: GGUFFile) -> TemplateState {
         guard let source = file.metadata.string("tokenizer.chat_template") else { return .absent }
         do {
             return .usable(try ChatTemplate(source: source))
@@ -93,7 +90,7 @@ public final class LoadedModel: Sendable {
         }
     }
 
-    private static func readDecoder(_ file: GGUFFile) throws(EngineError) -> any DecoderModel {
+    static func readDecoder(_ file: GGUFFile) throws(EngineError) -> any DecoderModel {
         do {
             return try ModelRegistry.load(file)
         } catch {

@@ -34,6 +34,7 @@ final class GatewayServer {
     private let logger: Logger
     private var signals: FileDescriptor
     private var isStopping = false
+    private var failure: String?
 
     init(_ options: Options) throws(SystemError) {
         self.options = options
@@ -55,17 +56,30 @@ final class GatewayServer {
 
     /// Listens, starts the workers, and serves until SIGTERM or SIGINT.
     ///
-    /// - Parameter onListening: gets the port, which the system chose if it was 0.
-    func run(onListening: (UInt16) -> Void) throws(SystemError) {
+    /// - Parameter onReady: called when the first model answers, with the port, which the system chose if it was 0.
+    /// - Returns: why there was nothing to serve; nil after a regular end.
+    func run(onReady: @escaping (UInt16) -> Void) throws(SystemError) -> String? {
         let port = try server.listen(host: options.settings.host, port: options.settings.port)
         if let path = options.settings.socket { try server.listen(unixPath: path) }
         _ = try loop.watch(signals.rawValue, .readable) { [unowned self] _ in
             while Signals.next(from: signals.rawValue) != nil { stop() }
         }
+        serving.onModelReady = { [unowned self] _ in
+            serving.onModelReady = { _ in }
+            onReady(port)
+        }
+        serving.onNothingToServe = { [unowned self] reason in
+            // A model that fails while it is being added is not the last one.
+            _ = loop.after(nanoseconds: 0) { [unowned self] in
+                guard serving.models.allSatisfy({ $0.state == .failed }) else { return }
+                failure = reason
+                finish()
+            }
+        }
         for model in options.models { add(model) }
         logger.info("server.listening", .string("host", options.settings.host), .int("port", port))
-        onListening(port)
         loop.run()
+        return failure
     }
 
     private func add(_ model: Model) {

@@ -47,8 +47,11 @@ final class GenerationResponder: CallListener {
         {
             if streams { stream(event, into: &frames) } else { collect(event) }
         }
-        if !frames.isEmpty { response.write(frames) }
-        if isFinished, hasStarted { response.end() }
+        if isFinished, hasStarted {
+            response.end(writing: frames)
+        } else if !frames.isEmpty {
+            response.write(frames)
+        }
     }
 
     /// The client is gone: nothing can be written any more.

@@ -112,6 +112,7 @@ public final class OpenAIRoutes {
     ) throws(APIError) {
         let asked = exchange.request.method
         guard asked == method || (asked == "HEAD" && method == "GET") else {
+            exchange.headers.append(HTTPHeader("allow", method == "GET" ? "GET, HEAD" : method))
             throw APIError(
                 status: 405, type: "invalid_request_error", code: "method_not_allowed",
                 message: "\(exchange.request.path.prefix(200)) takes \(method), not \(asked.prefix(32))")

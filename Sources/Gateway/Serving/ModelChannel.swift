@@ -12,6 +12,8 @@ final class ModelChannel {
     private let supervisor: any SupervisedWorker
     private let logger: Logger
     private let limits: ServingLimits
+    var onReady: () -> Void = {}
+    var onFailed: (_ reason: String) -> Void = { _ in }
     private var nextSequence: UInt64 = 1
     private var calls: [CallID: ServedCall] = [:]
     /// In the order in which they came.
@@ -141,6 +143,7 @@ final class ModelChannel {
 extension ModelChannel {
     private func workerIsReady(_ description: ModelDescription) {
         self.description = description
+        onReady()
         let held = waiting
         waiting = []
         for call in held {
@@ -203,6 +206,7 @@ extension ModelChannel {
     }
 
     private func workerHasFailed(_ reason: String) {
+        defer { onFailed(reason) }
         let held = waiting
         waiting = []
         for call in held {

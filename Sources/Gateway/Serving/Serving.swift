@@ -66,10 +66,22 @@ public final class Serving {
         sweep()
     }
 
+    /// Called when no model answers and none ever has: nothing that this process does will change that.
+    public var onNothingToServe: (_ reason: String) -> Void = { _ in }
+
+    /// Called whenever a model has been loaded.
+    public var onModelReady: (_ name: String) -> Void = { _ in }
+
     /// Adds a model and starts its worker.
     public func add(name: String, supervisor: any SupervisedWorker) {
         let channel = ModelChannel(name: name, loop: loop, supervisor: supervisor, limits: limits, logger: logger)
         channels.append(channel)
+        channel.onReady = { [unowned self] in onModelReady(name) }
+        channel.onFailed = { [unowned self] reason in
+            if channels.allSatisfy({ $0.status.state == .failed && $0.status.description == nil }) {
+                onNothingToServe(reason)
+            }
+        }
         channel.start()
     }
 

@@ -10,6 +10,8 @@ public struct Sampler: Sendable {
     public let parameters: SamplerParameters
     private var penalties: TokenPenalties
     private var selector = PrefixSelector()
+    /// The ids that top-k kept, in ascending order; empty without top-k.
+    private var keptIDs: [Int32] = []
 
     public init(
         _ parameters: SamplerParameters, limits: SamplingLimits = SamplingLimits()
@@ -40,11 +42,11 @@ public struct Sampler: Sendable {
         let peak = try adjust(logits)
         var token = peak.index
         if !parameters.isGreedy {
-            weigh(logits, peak: peak.logit)
+            let weights = weigh(logits, peak: peak.logit)
             let random = CounterRandom.uniform(
                 seed: parameters.seed, choice: UInt64(truncatingIfNeeded: choice),
                 position: UInt64(truncatingIfNeeded: position))
-            token = Self.draw(logits, random: random) ?? peak.index
+            token = Self.draw(weights, random: random).map(token(at:)) ?? peak.index
         }
         let id = Int32(truncatingIfNeeded: token)
         penalties.recordAnswer(id)
@@ -73,23 +75,37 @@ public struct Sampler: Sendable {
     }
 
     /// Turns logits into weights: 1 for the most likely token, 0 for those that the filters drop.
-    private mutating func weigh(_ row: UnsafeMutableBufferPointer<Float>, peak: Float) {
+    ///
+    /// With top-k the weights that stay move to the front of the row, still in the order of their ids, and `keptIDs`
+    /// remembers whose they are: what follows then works on k values and not on the whole vocabulary.
+    private mutating func weigh(
+        _ row: UnsafeMutableBufferPointer<Float>, peak: Float
+    ) -> UnsafeMutableBufferPointer<Float> {
         let temperature = Double(parameters.temperature)
         let top = Double(peak)
         func weight(_ logit: Float) -> Float {
             Float(Exponential.ofNonPositive((Double(logit) - top) / temperature))
         }
+        var weights = row
+        keptIDs.removeAll(keepingCapacity: true)
         if parameters.topK > 0, parameters.topK < row.count {
             let cut = selector.cut(row, reaching: Double(parameters.topK)) { _ in 1 }
-            for index in row.indices {
-                let isKept = cut.keeps(key: PrefixSelector.key(row[index]), index: index)
-                row[index] = isKept ? weight(row[index]) : 0
+            for index in row.indices where cut.keeps(key: PrefixSelector.key(row[index]), index: index) {
+                row[keptIDs.count] = weight(row[index])
+                keptIDs.append(Int32(truncatingIfNeeded: index))
             }
+            weights = UnsafeMutableBufferPointer(rebasing: row[..<keptIDs.count])
         } else {
             for index in row.indices { row[index] = weight(row[index]) }
         }
-        keepTopP(row)
-        keepMinP(row)
+        keepTopP(weights)
+        keepMinP(weights)
+        return weights
+    }
+
+    /// The id whose weight is at `index` of the weights.
+    private func token(at index: Int) -> Int {
+        keptIDs.isEmpty ? index : Int(keptIDs[index])
     }
 
     private mutating func keepTopP(_ row: UnsafeMutableBufferPointer<Float>) {
@@ -132,9 +148,11 @@ public struct Sampler: Sendable {
         if parameters.isGreedy {
             for index in row.indices { row[index] = index == peak.index ? 1 : 0 }
         } else {
-            weigh(row, peak: peak.logit)
-            let total = Self.sum(row)
-            for index in row.indices { row[index] = Float(Double(row[index]) / total) }
+            let weights = weigh(row, peak: peak.logit)
+            let total = Self.sum(weights)
+            let probabilities = weights.map { Float(Double($0) / total) }
+            for index in row.indices { row[index] = 0 }
+            for (index, probability) in probabilities.enumerated() { row[token(at: index)] = probability }
         }
     }
 }

@@ -1,16 +1,21 @@
 /// Byte-level BPE: words by pattern, then the listed pairs of tokens merged, first listed first.
-struct ByteLevelEncoder: Sendable {
+final class ByteLevelEncoder: Sendable {
     private let vocabulary: Vocabulary
     private let merges: MergeTable
     private let preTokenizer: PreTokenizer
+    private let limits: TokenizerLimits
 
     init(
-        _ vocabulary: Vocabulary, _ definition: TokenizerDefinition, _ preTokenizer: PreTokenizer
+        _ vocabulary: Vocabulary, _ definition: TokenizerDefinition, limits: TokenizerLimits
     ) throws(TokenizerError) {
         self.vocabulary = vocabulary
-        self.preTokenizer = preTokenizer
+        self.limits = limits
+        preTokenizer = try PreTokenizer(named: definition.preTokenizer, limits: limits)
         merges = try Self.mergeTable(definition.merges, vocabulary)
     }
+
+    /// Whether vocabularies with these rules put a BOS token first when the file says nothing.
+    var addsBeginOfSequence: Bool { preTokenizer.addsBeginOfSequence }
 
     private static func mergeTable(
         _ list: ByteStrings, _ vocabulary: Vocabulary
@@ -45,38 +50,37 @@ struct ByteLevelEncoder: Sendable {
         if !ByteAlphabet.decode(written, into: &bytes) { bytes.append(contentsOf: written) }
     }
 
-    /// Appends the tokens of the fragments of a text.
+    /// The working memory of one text.
+    struct Session {
+        fileprivate var cache: WordCache
+        fileprivate var merging = PairMerging()
+
+        init(textBytes: Int) { cache = WordCache(textBytes: textBytes) }
+    }
+
+    /// Appends the tokens of `text[range]`, a part without special tokens.
     ///
     /// A byte that the vocabulary has no token for is left out, as the models' own tokenizers do.
     func encode(
-        _ fragments: [Fragment], of text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]
+        _ range: Range<Int>, of text: UnsafeBufferPointer<UInt8>, _ session: inout Session, into ids: inout [Int32]
     ) throws(TokenizerError) {
-        var cache = WordCache(textBytes: text.count)
-        var merging = PairMerging()
-        for fragment in fragments {
-            if let token = fragment.token {
-                ids.append(token)
-                continue
-            }
-            var start = fragment.range.lowerBound
-            for end in try preTokenizer.wordEnds(text, fragment.range) {
-                let word = start..<end
-                start = end
-                if cache.recall(text.span, word, into: &ids) { continue }
-                let firstToken = ids.count
-                encode(word, of: text.span, &merging, into: &ids)
-                cache.remember(text.span, word, ids, from: firstToken)
-            }
+        var words = try preTokenizer.words(of: text, range)
+        while let word = try words.next() {
+            if session.cache.recall(text.span, word, into: &ids) { continue }
+            let firstToken = ids.count
+            try encode(word: word, of: text.span, &session.merging, into: &ids)
+            session.cache.remember(text.span, word, ids, from: firstToken)
         }
     }
 
     private func encode(
-        _ word: Range<Int>, of text: borrowing Span<UInt8>, _ merging: inout PairMerging, into ids: inout [Int32]
-    ) {
+        word: Range<Int>, of text: borrowing Span<UInt8>, _ merging: inout PairMerging, into ids: inout [Int32]
+    ) throws(TokenizerError) {
         if preTokenizer.wholeWordsFirst {
             let whole = vocabulary.find(text, word)
             if whole >= 0 { return ids.append(whole) }
         }
+        try limits.checkWord(word)
         merging.symbols.removeAll(keepingCapacity: true)
         for index in word {
             merging.symbols.append(

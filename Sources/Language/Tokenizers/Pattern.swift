@@ -33,30 +33,26 @@ final class Pattern: @unchecked Sendable {
         return String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
     }()
 
-    /// Cuts `text[range]` at the borders of all matches, as if nothing stood around it: matches, and what lies between.
+    /// The first match in a text that begins at `start` or later; the text before `start` is only looked back at.
     ///
-    /// Appends the end of each piece. `text` must be valid UTF-8, and `range` must cut no character.
-    func cut(
-        _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, with matcher: borrowing Matcher,
-        into ends: inout [Int]
-    ) throws(TokenizerError) {
-        let piece = UnsafeBufferPointer(rebasing: text[range])
-        var position = 0
-        while position < piece.count {
-            guard let match = try matcher.firstMatch(of: code, in: piece, from: position) else { break }
-            if match.lowerBound > position { ends.append(range.lowerBound + match.lowerBound) }
-            if match.upperBound > match.lowerBound { ends.append(range.lowerBound + match.upperBound) }
-            // No pattern in use matches the empty text; if one does, it must not hold the loop.
-            position = match.isEmpty ? piece.count : match.upperBound
+    /// `text` must be valid UTF-8, and `start` the begin of a character.
+    func firstMatch(
+        in text: UnsafeBufferPointer<UInt8>, from start: Int, with matcher: borrowing Matcher
+    ) throws(TokenizerError) -> Range<Int>? {
+        let result = pcre2_match_8(
+            code, text.baseAddress, text.count, start, PCRE2_NO_UTF_CHECK, matcher.data, matcher.context)
+        if result == PCRE2_ERROR_NOMATCH { return nil }
+        guard result >= 0, let vector = pcre2_get_ovector_pointer_8(matcher.data) else {
+            throw .patternFailed(code: result, offset: start)
         }
-        if ends.last != range.upperBound { ends.append(range.upperBound) }
+        return vector[0]..<vector[1]
     }
 }
 
 /// The working memory of matches on one thread.
 struct Matcher: ~Copyable {
-    private let data: OpaquePointer
-    private let context: OpaquePointer
+    fileprivate let data: OpaquePointer
+    fileprivate let context: OpaquePointer
 
     init(limits: TokenizerLimits) throws(TokenizerError) {
         guard let data = pcre2_match_data_create_8(1, nil) else {
@@ -75,17 +71,5 @@ struct Matcher: ~Copyable {
     deinit {
         pcre2_match_context_free_8(context)
         pcre2_match_data_free_8(data)
-    }
-
-    borrowing func firstMatch(
-        of code: OpaquePointer, in text: UnsafeBufferPointer<UInt8>, from start: Int
-    ) throws(TokenizerError) -> Range<Int>? {
-        let result = pcre2_match_8(
-            code, text.baseAddress, text.count, start, PCRE2_NO_UTF_CHECK, data, context)
-        if result == PCRE2_ERROR_NOMATCH { return nil }
-        guard result >= 0, let vector = pcre2_get_ovector_pointer_8(data) else {
-            throw .patternFailed(code: result, offset: start)
-        }
-        return vector[0]..<vector[1]
     }
 }

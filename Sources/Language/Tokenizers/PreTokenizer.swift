@@ -20,23 +20,9 @@ struct PreTokenizer: Sendable {
         self.limits = limits
     }
 
-    /// The ends of the words of `text[range]`, in order; the last is the end of the range.
-    ///
-    /// Each pattern cuts the pieces that the one before it left.
-    func wordEnds(_ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) throws(TokenizerError) -> [Int] {
-        let matcher = try Matcher(limits: limits)
-        var ends = [range.upperBound]
-        for pattern in patterns {
-            var finer: [Int] = []
-            finer.reserveCapacity(max(ends.count, range.count / 4))
-            var start = range.lowerBound
-            for end in ends {
-                try pattern.cut(text, start..<end, with: matcher, into: &finer)
-                start = end
-            }
-            ends = finer
-        }
-        return ends
+    /// The words of `text[range]`, in order.
+    func words(of text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>) throws(TokenizerError) -> Words {
+        Words(patterns, text, range, try Matcher(limits: limits))
     }
 
     /// Writes `\s` and `\S` as exactly Unicode's White_Space.
@@ -64,5 +50,76 @@ struct PreTokenizer: Sendable {
             result.unicodeScalars.append(character)
         }
         return result
+    }
+}
+
+/// Finds the words of a text one after the other: each pattern cuts the pieces that the one before it left.
+///
+/// A pattern cuts a piece at the borders of all its matches, as if nothing stood around the piece: into the matches and
+/// what lies between them. Only one piece per pattern is kept.
+struct Words: ~Copyable {
+    /// A piece that a pattern is cutting.
+    private struct Piece {
+        let range: Range<Int>
+        /// Up to here it is cut.
+        var position: Int
+        /// A match that was found already, after the part that was given out last.
+        var match: Range<Int>?
+
+        init(_ range: Range<Int>) {
+            self.range = range
+            position = range.lowerBound
+        }
+    }
+
+    private let patterns: [Pattern]
+    private let text: UnsafeBufferPointer<UInt8>
+    private let matcher: Matcher
+    /// One for each pattern that is at work: the second cuts a part of the first one's piece, and so on.
+    private var pieces: [Piece]
+
+    fileprivate init(
+        _ patterns: [Pattern], _ text: UnsafeBufferPointer<UInt8>, _ range: Range<Int>, _ matcher: consuming Matcher
+    ) {
+        self.patterns = patterns
+        self.text = text
+        self.matcher = matcher
+        pieces = [Piece(range)]
+    }
+
+    /// The next word; nil after the last.
+    mutating func next() throws(TokenizerError) -> Range<Int>? {
+        while let piece = pieces.last {
+            if piece.position == piece.range.upperBound {
+                pieces.removeLast()
+                continue
+            }
+            let part = try nextPart()
+            if pieces.count == patterns.count { return part }
+            pieces.append(Piece(part))
+        }
+        return nil
+    }
+
+    /// Cuts the next part off the last piece.
+    private mutating func nextPart() throws(TokenizerError) -> Range<Int> {
+        let level = pieces.count - 1
+        let piece = pieces[level]
+        let match = if let match = piece.match { match } else { try firstMatch(in: piece, by: patterns[level]) }
+        let isGap = match.lowerBound > piece.position
+        let part = isGap ? piece.position..<match.lowerBound : match
+        pieces[level].position = part.upperBound
+        pieces[level].match = isGap ? match : nil
+        return part
+    }
+
+    /// The next match, or without one the rest of the piece.
+    private func firstMatch(in piece: Piece, by pattern: Pattern) throws(TokenizerError) -> Range<Int> {
+        let start = piece.range.lowerBound
+        let found = try pattern.firstMatch(
+            in: UnsafeBufferPointer(rebasing: text[piece.range]), from: piece.position - start, with: matcher)
+        // No pattern in use matches the empty text; if one did, it must not hold the loop.
+        guard let found, !found.isEmpty else { return piece.position..<piece.range.upperBound }
+        return start + found.lowerBound..<start + found.upperBound
     }
 }

@@ -1,7 +1,7 @@
 /// SentencePiece BPE: of all neighbours whose joined text is a token, those with the best score are merged first.
 ///
 /// What no token stands for becomes byte tokens, or without them the unknown token.
-struct SentencePieceEncoder: Sendable {
+final class SentencePieceEncoder: Sendable {
     /// U+2581, which stands for a space.
     static let space: [UInt8] = [0xE2, 0x96, 0x81]
 
@@ -15,7 +15,11 @@ struct SentencePieceEncoder: Sendable {
     private let wordsAreApart: Bool
     private let hasAllBytes: Bool
 
-    init(_ vocabulary: Vocabulary, _ definition: TokenizerDefinition) throws(TokenizerError) {
+    private let limits: TokenizerLimits
+
+    init(
+        _ vocabulary: Vocabulary, _ definition: TokenizerDefinition, limits: TokenizerLimits
+    ) throws(TokenizerError) {
         guard definition.scores.count == vocabulary.count else {
             throw .malformed(
                 key: "tokenizer.ggml.scores",
@@ -25,6 +29,7 @@ struct SentencePieceEncoder: Sendable {
             throw .malformed(key: "tokenizer.ggml.scores", reason: "entry \(index) is not a number")
         }
         self.vocabulary = vocabulary
+        self.limits = limits
         ranks = definition.scores.map(Self.rank)
         unknown = definition.unknown.map(Int32.init)
         addsSpacePrefix = definition.addsSpacePrefix ?? true
@@ -57,33 +62,35 @@ struct SentencePieceEncoder: Sendable {
 
     // MARK: encoding
 
-    /// Appends the tokens of the fragments of a text.
-    func encode(_ fragments: [Fragment], of text: UnsafeBufferPointer<UInt8>, into ids: inout [Int32]) {
-        var cache = WordCache(textBytes: text.count)
-        var merging = PairMerging()
-        // All fragments, normalised, one after the other: what the cache remembers stays where it is.
-        var normalized: [UInt8] = []
-        normalized.reserveCapacity(text.count + text.count / 2)
-        var followsToken = true
-        for fragment in fragments {
-            if let token = fragment.token {
-                ids.append(token)
-                followsToken = true
-                continue
-            }
-            let start = normalized.count
-            normalize(text, fragment.range, prefix: addsSpacePrefix && followsToken, into: &normalized)
-            followsToken = false
-            normalized.withUnsafeBufferPointer { normalized in
-                var position = start
-                while position < normalized.count {
-                    let word = position..<(wordsAreApart ? wordEnd(normalized, position) : normalized.count)
-                    position = word.upperBound
-                    if cache.recall(normalized.span, word, into: &ids) { continue }
-                    let firstToken = ids.count
-                    encode(word, of: normalized, &merging, into: &ids)
-                    cache.remember(normalized.span, word, ids, from: firstToken)
-                }
+    /// The working memory of one text.
+    struct Session {
+        /// All parts, normalised, one after the other: what the cache remembers stays where it is.
+        fileprivate var normalized: [UInt8] = []
+        fileprivate var cache: WordCache
+        fileprivate var merging = PairMerging()
+
+        init(textBytes: Int) {
+            cache = WordCache(textBytes: textBytes)
+            normalized.reserveCapacity(textBytes + textBytes / 2)
+        }
+    }
+
+    /// Appends the tokens of `text[range]`, a part without special tokens; `followsToken`: it begins the text or follows one.
+    func encode(
+        _ range: Range<Int>, of text: UnsafeBufferPointer<UInt8>, followsToken: Bool, _ session: inout Session,
+        into ids: inout [Int32]
+    ) throws(TokenizerError) {
+        var position = session.normalized.count
+        normalize(text, range, prefix: addsSpacePrefix && followsToken, into: &session.normalized)
+        try session.normalized.withUnsafeBufferPointer { (normalized) throws(TokenizerError) in
+            while position < normalized.count {
+                let word = position..<(wordsAreApart ? wordEnd(normalized, position) : normalized.count)
+                position = word.upperBound
+                if session.cache.recall(normalized.span, word, into: &ids) { continue }
+                try limits.checkWord(word)
+                let firstToken = ids.count
+                encode(word, of: normalized, &session.merging, into: &ids)
+                session.cache.remember(normalized.span, word, ids, from: firstToken)
             }
         }
     }

@@ -41,9 +41,10 @@ struct SpecialTokens: Sendable {
         entries = sorted.map(\.entry)
     }
 
-    /// Cuts a text into tokens and what lies between them.
-    func cut(_ text: borrowing Span<UInt8>, parseSpecial: Bool) -> [Fragment] {
-        var fragments: [Fragment] = []
+    /// Visits the tokens in a text and what lies between them, in order.
+    func forEachFragment(
+        of text: borrowing Span<UInt8>, parseSpecial: Bool, _ body: (Fragment) throws(TokenizerError) -> Void
+    ) throws(TokenizerError) {
         var textStart = 0
         var position = 0
         while position < text.count {
@@ -53,17 +54,16 @@ struct SpecialTokens: Sendable {
                 position += 1
                 continue
             }
-            if position > textStart { fragments.append(Fragment(range: textStart..<position, token: nil)) }
+            if position > textStart { try body(Fragment(range: textStart..<position, token: nil)) }
             let end = position + match.length
-            fragments.append(Fragment(range: position..<end, token: match.entry.id))
+            try body(Fragment(range: position..<end, token: match.entry.id))
             position = end
             if match.entry.takesFollowingSpace {
                 while position < text.count, Self.isSpace(text[position]) { position += 1 }
             }
             textStart = position
         }
-        if textStart < text.count { fragments.append(Fragment(range: textStart..<text.count, token: nil)) }
-        return fragments
+        if textStart < text.count { try body(Fragment(range: textStart..<text.count, token: nil)) }
     }
 
     private static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }

@@ -45,13 +45,13 @@ public final class Tokenizer: Sendable {
         let addsBOSByDefault: Bool
         switch definition.kind {
         case .sentencePiece:
-            encoder = .sentencePiece(try SentencePieceEncoder(vocabulary, definition))
+            encoder = .sentencePiece(try SentencePieceEncoder(vocabulary, definition, limits: limits))
             addsBOSByDefault = true
             addsSpacePrefix = definition.addsSpacePrefix ?? true
         case .byteLevelBPE:
-            let preTokenizer = try PreTokenizer(named: definition.preTokenizer, limits: limits)
-            encoder = .byteLevel(try ByteLevelEncoder(vocabulary, definition, preTokenizer))
-            addsBOSByDefault = preTokenizer.addsBeginOfSequence
+            let byteLevel = try ByteLevelEncoder(vocabulary, definition, limits: limits)
+            encoder = .byteLevel(byteLevel)
+            addsBOSByDefault = byteLevel.addsBeginOfSequence
             addsSpacePrefix = false
         }
         let special = SpecialSelection(vocabulary, definition)
@@ -106,15 +106,38 @@ public final class Tokenizer: Sendable {
         var ids: [Int32] = []
         ids.reserveCapacity(utf8.count / 4 + 4)
         if addSpecial, addsBOS, let bos { ids.append(bos) }
-        let fragments = specialTokens.cut(utf8.span, parseSpecial: parseSpecial)
         try utf8.withUnsafeBufferPointer { (text) throws(TokenizerError) in
-            switch encoder {
-            case .sentencePiece(let encoder): encoder.encode(fragments, of: text, into: &ids)
-            case .byteLevel(let encoder): try encoder.encode(fragments, of: text, into: &ids)
-            }
+            try appendTokens(of: text, parseSpecial: parseSpecial, to: &ids)
         }
         if addSpecial, addsEOS, let eos { ids.append(eos) }
         return ids
+    }
+
+    private func appendTokens(
+        of text: UnsafeBufferPointer<UInt8>, parseSpecial: Bool, to ids: inout [Int32]
+    ) throws(TokenizerError) {
+        switch encoder {
+        case .byteLevel(let encoder):
+            var session = ByteLevelEncoder.Session(textBytes: text.count)
+            try specialTokens.forEachFragment(of: text.span, parseSpecial: parseSpecial) {
+                (fragment) throws(TokenizerError) in
+                if let token = fragment.token { return ids.append(token) }
+                try encoder.encode(fragment.range, of: text, &session, into: &ids)
+            }
+        case .sentencePiece(let encoder):
+            var session = SentencePieceEncoder.Session(textBytes: text.count)
+            var followsToken = true
+            try specialTokens.forEachFragment(of: text.span, parseSpecial: parseSpecial) {
+                (fragment) throws(TokenizerError) in
+                if let token = fragment.token {
+                    ids.append(token)
+                } else {
+                    try encoder.encode(
+                        fragment.range, of: text, followsToken: followsToken, &session, into: &ids)
+                }
+                followsToken = fragment.token != nil
+            }
+        }
     }
 
     // MARK: decoding

@@ -12,10 +12,20 @@ public struct TokenizerLimits: Sendable {
     public var specialTokenBytes = 1024
     /// Bytes of a text to encode.
     public var textBytes = 64 << 20
+    /// Bytes of a part of a text in which any neighbours may merge, such as a run of letters.
+    public var wordBytes = 4 << 20
     /// Backtracking steps of one match of a pre-tokenizer's pattern.
     public var patternSteps: UInt32 = 200_000_000
     /// Memory of one match of a pre-tokenizer's pattern, in KiB.
     public var patternKibibytes: UInt32 = 65_536
 
     public init() {}
+
+    func checkWord(_ range: Range<Int>) throws(TokenizerError) {
+        guard range.count <= wordBytes else {
+            throw .limitExceeded(
+                what: "the length in bytes of a part of the text without a border between words", limit: wordBytes,
+                value: range.count)
+        }
+    }
 }

@@ -1,5 +1,5 @@
 /// A checked vocabulary: what each token stands for, and which token stands for given bytes.
-struct Vocabulary: Sendable {
+final class Vocabulary: Sendable {
     let kind: TokenizerKind
     /// The tokens' bytes where they are written in the byte alphabet, else the tokens as written (all of SentencePiece).
     let strings: ByteStrings

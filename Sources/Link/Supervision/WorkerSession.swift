@@ -49,8 +49,10 @@ public final class WorkerSession {
             inbox.events += $0
             loop.stop()
         }
-        worker.onEnd = {
-            inbox.workerEnd = $0
+        worker.onEnd = { [unowned worker] in
+            // A log line says nothing to the user of a verb; what the runtime prints when it dies does.
+            let lastWords = worker.lastLines.filter { !$0.hasPrefix("{") }.suffix(3).joined(separator: "; ")
+            inbox.workerEnd = lastWords.isEmpty ? $0 : "\($0): \(lastWords)"
             loop.stop()
         }
         interrupts.onInterrupt = {

@@ -1,4 +1,5 @@
 import CPlatform
+import Glibc
 
 /// An open descriptor with one owner, closed when the owner goes away.
 public struct FileDescriptor: ~Copyable, Sendable {
@@ -24,7 +25,10 @@ public struct FileDescriptor: ~Copyable, Sendable {
     /// Opens a regular file for reading and refuses directories, devices and pipes; it never waits.
     public static func openForReading(path: String) throws(SystemError) -> FileDescriptor {
         try refuseZeroByte(in: path, "open")
-        return FileDescriptor(owning: try checked(apus_open_regular(path), "open \(path)"))
+        let opened = apus_open_regular(path)
+        // The kernel has no number for it; the text tells what `EINVAL` would leave to guess.
+        let operation = opened == -EINVAL ? "open \(path), which is not a regular file" : "open \(path)"
+        return FileDescriptor(owning: try checked(opened, operation))
     }
 
     /// A file that lives in memory only and holds `bytes`; a sealed one can never change again.

@@ -69,8 +69,9 @@ extension Tokenizer {
     private static func allMerges(_ tokens: ByteStrings) -> ByteStrings {
         var table = TokenTable(capacity: tokens.count)
         for id in 0..<tokens.count { table.insert(Int32(id), in: tokens) }
-        let alphabet = ByteAlphabet.scalars.indices.map { Array(ByteAlphabet.encode([UInt8($0)]).utf8) }
+        let alphabet = (0...255).map { Array(ByteAlphabet.encode([UInt8($0)]).utf8) }
         var merges = ByteStrings()
+        var merge: [UInt8] = []
         for id in 0..<tokens.count where tokens.range(id).count > 1 {
             let range = tokens.range(id)
             let bytes = tokens.bytes.span
@@ -78,8 +79,12 @@ extension Tokenizer {
                 guard table.find(bytes, range.lowerBound..<border, in: tokens) >= 0,
                     table.find(bytes, border..<range.upperBound, in: tokens) >= 0
                 else { continue }
-                let left = tokens.bytes[range.lowerBound..<border], right = tokens.bytes[border..<range.upperBound]
-                merges.append([left, right].map { $0.flatMap { alphabet[Int($0)] } }.joined(separator: [0x20]))
+                merge.removeAll(keepingCapacity: true)
+                for index in range {
+                    if index == border { merge.append(UInt8(ascii: " ")) }
+                    merge += alphabet[Int(bytes[index])]
+                }
+                merges.append(merge)
             }
         }
         return merges

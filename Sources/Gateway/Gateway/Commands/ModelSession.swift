@@ -26,8 +26,7 @@ final class ModelSession {
         let load = LoadRequest(
             source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
             parallel: parallel, threads: threads)
-        let logger = Logger(
-            component: "apus", level: .warning, format: .text(coloured: console.messagesAreTerminal))
+        let logger = Logger(component: "apus", sink: Unheard())
         let begun = MonotonicClock.now()
         do throws(WorkerSession.Failure) {
             let session = try WorkerSession(workerPath: workerPath, source: source, load: load, logger: logger) {
@@ -74,4 +73,9 @@ final class ModelSession {
         case .interrupted: return .interrupted
         }
     }
+}
+
+/// A verb tells its user what went wrong in one sentence; the worker's log would say it twice.
+private struct Unheard: LogSink {
+    func write(line: [UInt8]) {}
 }

@@ -1,4 +1,5 @@
 import Configuration
+import EngineProtocol
 import Observability
 import OpenAIAPI
 import Platform
@@ -24,12 +25,19 @@ struct ServeCommand {
             origins: OriginPolicy(
                 allowedHosts: settings.allowedHosts, allowedOrigins: settings.corsOrigins, isLoopback: isLoopback),
             logger: logger(console))
+        for model in options.models { try check(model) }
+        let failure: String?
         do {
-            let server = try GatewayServer(options)
-            try server.run { port in announce(port: port, console) }
+            failure = try GatewayServer(options).run { port in announce(port: port, console) }
         } catch {
             throw .failed("\(error)")
         }
+        if let failure { throw .failed(failure) }
+    }
+
+    /// A wrong path is told before anything is started.
+    private func check(_ model: GatewayServer.Model) throws(CommandFailure) {
+        do throws(EngineError) { _ = try model.source.open() } catch { throw .failed("\(model.name): \(error.text)") }
     }
 
     private var models: [GatewayServer.Model] {
