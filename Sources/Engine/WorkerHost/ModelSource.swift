@@ -11,7 +11,7 @@ enum ModelSource {
     ) throws(EngineError) -> [ModelPart] {
         switch request.source {
         case .bundledDemo:
-            let bytes = UnsafeRawBufferPointer(start: apus_demo_model_start(), count: Int(apus_demo_model_size))
+            let bytes = UnsafeRawBufferPointer(start: apus_demo_model_start(), count: apus_demo_model_size)
             return [.permanentMemory(bytes)]
         case .descriptors(let count):
             guard count > 0, count <= limits.modelFiles, Int(count) == descriptors.count else {
