@@ -49,7 +49,8 @@ import Testing
             for positional in syntax.positionals { text += "| `\(positional.name)` | \(positional.help) |\n" }
         }
         let settings = Set(ConfigurationLoader.settingsOptions.map(\.flag))
-        let own = syntax.options.filter { !settings.contains($0.flag) || syntax.options.count == 1 }
+        let takesSettings = settings.isSubset(of: syntax.options.map(\.flag))
+        let own = syntax.options.filter { !takesSettings || !settings.contains($0.flag) }
         if !own.isEmpty {
             text += "\n| Option | Meaning |\n|---|---|\n"
             for option in own {
@@ -57,7 +58,7 @@ import Testing
                 text += "| `\(option.flag)\(value)` | \(option.help) |\n"
             }
         }
-        if syntax.options.count > own.count {
+        if takesSettings {
             text += "\nTakes `\(ConfigurationLoader.fileFlag) FILE` and a flag for every setting: "
             text += "[configuration](configuration.md).\n"
         }
