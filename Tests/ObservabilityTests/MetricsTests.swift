@@ -16,6 +16,7 @@ struct MetricsTests {
         }
         requests("200").add(3)
         requests("4\"0\\4\n").add()
+        registry.timeCounter("apus_work_seconds_total", "Work.").add(1_500_000_000)
         registry.gauge("apus_load", "Load.").set(0.25)
         let seconds = registry.histogram("apus_seconds", "Time.", [MetricLabel("route", "/")], edges: [0.5, 1])
         for value in [0.25, 0.5, 0.75, 7] { seconds.observe(value) }
@@ -25,6 +26,9 @@ struct MetricsTests {
                 # TYPE apus_requests_total counter
                 apus_requests_total{status="200"} 3
                 apus_requests_total{status="4\\"0\\\\4\\n"} 1
+                # HELP apus_work_seconds_total Work.
+                # TYPE apus_work_seconds_total counter
+                apus_work_seconds_total 1.5
                 # HELP apus_load Load.
                 # TYPE apus_load gauge
                 apus_load 0.25

@@ -234,4 +234,19 @@ import Testing
             #expect(text.contains(line + "\n"), "\(line) in \(text)")
         }
     }
+
+    @Test("docs/reference/metrics.md lists exactly what is served, with the right types")
+    func metricsReference() throws {
+        let bench = try RoutesBench()
+        bench.worker.onEvents([(.link, .statistics(WorkerStatistics(steps: 1, stepNanoseconds: 1_500_000_000)))])
+        _ = try ask(bench, "GET", "/livez")
+        let served = try ask(bench, "GET", "/metrics").body.components(separatedBy: "\n")
+            .filter { $0.hasPrefix("# TYPE ") }.map { $0.dropFirst(7).replacing(" ", with: "` | ") }
+        let page = Fixtures.packageRoot.appendingPathComponent("docs/reference/metrics.md")
+        let listed = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "\n")
+            .filter { $0.hasPrefix("| `") }
+            .map { $0.dropFirst(3).components(separatedBy: " | ")[...1].joined(separator: " | ") }
+        #expect(Set(listed) == Set(served.map { String($0) }))
+        #expect(Set(listed).count == listed.count)
+    }
 }

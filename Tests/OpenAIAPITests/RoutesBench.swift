@@ -12,7 +12,7 @@ import Supervision
 final class ScriptedWorker: SupervisedWorker {
     private(set) var state = SupervisorState()
     let generation: UInt16 = 1
-    let workerProcessID: Int32? = nil
+    let workerProcessID: Int32? = getpid()
     private(set) var sent: [(call: CallID, request: EngineRequest)] = []
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }

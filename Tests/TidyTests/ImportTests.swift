@@ -12,7 +12,7 @@ private let allowedImports: [String: Set<String>] = [
     "Configuration": ["JSON", "Observability"],
     "Tensors": ["CKernels"],
     "ModelFiles": ["Tensors"],
-    "Tokenizers": ["ModelFiles", "CPCRE2", "CUtf8proc"],
+    "Tokenizers": ["ModelFiles", "CPCRE2"],
     "ChatTemplates": [],
     "Sampling": [],
     "Models": ["Tensors", "ModelFiles"],

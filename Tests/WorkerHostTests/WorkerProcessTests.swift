@@ -125,6 +125,38 @@ import Testing
         _ = try worker.end()
     }
 
+    @Test func `whenever the cancellation comes, a call ends once`() throws {
+        let seed = UInt64.random(in: 0...UInt64.max)
+        var random = SeededRandom(seed: seed)
+        let worker = try WorkerProcess()
+        try worker.load(TinyModel().bytes(), parallel: 2)
+        var calls: [CallID] = []
+        for _ in 0..<150 {
+            var request = Self.letters("q", tokens: UInt32.random(in: 1...60, using: &random))
+            // Long texts keep the preparation thread busy, so that some calls are cancelled while they wait for it.
+            let words = Int.random(in: 0..<4, using: &random) == 0 ? 10_000 : 10
+            request.inputs = [.text(String(repeating: "the ", count: words))]
+            let isScore = Int.random(in: 0..<6, using: &random) == 0
+            let score = ScoreRequest(text: String(repeating: "fox ", count: 200), window: 64)
+            calls.append(worker.send(isScore ? .score(score) : .generate(request)))
+            for _ in 0..<Int.random(in: 0...2, using: &random) {
+                worker.send(.cancel, call: calls.suffix(20).randomElement(using: &random))
+            }
+        }
+        for call in calls { _ = try worker.end(of: call) }
+        // What comes later than this answer would have been a second end event.
+        _ = try worker.ask(.inspect)
+        _ = try worker.statistics(after: MonotonicClock.now())
+        for call in calls {
+            #expect(try worker.finished(call).count(where: \.isEnd) == 1, "seed \(seed)")
+        }
+        let statistics = try worker.statistics(after: MonotonicClock.now())
+        #expect(statistics.sequencesRunning == 0 && statistics.sequencesWaiting == 0, "seed \(seed)")
+        #expect(statistics.cachePositionsUsed == 0, "seed \(seed)")
+        #expect(statistics.cancelled > 0, "seed \(seed)")
+        _ = try worker.end()
+    }
+
     @Test func `many calls at once all end well`() throws {
         let worker = try WorkerProcess()
         try worker.load(TinyModel().bytes())

@@ -1,3 +1,4 @@
+import CDemoModel
 import EngineLink
 import EngineProtocol
 import NativeEngine
@@ -10,7 +11,8 @@ enum ModelSource {
     ) throws(EngineError) -> [ModelPart] {
         switch request.source {
         case .bundledDemo:
-            throw .unsupported(feature: "the bundled demo model: this build has none")
+            let bytes = UnsafeRawBufferPointer(start: apus_demo_model_start(), count: apus_demo_model_size)
+            return [.permanentMemory(bytes)]
         case .descriptors(let count):
             guard count > 0, count <= limits.modelFiles, Int(count) == descriptors.count else {
                 throw .invalidRequest(

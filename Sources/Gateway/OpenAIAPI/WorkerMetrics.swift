@@ -49,8 +49,8 @@ enum WorkerMetrics {
         registry.counter("apus_generated_tokens_total", "Tokens sampled since the worker started.", labels)
             .add(last.generatedTokens)
         registry.counter("apus_steps_total", "Steps of the engine since the worker started.", labels).add(last.steps)
-        registry.gauge("apus_step_seconds_total", "Time in steps since the worker started.", labels)
-            .set(Double(last.stepNanoseconds) / 1e9)
+        registry.timeCounter("apus_step_seconds_total", "Time in steps since the worker started.", labels)
+            .add(last.stepNanoseconds)
         registry.counter("apus_sequences_cancelled_total", "Calls cancelled since the worker started.", labels)
             .add(last.cancelled)
     }

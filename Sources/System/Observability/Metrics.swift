@@ -5,8 +5,10 @@ import Synchronization
 /// Adding is one atomic operation; any thread may.
 public final class Counter: Sendable {
     private let total = Atomic<UInt64>(0)
+    /// What one is shown as: 1, or a billionth where nanoseconds are counted and seconds shown.
+    let scale: Double
 
-    init() {}
+    init(scale: Double = 1) { self.scale = scale }
 
     public func add() { add(UInt64(1)) }
 

@@ -55,6 +55,13 @@ public final class MetricsRegistry: Sendable {
         return counter
     }
 
+    /// A counter to which nanoseconds are added, and which is shown in seconds.
+    public func timeCounter(_ name: String, _ help: String, _ labels: [MetricLabel] = []) -> Counter {
+        let series = series(name, help, "counter", labels) { .counter(Counter(scale: 1e-9)) }
+        guard case .counter(let counter) = series else { preconditionFailure("\(name) is no counter") }
+        return counter
+    }
+
     public func gauge(_ name: String, _ help: String, _ labels: [MetricLabel] = []) -> Gauge {
         let series = series(name, help, "gauge", labels) { .gauge(Gauge()) }
         guard case .gauge(let gauge) = series else { preconditionFailure("\(name) is no gauge") }
@@ -105,7 +112,7 @@ public final class MetricsRegistry: Sendable {
             for (labels, metric) in family.series {
                 switch metric {
                 case .counter(let counter):
-                    PrometheusText.sample(family.name, labels: labels, counter.value, to: &bytes)
+                    PrometheusText.counter(family.name, labels: labels, counter, to: &bytes)
                 case .gauge(let gauge):
                     PrometheusText.sample(family.name, labels: labels, gauge.value, to: &bytes)
                 case .histogram(let histogram):

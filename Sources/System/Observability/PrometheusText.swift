@@ -39,6 +39,11 @@ enum PrometheusText {
         bytes += Array("\n# TYPE \(name) \(type)\n".utf8)
     }
 
+    static func counter(_ name: String, labels: [UInt8], _ counter: Counter, to bytes: inout [UInt8]) {
+        if counter.scale == 1 { return sample(name, labels: labels, counter.value, to: &bytes) }
+        sample(name, labels: labels, Double(counter.value) * counter.scale, to: &bytes)
+    }
+
     static func sample(_ name: String, labels: [UInt8], _ value: UInt64, to bytes: inout [UInt8]) {
         sample(name, labels: labels, text: String(value), to: &bytes)
     }

@@ -1,24 +1,24 @@
 /// A strict reader of the Prometheus text format 0.0.4, independent of the writer under test.
-struct PrometheusParser {
-    struct Sample: Equatable {
-        let name: String
-        let labels: [String: String]
-        let value: Double
+public struct PrometheusParser {
+    public struct Sample: Equatable {
+        public let name: String
+        public let labels: [String: String]
+        public let value: Double
     }
 
-    struct Failure: Error, CustomStringConvertible {
-        let line: Int
-        let description: String
+    public struct Failure: Error, CustomStringConvertible {
+        public let line: Int
+        public let description: String
     }
 
-    private(set) var samples: [Sample] = []
-    private(set) var types: [String: String] = [:]
-    private(set) var helps: [String: String] = [:]
+    public private(set) var samples: [Sample] = []
+    public private(set) var types: [String: String] = [:]
+    public private(set) var helps: [String: String] = [:]
     private var sampled: Set<String> = []
     private var characters: ArraySlice<Character> = []
     private var line = 0
 
-    init(_ text: String) throws {
+    public init(_ text: String) throws {
         guard text.isEmpty || text.hasSuffix("\n") else { throw failure("no line end at the end") }
         for part in text.split(separator: "\n", omittingEmptySubsequences: false).dropLast() {
             line += 1
