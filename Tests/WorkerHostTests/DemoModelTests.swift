@@ -1,4 +1,5 @@
 import EngineProtocol
+import Platform
 import Testing
 
 /// The model that is part of the worker's binary.

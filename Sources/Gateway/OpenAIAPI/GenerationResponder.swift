@@ -15,7 +15,7 @@ final class GenerationResponder: CallListener {
     private let headers: [HTTPHeader]
     private let loop: EventLoop
     private let metrics: GenerationMetrics
-    private let onFinished: (Int) -> Void
+    private let onFinished: (_ status: Int, _ errorCode: String?) -> Void
     private var choices: [CollectedChoice]
     /// Choices whose first chunk has been written.
     private var begun: Set<UInt32> = []
@@ -25,10 +25,11 @@ final class GenerationResponder: CallListener {
 
     /// - Parameters:
     ///   - headers: for every answer, such as the request's id.
-    ///   - onFinished: called once with the HTTP status that was sent.
+    ///   - onFinished: called once with the status and error code that the client got, or would have got.
     init(
         response: HTTPResponseWriter, format: ResponseFormat, streams: Bool, choices: Int, headers: [HTTPHeader],
-        loop: EventLoop, metrics: GenerationMetrics, onFinished: @escaping (Int) -> Void
+        loop: EventLoop, metrics: GenerationMetrics,
+        onFinished: @escaping (_ status: Int, _ errorCode: String?) -> Void
     ) {
         self.response = response
         self.format = format
@@ -57,21 +58,21 @@ final class GenerationResponder: CallListener {
     /// The client is gone: nothing can be written any more.
     func clientIsGone() {
         guard !isFinished else { return }
-        finish(status: 499)
+        finish(status: 499, errorCode: "client_gone")
     }
 
     /// The request was refused before there was a call.
     func refuse(_ error: APIError) {
         response.respond(status: error.status, headers: headers + error.headers, body: error.body)
-        finish(status: error.status)
+        finish(status: error.status, errorCode: error.code)
     }
 
-    private func finish(status: Int) {
+    private func finish(status: Int, errorCode: String? = nil) {
         isFinished = true
         if let keepAlive { loop.cancel(keepAlive) }
         keepAlive = nil
         metrics.finished()
-        onFinished(status)
+        onFinished(status, errorCode)
     }
 }
 
@@ -101,7 +102,7 @@ extension GenerationResponder {
             guard hasStarted else { return refuse(error) }
             ResponseFormat.appendError(error, to: &frames)
             ResponseFormat.appendDone(to: &frames)
-            finish(status: error.status)
+            finish(status: error.status, errorCode: error.code)
         case .started, .result, .statistics:
             break
         }

@@ -193,8 +193,9 @@ extension OpenAIRoutes {
                 includesUsage: parsed.includesUsage),
             streams: parsed.streams, choices: parsed.generate.inputs.count * Int(parsed.generate.choices),
             headers: exchange.headers, loop: loop, metrics: metrics.generation(),
-            onFinished: { [self] status in
-                done(exchange, route: shape == .chat ? "/v1/chat/completions" : "/v1/completions", status: status)
+            onFinished: { [self] status, code in
+                let route = shape == .chat ? "/v1/chat/completions" : "/v1/completions"
+                done(exchange, route: route, status: status, code: code)
             })
         let call: ServedCall
         do {
