@@ -72,6 +72,35 @@ import Testing
         #expect(again.status == 404)
     }
 
+    @Test(arguments: ["second signal", "time limit"])
+    func aStoppingServerEndsItsStreamsWithAnError(cause: String) throws {
+        let server = try ServerProcess(["--drain-seconds", cause == "time limit" ? "1" : "60"])
+        let stream = try HTTPExchange(port: server.port, bytes: HTTPExchange.endless(server))
+        try stream.read { $0.serverSentEvents.count > 2 }
+        let body = Chat.body("Tell me a story.", stream: false, more: #""ignore_eos":true"#)
+        let whole = try HTTPExchange(
+            port: server.port,
+            bytes: HTTPExchange.request("POST", "/v1/chat/completions", port: server.port, body: body))
+        #expect(try ServerProcess.eventually { try server.metric("apus_calls_in_flight") == 2 })
+        server.signal(SIGTERM)
+        if cause == "second signal" {
+            #expect(ServerProcess.eventually { server.logSoFar.contains("server.stopping") })
+            server.signal(SIGTERM)
+        }
+        try stream.readAll()
+        #expect(stream.serverSentEvents.last == "[DONE]")
+        #expect(stream.text.contains("\"error\":{"))
+        try whole.readAll()
+        #expect(whole.status == 503 && whole.headers["retry-after"] != nil)
+        #expect(ServerProcess.eventually { !server.isRunning })
+    }
+
+    @Test func aModelFileThatIsNotThereIsToldAtOnce() throws {
+        let output = try Programs.run("apus", ["serve", "/nowhere/absent.gguf", "--port", "0"])
+        #expect(output.status == 1)
+        #expect(output.standardError.contains("'absent.gguf' cannot be opened: No such file"))
+    }
+
     @Test func theWorkerDiesWithItsGateway() throws {
         let server = try ServerProcess()
         let worker = try #require(server.workerProcessIDs.first)
