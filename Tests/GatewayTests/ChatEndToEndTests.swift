@@ -74,39 +74,27 @@ import Testing
         #expect(stopped == String(free[..<range.lowerBound]))
     }
 
-    @Test func aSeededAnswerIsTheSameAloneAndUnderLoad() async throws {
+    @Test func aSeededAnswerIsTheSameAloneAndUnderLoad() throws {
         let server = try ServerProcess()
         let settings = #""temperature":1,"seed":42,"max_tokens":60"#
         let alone = try Chat.text(server, "Tell me a short story about a lighthouse.", more: settings)
-        let texts = try await withThrowingTaskGroup(of: String.self) { group in
-            for index in 0..<12 {
-                group.addTask {
-                    try Chat.text(
-                        server,
-                        index % 3 == 0
-                            ? "Tell me a short story about a lighthouse." : "What is the capital of France? \(index)",
-                        more: settings)
-                }
-            }
-            return try await group.reduce(into: [String]()) { $0.append($1) }
-        }
+        let texts = try Parallel(12) { index in
+            let isSame = index % 3 == 0
+            let prompt =
+                isSame ? "Tell me a short story about a lighthouse." : "What is the capital of France? \(index)"
+            return try Chat.text(server, prompt, more: settings)
+        }.wait()
         #expect(texts.filter { $0 == alone }.count == 4)
     }
 
-    @Test func sixtyFourStreamsAtOnceAllFinish() async throws {
+    @Test func sixtyFourStreamsAtOnceAllFinish() throws {
         let server = try ServerProcess()
-        let ends = try await withThrowingTaskGroup(of: String?.self) { group in
-            for index in 0..<64 {
-                group.addTask {
-                    let stream = try HTTPExchange.post(
-                        port: server.port, "/v1/chat/completions",
-                        Chat.body("Hello number \(index)", stream: true, more: #""max_tokens":24"#))
-                    return stream.status == 200 && !stream.text.contains("\"error\"")
-                        ? stream.serverSentEvents.last : nil
-                }
-            }
-            return try await group.reduce(into: [String?]()) { $0.append($1) }
-        }
+        let ends = try Parallel(64) { index -> String? in
+            let stream = try HTTPExchange.post(
+                port: server.port, "/v1/chat/completions",
+                Chat.body("Hello number \(index)", stream: true, more: #""max_tokens":24"#))
+            return stream.status == 200 && !stream.text.contains("\"error\"") ? stream.serverSentEvents.last : nil
+        }.wait()
         #expect(ends.count == 64)
         #expect(ends.allSatisfy { $0 == "[DONE]" })
     }

@@ -36,6 +36,22 @@ import Testing
         #expect(decoded.standardOutput == "Hello, world.\nTwo lines\n")
     }
 
+    @Test func controlCEndsAVerbThatWaitsForInput() throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: Programs.path("apus"))
+        process.arguments = ["tokenize", demo]
+        let input = Pipe()
+        process.standardInput = input
+        try process.run()
+        // Long enough that a model would be loaded by then.
+        Thread.sleep(forTimeInterval: 1)
+        process.interrupt()
+        let ended = ServerProcess.eventually(seconds: 10) { !process.isRunning }
+        #expect(ended, "it waits for its input and hears nothing")
+        if !ended { process.terminate() }
+        withExtendedLifetime(input) {}
+    }
+
     @Test func scoreTellsPerplexity() throws {
         let file = FileManager.default.temporaryDirectory.appendingPathComponent("apus-score-\(getpid()).txt")
         try String(repeating: "The fox sat by the river. ", count: 40).write(

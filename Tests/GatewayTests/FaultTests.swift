@@ -4,18 +4,14 @@ import Testing
 
 /// What a user sees when something breaks on purpose.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct FaultTests {
-    @Test func killingTheWorkerEndsEveryStreamAndTheNextRequestSucceeds() async throws {
+    @Test func killingTheWorkerEndsEveryStreamAndTheNextRequestSucceeds() throws {
         let server = try ServerProcess()
         let worker = try #require(server.workerProcessIDs.first)
-        async let ended = withThrowingTaskGroup(of: HTTPExchange.Ending.self) { group in
-            for index in 0..<64 {
-                group.addTask { try HTTPExchange.longStream(server, index: index) }
-            }
-            return try await group.reduce(into: [HTTPExchange.Ending]()) { $0.append($1) }
-        }
-        #expect(try ServerProcess.eventually { try server.metric("apus_sequences_running") ?? 0 > 0 })
+        let streams = Parallel(64) { try HTTPExchange.longStream(server, index: $0) }
+        #expect(try ServerProcess.eventually { try server.metric("apus_calls_in_flight") == 64 })
+        #expect(try ServerProcess.eventually { try server.metric("apus_generated_tokens_total") ?? 0 > 100 })
         kill(worker, SIGKILL)
-        let endings = try await ended
+        let endings = try streams.wait()
         #expect(endings.count == 64)
         for ending in endings {
             switch ending {
@@ -74,6 +70,35 @@ import Testing
             bytes: HTTPExchange.request("DELETE", "/v1/requests/cancel-me", port: server.port))
         try again.readAll()
         #expect(again.status == 404)
+    }
+
+    @Test(arguments: ["second signal", "time limit"])
+    func aStoppingServerEndsItsStreamsWithAnError(cause: String) throws {
+        let server = try ServerProcess(["--drain-seconds", cause == "time limit" ? "1" : "60"])
+        let stream = try HTTPExchange(port: server.port, bytes: HTTPExchange.endless(server))
+        try stream.read { $0.serverSentEvents.count > 2 }
+        let body = Chat.body("Tell me a story.", stream: false, more: #""ignore_eos":true"#)
+        let whole = try HTTPExchange(
+            port: server.port,
+            bytes: HTTPExchange.request("POST", "/v1/chat/completions", port: server.port, body: body))
+        #expect(try ServerProcess.eventually { try server.metric("apus_calls_in_flight") == 2 })
+        server.signal(SIGTERM)
+        if cause == "second signal" {
+            #expect(ServerProcess.eventually { server.logSoFar.contains("server.stopping") })
+            server.signal(SIGTERM)
+        }
+        try stream.readAll()
+        #expect(stream.serverSentEvents.last == "[DONE]")
+        #expect(stream.text.contains("\"error\":{"))
+        try whole.readAll()
+        #expect(whole.status == 503 && whole.headers["retry-after"] != nil)
+        #expect(ServerProcess.eventually { !server.isRunning })
+    }
+
+    @Test func aModelFileThatIsNotThereIsToldAtOnce() throws {
+        let output = try Programs.run("apus", ["serve", "/nowhere/absent.gguf", "--port", "0"])
+        #expect(output.status == 1)
+        #expect(output.standardError.contains("'absent.gguf' cannot be opened: No such file"))
     }
 
     @Test func theWorkerDiesWithItsGateway() throws {

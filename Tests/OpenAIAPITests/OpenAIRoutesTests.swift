@@ -57,6 +57,8 @@ import Testing
             #expect(try ask(bench, "GET", path, headers: ["authorization": "Bearer wrong"]).status == 401)
             let allowed = try ask(bench, "GET", path, headers: ["authorization": "Bearer secret-key"])
             #expect(allowed.status == (path == "/v1/nothing" ? 404 : 200))
+            let shouted = try ask(bench, "GET", path, headers: ["authorization": "BEARER secret-key"])
+            #expect(shouted.status == allowed.status, "the case of the scheme does not matter")
         }
         #expect(try ask(bench, "POST", "/v1/chat/completions", body: chat).status == 401)
         #expect(bench.worker.generations.isEmpty)

@@ -110,6 +110,7 @@ struct RequestTests {
             (#", "stop": [1]"#, "stop", "invalid_type"),
             (#", "stop": """#, "stop", "invalid_value"), (#", "logit_bias": {"x": 1}"#, "logit_bias", "invalid_value"),
             (#", "logit_bias": {"1": 101}"#, "logit_bias", "invalid_value"),
+            (#", "logit_bias": {"1": 1, "01": 2}"#, "logit_bias", "invalid_value"),
             (#", "logit_bias": [1]"#, "logit_bias", "invalid_type"), (#", "stream": 1"#, "stream", "invalid_type"),
             (#", "stream_options": {"include_usage": true}"#, "stream_options", "invalid_value"),
             (#", "stream": true, "stream_options": {"bogus": 1}"#, "bogus", "unknown_parameter"),

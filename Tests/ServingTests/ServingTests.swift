@@ -14,6 +14,27 @@ import Testing
         return bench
     }
 
+    @Test("when the server stops, calls that run or wait get one error, and the worker is told")
+    func endingCalls() throws {
+        let bench = try ServingBench()
+        let waiting = RecordingListener()
+        _ = try bench.submit(waiting)
+        bench.serving.endCalls()
+        bench.worker.becomeReady()
+        #expect(bench.worker.sent.isEmpty && waiting.ends.count == 1)
+        let running = RecordingListener()
+        _ = try bench.submit(running)
+        let id = try #require(bench.worker.generations.first)
+        bench.worker.onEvents([(id, accepted), (id, chunk("a"))])
+        bench.serving.endCalls()
+        bench.serving.endCalls()
+        bench.worker.onEvents([(id, .failed(.cancelled))])
+        #expect(bench.worker.cancels == [id])
+        #expect(running.ends.count == 1)
+        guard case .modelNotReady = running.failure else { throw CancellationError() }
+        #expect(bench.serving.callsInFlight == 0)
+    }
+
     // MARK: Routing and admission
 
     @Test("the only model needs no name; an unknown one is not found; two need a name")

@@ -42,19 +42,23 @@ import Testing
         #expect(texts == (1...3).map { Data("part \($0)".utf8) })
     }
 
-    @Test("a missing part, a directory and a missing file are errors that name the path")
+    @Test("a missing part, a directory and a missing file are errors that name the file but not its folder")
     func unreadable() throws {
         let folder = try TemporaryFolder()
         let first = folder.url.appendingPathComponent("m-00001-of-00002.gguf").path
         try Data("x".utf8).write(to: URL(fileURLWithPath: first))
         let absent = folder.url.appendingPathComponent("none.gguf").path
-        let cases = [(first, "m-00002-of-00002.gguf"), (folder.url.path, folder.url.path), (absent, absent)]
+        let cases = [
+            (first, "'m-00002-of-00002.gguf'"), (folder.url.path, "'\(folder.url.lastPathComponent)'"),
+            (absent, "'none.gguf'"), ("/dev/null", "not a regular file"),
+        ]
         for (path, named) in cases {
             do {
                 _ = try ModelSource.file(path: path).open()
                 Issue.record("\(path) was opened")
             } catch {
                 #expect(error.text.contains(named))
+                #expect(!error.text.contains(folder.url.path))
             }
         }
     }

@@ -161,6 +161,27 @@ import Testing
         #expect(lost.contains("did not load within"))
     }
 
+    @Test("a model file that is gone at a restart is waited for, as it may just be being replaced")
+    func replacedModel() throws {
+        let folder = try TemporaryFolder()
+        let file = folder.url.appendingPathComponent("m.gguf")
+        try Data("x".utf8).write(to: file)
+        let loop = try EventLoop()
+        let supervisor = try supervisor(loop, path: folder.script("exit 7"), source: .file(path: file.path))
+        var reasons: [String] = []
+        supervisor.onLost = { reason in
+            reasons.append(reason)
+            if reasons.count == 1 { try? FileManager.default.removeItem(at: file) }
+            if reasons.count == 2 { try? Data("x".utf8).write(to: file) }
+            if reasons.count == 3 { loop.stop() }
+        }
+        supervisor.start()
+        loop.run()
+        try #require(reasons.count == 3)
+        #expect(reasons[1].contains("'m.gguf' cannot be opened"))
+        #expect(reasons[2] == "exited with status 7")
+    }
+
     @Test("a model file that cannot be opened fails at once, and no process is started")
     func missingModel() throws {
         let folder = try TemporaryFolder()

@@ -99,19 +99,24 @@ final class GatewayServer {
 
     /// The first signal lets running calls finish; the second, or the time limit, ends them.
     private func stop() {
-        guard !isStopping else { return finish() }
+        guard !isStopping else { return endCalls() }
         isStopping = true
         logger.info("server.stopping", .int("calls", serving.callsInFlight))
         server.stopListening()
         serving.drain()
-        let deadline = MonotonicClock.now() + UInt64(options.settings.drainSeconds) * 1_000_000_000
-        waitUntilIdle(deadline: deadline)
+        _ = loop.after(nanoseconds: UInt64(options.settings.drainSeconds) * 1_000_000_000) { [weak self] in
+            self?.endCalls()
+        }
+        server.drain { [weak self] in self?.finish() }
     }
 
-    private func waitUntilIdle(deadline: UInt64) {
-        guard serving.callsInFlight > 0, MonotonicClock.now() < deadline else { return finish() }
-        _ = loop.after(nanoseconds: 50_000_000) { [weak self] in self?.waitUntilIdle(deadline: deadline) }
+    /// Every open call gets its error, and the sockets a moment to take it.
+    private func endCalls() {
+        serving.endCalls()
+        _ = loop.after(nanoseconds: Self.farewellNanoseconds) { [weak self] in self?.finish() }
     }
+
+    private static let farewellNanoseconds: UInt64 = 500_000_000
 
     private func finish() {
         serving.stop()

@@ -103,7 +103,8 @@ struct CommonFields {
         }
         var biases: [LogitBias] = []
         for member in object.members {
-            guard let token = Int32(member.key), token >= 0 else {
+            // Only one spelling of each number, so that no token is named twice.
+            guard let token = Int32(member.key), token >= 0, String(token) == member.key else {
                 throw .invalid(
                     "logit_bias", "'logit_bias' maps token ids to numbers; '\(member.key.prefix(32))' is no id")
             }

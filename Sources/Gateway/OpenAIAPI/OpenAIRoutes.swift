@@ -128,16 +128,22 @@ extension OpenAIRoutes {
         _ exchange: Exchange, _ body: (_ tenant: String) throws(APIError) -> Void
     ) throws(APIError) {
         guard let tenantOfKey = settings.tenantOfKey else { return try body("") }
-        let value = exchange.request.header("authorization")
-        let key =
-            value?.suffix(after: "Bearer ") ?? value?.suffix(after: "bearer ") ?? exchange.request.header("x-api-key")
-        guard let key else {
+        guard let key = Self.key(of: exchange.request) else {
             throw APIError(.unauthorized(message: "an API key is needed: 'Authorization: Bearer KEY'"))
         }
         guard let tenant = tenantOfKey(key) else {
             throw APIError(.unauthorized(message: "the API key is not known"))
         }
         try body(tenant)
+    }
+
+    /// The case of the scheme does not matter (RFC 9110, 11.1).
+    private static func key(of request: HTTPRequest) -> String? {
+        let scheme = "bearer "
+        if let value = request.header("authorization"), value.prefix(scheme.count).lowercased() == scheme {
+            return String(value.dropFirst(scheme.count))
+        }
+        return request.header("x-api-key")
     }
 
     private func checkOrigin(_ exchange: Exchange) throws(APIError) {

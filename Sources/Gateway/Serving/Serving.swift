@@ -142,6 +142,16 @@ public final class Serving {
     /// Refuses new calls; those that are there go on.
     public func drain() { isDraining = true }
 
+    /// Ends the calls that are still there with an error.
+    public func endCalls() {
+        for channel in channels {
+            for call in channel.liveCalls where call.isLive {
+                channel.leave(
+                    call, with: .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: 5000))
+            }
+        }
+    }
+
     /// Ends the workers.
     public func stop() {
         isDraining = true

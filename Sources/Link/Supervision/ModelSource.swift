@@ -1,4 +1,5 @@
 public import EngineProtocol
+import Glibc
 import Platform
 
 /// Where a model comes from.
@@ -27,20 +28,28 @@ public enum ModelSource: Sendable, Equatable {
             return OpenModel(source: .bundledDemo, descriptors: [])
         case .file(let path):
             var descriptors: [Int32] = []
-            do {
-                for part in try Self.parts(of: path) {
+            for part in try Self.parts(of: path) {
+                do throws(SystemError) {
                     descriptors.append(try FileDescriptor.openForReading(path: part).release())
+                } catch {
+                    OpenModel.close(descriptors)
+                    throw Self.refusal(error, part: part)
                 }
-            } catch {
-                OpenModel.close(descriptors)
-                throw .invalidRequest(parameter: "model", message: "\(error)")
             }
             return OpenModel(source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors)
         }
     }
 
+    /// Names the file without its folder: clients see this text, and paths are none of their business.
+    private static func refusal(_ error: SystemError, part: String) -> EngineError {
+        let name = part.split(separator: "/").last ?? ""
+        // This is how `openForReading` refuses pipes and devices.
+        let reason = error.code == EINVAL ? "it is not a regular file" : error.reason
+        return .invalidRequest(parameter: "model", message: "'\(name)' cannot be opened: \(reason)")
+    }
+
     /// All parts of `name-00002-of-00003.gguf`, or the path itself.
-    static func parts(of path: String) throws(SystemError) -> [String] {
+    static func parts(of path: String) throws(EngineError) -> [String] {
         let ending = ".gguf"
         guard path.hasSuffix(ending) else { return [path] }
         let stem = path.dropLast(ending.count)
@@ -49,7 +58,8 @@ public enum ModelSource: Sendable, Equatable {
             let number = Self.number(words[words.count - 3]), (1...count).contains(number)
         else { return [path] }
         guard count <= partLimit else {
-            throw SystemError(operation: "open \(path): more than \(partLimit) parts", code: 7)
+            throw .invalidRequest(
+                parameter: "model", message: "the model has \(count) parts, the limit is \(partLimit)")
         }
         let prefix = words.dropLast(3).joined(separator: "-")
         return (1...count).map { "\(prefix)-\(fiveDigits($0))-of-\(fiveDigits(count))\(ending)" }

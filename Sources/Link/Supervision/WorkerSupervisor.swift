@@ -88,7 +88,9 @@ public final class WorkerSupervisor {
         if generation == 0 { generation = 1 }
         let model: OpenModel
         do throws(EngineError) { model = try settings.source.open() } catch {
-            return handle(.loadRefused(reason: error.text))
+            // A file that was there before may just be being replaced.
+            let reason = error.text
+            return handle(state.restarts == 0 ? .loadRefused(reason: reason) : .ended(reason: reason))
         }
         let worker: WorkerProcess
         do throws(SystemError) {

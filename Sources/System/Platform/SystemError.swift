@@ -12,14 +12,17 @@ public struct SystemError: Error, Equatable, Sendable, CustomStringConvertible {
         self.code = code
     }
 
-    public var description: String {
+    public var description: String { "\(operation): \(reason)" }
+
+    /// What the system said, without the operation: for those who may not see a path.
+    public var reason: String {
         let text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
             guard let start = buffer.baseAddress, let text = apus_error_text(code, start, buffer.count) else {
                 return ""
             }
             return String(cString: text)
         }
-        return "\(operation): \(text) (errno \(code))"
+        return "\(text) (errno \(code))"
     }
 }
 

@@ -22,6 +22,9 @@ struct Console: Sendable {
         }
     }
 
+    /// Words on standard output for whoever looks at it: a server goes on if nobody does.
+    func notice(_ text: String) { try? StandardIO.writeAll(StandardIO.output, text + "\n") }
+
     /// One line for a person, on standard error; there is nowhere to tell that it could not be written.
     func message(_ line: String) { try? StandardIO.writeAll(StandardIO.error, line + "\n") }
 

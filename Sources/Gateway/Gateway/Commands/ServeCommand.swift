@@ -78,7 +78,7 @@ struct ServeCommand {
         let base = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(port)"
         let key = settings.apiKeyFile == nil ? "" : " -H \"authorization: Bearer $APUS_KEY\""
         let model = models.count > 1 ? #""model": "\#(models[0].name)", "# : ""
-        console.message(
+        console.notice(
             """
 
             Console  \(base)/

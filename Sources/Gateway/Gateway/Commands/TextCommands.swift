@@ -12,8 +12,10 @@ struct TokenizeCommand {
     var decode: Bool
 
     func run(console: Console) throws(CommandFailure) {
+        // Before the session, which takes Ctrl-C for itself and would not hear it while this waits.
+        let lines = try lines()
         let session = try ModelSession.open(model: model, purpose: .tokenize, console: console)
-        for line in try lines() {
+        for line in lines {
             console.write(bytes: decode ? try decoded(line, session) : try encoded(line, session))
             console.write("\n")
         }
@@ -142,7 +144,7 @@ struct CommandInput {
         do {
             descriptor = try FileDescriptor.openForReading(path: path)
         } catch {
-            throw .failed("\(path): \(error)")
+            throw .failed("\(error)")
         }
         return try read(descriptor: descriptor.rawValue, name: path)
     }
