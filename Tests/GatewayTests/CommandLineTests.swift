@@ -37,6 +37,8 @@ import Testing
     }
 
     @Test func controlCEndsAVerbThatWaitsForInput() throws {
+        // A shell starts background jobs with the signal ignored, and what is ignored stays so in children.
+        signal(SIGINT, SIG_DFL)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Programs.path("apus"))
         process.arguments = ["tokenize", demo]
