@@ -30,7 +30,9 @@ func program(_ name: String, path: String, _ dependencies: [Target.Dependency]) 
     .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: swiftSettings)
 }
 
-/// Tests of the room `room`. Goldens are read from the source tree, with the scripts that made them.
+/// Tests of one room.
+///
+/// Goldens are read from the source tree, with the scripts that made them.
 func tests(_ room: String, _ dependencies: [Target.Dependency] = [], goldens: Bool = false) -> Target {
     .testTarget(
         name: "\(room)Tests", dependencies: [.byName(name: room), "TestSupport"] + dependencies,

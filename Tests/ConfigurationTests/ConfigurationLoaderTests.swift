@@ -108,7 +108,7 @@ struct ConfigurationLoaderTests {
         }
         #expect(
             variable.description
-                == "APUS_PARALLEL (engine.parallel) cannot be 'many': allowed is an integer from 1 to 1024")
+                == "APUS_PARALLEL (engine.parallel) cannot be 'many': allowed is an integer from 1 to 256")
         let unknown = try #require(throws: ConfigurationError.self) { try load(environment: ["APUS_PARALEL": "1"]) }
         #expect(unknown.description == "unknown environment variable APUS_PARALEL; did you mean APUS_PARALLEL?")
         let flag = try #require(throws: ConfigurationError.self) { try load(["--port", "99999"]) }

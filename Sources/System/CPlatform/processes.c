@@ -125,6 +125,12 @@ int apus_signals_block(const int *numbers, int count) {
     return -pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+int apus_signals_unblock(const int *numbers, int count) {
+    sigset_t set;
+    fill_set(&set, numbers, count);
+    return -pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int apus_signals_descriptor(const int *numbers, int count) {
     sigset_t set;
     fill_set(&set, numbers, count);

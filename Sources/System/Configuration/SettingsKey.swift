@@ -80,7 +80,7 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.maximumConnections = $1
         },
-        integer("server.max_body_bytes", "max-body-bytes", 1024...(1 << 30), "Largest body of a request.") {
+        integer("server.max_body_bytes", "max-body-bytes", 1024...(32 << 20), "Largest body of a request.") {
             $0.maximumBodyBytes
         } set: {
             $0.maximumBodyBytes = $1
@@ -100,7 +100,7 @@ public struct SettingsKey: Sendable {
     ]
 
     private static let engine = [
-        integer("engine.threads", "threads", 1...1024, "Compute threads of a worker.", unset: "as the machine allows") {
+        integer("engine.threads", "threads", 1...256, "Compute threads of a worker.", unset: "as the machine allows") {
             $0.threads
         } set: {
             $0.threads = $1
@@ -113,7 +113,7 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.context = $1
         },
-        integer("engine.parallel", "parallel", 1...1024, "Sequences that decode together.", unset: "the engine's") {
+        integer("engine.parallel", "parallel", 1...256, "Sequences that decode together.", unset: "the engine's") {
             $0.parallel
         } set: {
             $0.parallel = $1

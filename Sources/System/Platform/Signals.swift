@@ -8,6 +8,11 @@ public enum Signals {
         _ = apus_signals_block(numbers, Int32(clamping: numbers.count))
     }
 
+    /// Lets signals through again that whoever started this process had blocked.
+    public static func unblock(_ numbers: [Int32]) {
+        _ = apus_signals_unblock(numbers, Int32(clamping: numbers.count))
+    }
+
     /// A descriptor that is readable when one of the (blocked) signals has come.
     public static func descriptor(for numbers: [Int32]) throws(SystemError) -> FileDescriptor {
         let made = apus_signals_descriptor(numbers, Int32(clamping: numbers.count))

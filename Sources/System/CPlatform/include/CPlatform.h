@@ -54,7 +54,7 @@ int apus_shutdown_writing(int descriptor);
 /// Writes the numeric address of the other end into `text` and whether it is a loopback address.
 int apus_peer_address(int descriptor, char *text, size_t capacity, bool *is_loopback);
 
-enum { apus_descriptors_per_message = 16 };
+enum { apus_descriptors_per_message = 128 };
 
 int64_t apus_send_descriptors(int descriptor, const void *bytes, size_t count, const int *sent, int sent_count);
 /// -EMSGSIZE after closing what came when the sender's descriptors did not all fit `capacity`.
@@ -87,6 +87,7 @@ int apus_wait(int process, bool blocks, int *code);
 int apus_kill_self_with_parent(void);
 
 int apus_signals_block(const int *numbers, int count);
+int apus_signals_unblock(const int *numbers, int count);
 int apus_signals_descriptor(const int *numbers, int count);
 /// The next signal's number; 0 when none is waiting.
 int apus_signals_next(int descriptor);
