@@ -39,7 +39,7 @@ import Testing
 
     @Test func controlCEndsAVerbThatWaitsForInput() throws {
         let input = Pipe()
-        // Not Foundation's Process, whose children may inherit blocked signals.
+        // Not Foundation's Process, whose children inherit blocked and ignored signals.
         let process = try ChildProcess.spawn(
             executable: Programs.path("apus"), arguments: ["apus", "tokenize", demo], environment: [],
             descriptors: [(parent: input.fileHandleForReading.fileDescriptor, child: 0)])
