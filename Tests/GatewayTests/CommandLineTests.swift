@@ -1,4 +1,5 @@
 import Foundation
+import Platform
 import TestSupport
 import Testing
 
@@ -37,20 +38,22 @@ import Testing
     }
 
     @Test func controlCEndsAVerbThatWaitsForInput() throws {
-        // A shell starts background jobs with the signal ignored, and what is ignored stays so in children.
-        signal(SIGINT, SIG_DFL)
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: Programs.path("apus"))
-        process.arguments = ["tokenize", demo]
         let input = Pipe()
-        process.standardInput = input
-        try process.run()
+        // Not Foundation's Process, whose children inherit blocked and ignored signals.
+        let process = try ChildProcess.spawn(
+            executable: Programs.path("apus"), arguments: ["apus", "tokenize", demo], environment: [],
+            descriptors: [(parent: input.fileHandleForReading.fileDescriptor, child: 0)])
         // Long enough that a model would be loaded by then.
-        Thread.sleep(forTimeInterval: 1)
-        process.interrupt()
-        let ended = ServerProcess.eventually(seconds: 10) { !process.isRunning }
-        #expect(ended, "it waits for its input and hears nothing")
-        if !ended { process.terminate() }
+        Foundation.Thread.sleep(forTimeInterval: 1)
+        try #require(try process.reap() == nil)
+        process.signal(SIGINT)
+        var exit: ChildProcess.Exit?
+        #expect(
+            try ServerProcess.eventually(seconds: 10) {
+                exit = try process.reap()
+                return exit != nil
+            }, "it waits for its input and hears nothing")
+        if exit == nil { process.signal(SIGKILL) }
         withExtendedLifetime(input) {}
     }
 

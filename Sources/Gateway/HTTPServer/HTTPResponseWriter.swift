@@ -33,9 +33,6 @@ public final class HTTPResponseWriter {
     /// Whether the response can still be written to.
     public var isOpen: Bool { stage != .ended }
 
-    /// Whether the status has been sent.
-    public var hasBegun: Bool { stage != .waiting }
-
     /// Bytes that wait for the client to read.
     public var pendingBytes: Int { gathered.count + (connection?.pendingBytes ?? 0) }
 
