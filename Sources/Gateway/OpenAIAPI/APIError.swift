@@ -100,6 +100,8 @@ public struct APIError: Error, Sendable, Equatable {
     }
 
     private static func unavailable(_ code: String, _ message: String, _ retryAfter: UInt32) -> APIError {
-        APIError(status: 503, type: "server_error", code: code, message: message, retryAfterMilliseconds: retryAfter)
+        APIError(
+            status: 503, type: "server_error", code: code, message: message,
+            retryAfterMilliseconds: retryAfter == 0 ? nil : retryAfter, shouldRetry: retryAfter == 0 ? false : nil)
     }
 }

@@ -38,7 +38,7 @@ enum StatusDocuments {
         writer.endObject()
         return Readiness(
             isReady: waiting.isEmpty, body: writer.bytes,
-            retryAfterMilliseconds: waiting.map(\.retryAfterMilliseconds).max())
+            retryAfterMilliseconds: waiting.map(\.retryAfterMilliseconds).filter { $0 > 0 }.max())
     }
 
     static func modelList(_ models: [ModelStatus]) -> [UInt8] {

@@ -212,7 +212,7 @@ extension ModelChannel {
         for call in held {
             end(
                 call,
-                with: .modelNotReady(reason: "the model could not be loaded: \(reason)", retryAfterMilliseconds: 5000))
+                with: .modelNotReady(reason: "the model could not be loaded: \(reason)", retryAfterMilliseconds: 0))
         }
     }
 

@@ -13,6 +13,7 @@ public enum EngineError: Error, Sendable, Equatable {
     case rateLimited(retryAfterMilliseconds: UInt32)
     case cancelled
     case deadlineExceeded
+    /// A retry after 0 says that trying again is pointless.
     case modelNotReady(reason: String, retryAfterMilliseconds: UInt32)
     case workerLost(WorkerLoss, retryAfterMilliseconds: UInt32)
     case quarantined

@@ -99,7 +99,7 @@ public struct SupervisorState: Sendable, Equatable {
         min(firstBackOff << UInt64(max(0, min(deaths - 1, 16))), longestBackOff)
     }
 
-    /// How long a client should wait before it tries again, in milliseconds.
+    /// How long a client should wait before it tries again, in milliseconds; 0 when trying again is pointless.
     public func retryAfterMilliseconds(now: UInt64) -> UInt32 {
         switch phase {
         case .backingOff(let until, _):
@@ -107,7 +107,8 @@ public struct SupervisorState: Sendable, Equatable {
             // The worker still has to load after that.
             return UInt32(clamping: rest / 1_000_000 + 500)
         case .starting: return 1000
-        case .ready, .failed, .draining: return 5000
+        case .ready, .draining: return 5000
+        case .failed: return 0
         }
     }
 }
