@@ -49,6 +49,8 @@ struct APIErrorTests {
         #expect(names(.internalError(id: "", message: ""))["x-should-retry"] == "false")
         #expect(names(.unauthorized(message: ""))["www-authenticate"] == "Bearer")
         #expect(names(.cancelled)["retry-after"] == nil)
+        let failed = names(.modelNotReady(reason: "damaged file", retryAfterMilliseconds: 0))
+        #expect(failed["retry-after"] == nil && failed["x-should-retry"] == "false")
     }
 
     @Test("the envelope has four members, and codes are strings")
