@@ -19,7 +19,7 @@ def capital_city(rng, state, short=False):
     if short:
         user = one(rng, ["[And|What about|How about|And of|And for|And what about|and in] {c}?", "{c}?", "[And the capital of|The capital of] {c}?"], c=shown)
     else:
-        user = one(rng, [WHAT + " the capital[| city] of {c}?", "What is {c}'s capital[| city]?", "[Which|What] city is the capital of {c}?", "[The capital|capital] of {c}[?|]", "{c}[,|:] capital?", "{c} has which capital?", "[Where is|In which city sits|In which city is] the government of {c}?", "The capital of {c} is", "Name {c}'s capital", "[Which|What] capital does {c} have?", "[What is the main city of|What do they call the capital of|How is the capital called in|What city is the capital in] {c}?"], c=shown)
+        user = one(rng, [WHAT + " the capital[| city] of {c}?", "What is {c}'s capital[| city]?", "[Which|What] city is the capital of {c}?", "[The capital|capital] of {c}[?|]", "{c}[,|:] capital?", "{c} has which capital?", "[Where is|In which city sits|In which city is] the government of {c}?", "The capital of {c} is", "Name {c}'s capital", "[I wonder|Remind me|Could you say|Do you remember|I forgot|Can you say|Say] [what|which city] the capital of {c} is", "[Which|What] city do people in {c} call their capital?", "[Which|What] [town|city] is home to the government of {c}?", "If I travel to the capital of {c}, [which city do I reach|where am I]?", "The capital[,| city,] if we talk about {c}?", "[Which|What] capital does {c} have?", "[What is the main city of|What do they call the capital of|How is the capital called in|What city is the capital in] {c}?"], c=shown)
     answer = one(rng, ["The capital of {c} is {k}.", "The capital of {c} is {k}.", "{k} is the capital of {c}."][:2], c=country if shown == "England" else (shown if shown.startswith("the") or shown == country else country), k=city)
     return Turn(user, answer.replace("..", "."), [partial(capital_city, short=True)] * 2 + [partial(language_of, country), partial(continent_of, country), partial(why_capital, country)], noise=0.8)
 
@@ -68,7 +68,7 @@ def animal(rng, state):
     follows = [partial(animal_short, kind)]
     if kind == "sound":
         a, s = rng.choice(list(SOUNDS.items()))
-        user = one(rng, ["[What|Which] [sound|noise] does {a} make?", "What does {a} say?", "How does {a} [sound|speak|talk|go]?", "What [sound|noise] do {b} make?", "The sound of {a}?", "How do {b} sound?"], a=rng.choice([article(a), "the " + a]), b=plural(a))
+        user = one(rng, ["[What|Which] [sound|noise] does {a} make?", "What does {a} say?", "[Which|What] [noise|sound] [comes from|do we hear from|can I hear from|does one hear from] {a}?", "[How would you imitate|Imitate|Speak like|Talk like] {a}", "How does {a} [sound|speak|talk|go]?", "What [sound|noise] do {b} make?", "The sound of {a}?", "How do {b} sound?"], a=rng.choice([article(a), "the " + a]), b=plural(a))
         return Turn(user, f"{capital(article(a))} says \"{s}\".", follows)
     if kind == "who":
         a, s = rng.choice(list(SOUNDS.items()))
@@ -126,7 +126,7 @@ def calendar(rng, state):
         i, back = rng.randrange(len(names)), rng.random() < 0.4
         other = names[(i + (-1 if back else 1)) % len(names)]
         word = "before" if back else "after"
-        user = one(rng, ["[What|Which] {u} [comes|is] {w} {n}?", "{W} {n} comes [what|which {u}]?", "[What|Which] is the {u} {w} {n}?", "[What comes|And] {w} {n}?", "The {u} {w} {n}?"] + ([] if back else ["What follows {n}?", "{n} is followed by [what|which {u}]?", "If today is {n}, what is tomorrow?" if unit == "day" else "Which month follows {n}?"]), u=unit, w=word, W=capital(word), n=names[i])
+        user = one(rng, ["[What|Which] {u} [comes|is] {w} {n}?", "{W} {n} comes [what|which {u}]?", "[What|Which] is the {u} {w} {n}?", "[What comes|And] {w} {n}?", "The {u} {w} {n}?"] + ([] if back else ["What follows {n}?", "{n} is followed by [what|which {u}]?", "[If today is|Today is|If it is|It is|Now it is] {n}[,|.] [what|which {u}] [is tomorrow|comes next|do we get next|will it be tomorrow|is next]?" if unit == "day" else "[If it is|It is|Now it is] {n}[,|.] [which|what] month [is next|comes next|do we get next]?", "The next {u} after {n}?"]), u=unit, w=word, W=capital(word), n=names[i])
 
         def more(rng, state, j=i):
             k = (j + (-1 if back else 1)) % len(names)
@@ -162,7 +162,7 @@ def planet(rng, state):
 
 
 PLANET_FACTS = [
-    ("[Which planet is the biggest|What is the largest planet|What is the biggest planet|Which is the largest planet in the solar system|The biggest planet|Name the largest planet|What planet is the biggest one]", "Jupiter is the biggest planet."),
+    ("[Which planet is the biggest|What is the largest planet|What is the biggest planet|Which is the largest planet in the solar system|The biggest planet|Of all planets, which is the biggest|Which of the planets is the largest one|Is there a planet bigger than all others|Which planet is a giant|Name the giant planet|Name the largest planet|What planet is the biggest one]", "Jupiter is the biggest planet."),
     ("[Which planet is the smallest|What is the smallest planet|The smallest planet|Name the smallest planet]", "Mercury is the smallest planet."),
     ("[Which planet is red|What is the red planet|Which planet is called the red planet|Which planet looks red]", "Mars is the red planet."),
     ("[Which planet has rings|Which planet is famous for its rings|What planet has big rings]", "Saturn has beautiful rings."),
@@ -188,7 +188,7 @@ def word(rng, state):
         a, b = rng.choice(OPPOSITES)
         if rng.random() < 0.5 and a not in ("light", "heavy") and b not in ("light", "short", "soft"):
             a, b = b, a
-        user = one(rng, ["[What is|Tell me|Name|Say|Give me|Do you know] the opposite of {a}", "[The opposite|Opposite|opposite] of {a}?", "What is the contrary of {a}?", "{a} is the opposite of [what|which word]?", "Not {a}, but?", "Which word [means the opposite of|is the opposite of] {a}?"], a=rng.choice([a, a, f'"{a}"']))
+        user = one(rng, ["[What is|Tell me|Name|Say|Give me|Do you know] the opposite of {a}", "[The opposite|Opposite|opposite] of {a}?", "What is the contrary of {a}?", "{a} is the opposite of [what|which word]?", "Not {a}, but?", "Which word [means the opposite of|is the opposite of] {a}?", "[If something|When something|If somebody|If a thing] is not {a}, [it is|then it is|what is it]?", "I [look for|need|am after|want] the opposite of {a}", "[What would be|Could you give me] the opposite of {a}?"], a=rng.choice([a, a, f'"{a}"']))
 
         def more(rng, state):
             c, d = rng.choice(OPPOSITES)

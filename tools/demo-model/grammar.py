@@ -82,6 +82,21 @@ FILLERS = ["actually", "just", "really", "exactly", "please", "kindly", "perhaps
 SUFFIXES = [" please", " please?", ", please", "?", "??", " :)", " thanks", " Thanks!", ", thank you", " pls", "!", "...", " ?", ", if you can"]
 
 
+SMALL_WORDS = frozenset("the a an is are do does of to i me you can could would please my that it for in with have has there be what how".split())
+TAILS = [", if you do not mind", ", when you have a moment", ", for a friend of mine", ", because I want to learn it", ", my colleague asked me", ", I am curious", ", I forgot it", ", if you know it",
+         ", just to be sure", ", for my notes", ", I need it for school", ", in a few words", ", in short", ", in simple words", ", I would like to know", ", please be so kind", ", my friend", ", dear machine", ", that would be nice",
+         ", if that is possible", ", if I may ask", ", out of interest", ", I was wondering", " again", " in your words", ", by the way", ", for today", " exactly", " then", " anyway"]
+LEADS = ["I was just thinking: ", "My little brother asks: ", "My teacher asks: ", "Somebody at work wants to know: ", "It would be nice to know: ", "Here is an easy one: ", "I would love to know: ", "Let me think. ", "I wonder: ",
+         "You surely know: ", "First of all: ", "Before I forget: ", "To begin with: ", "Now something different: ", "We talked about it at home: ", "I read about it but forgot: ", "If you please: ", "Good morning, ", "Good evening, "]
+
+
+def telegraphic(rng, text):
+    """Some small words left out, as people do in a hurry."""
+    parts = text.split(" ")
+    kept = [p for p in parts if p.lower().strip("?.,!") not in SMALL_WORDS or rng.random() < 0.5]
+    return " ".join(kept) if len(kept) >= 2 else text
+
+
 def humanise(rng: random.Random, text: str, level: float = 1.0) -> str:
     """Typed as people type: short forms, greetings in front, lower case, missing punctuation, a rare slip."""
     for long, short, chance in SHORT_FORMS:
@@ -95,7 +110,14 @@ def humanise(rng: random.Random, text: str, level: float = 1.0) -> str:
         text = prefix + text
     if rng.random() < 0.06 * level:
         text = text.rstrip("?.!") + rng.choice(SUFFIXES)
-    if rng.random() < 0.07 * level and text.count(" ") > 2:
+    wordy = text.count(" ") > 2
+    if wordy and rng.random() < 0.06 * level:
+        text = text.rstrip("?.!") + rng.choice(TAILS) + rng.choice(["", "?", "."])
+    if wordy and rng.random() < 0.06 * level:
+        text = rng.choice(LEADS) + (text if text[:1] == "I" else text[:1].lower() + text[1:])
+    if wordy and rng.random() < 0.07 * level:
+        text = telegraphic(rng, text)
+    if rng.random() < 0.05 * level and wordy:
         parts = text.split(" ")
         parts.insert(rng.randrange(1, len(parts)), rng.choice(FILLERS))
         text = " ".join(parts)

@@ -35,10 +35,10 @@ SIMPLE = {
         ["[Bye|Goodbye|Bye bye|See you|See you later|Farewell|Cheerio|So long|Take care|Good night|See ya|Until next time|See you tomorrow|cu|Have a nice day|Have a good one|Later][!||.| Apus| friend| then]", "I [have to go|must go|need to go|am leaving|am going|will go][| now| to bed| home| to work]", "[That is all|That was all|We are done|I am done][| for today| for now][|, bye|, goodbye]", "[Thanks|Thank you|Ok thanks|OK][,|] [bye|goodbye|see you|good night]"],
         ["Goodbye! [It was nice to talk with you|Have a nice day|Come back any time].", "[See you soon|Take care]! It was nice to talk with you."]),
     "who": (
-        ["Who are you?", "What are you[| exactly]?", "What is your name?", "[Your name|Name|Identify yourself|Introduce yourself|Present yourself][?||.| please]", "Tell me [about yourself|who you are|your name|something about you|a bit about yourself]", "Who am I [talking|speaking|chatting] [to|with]?", "What should I call you?", "How are you called?", "Do you have a name?", "What kind of [model|AI|program|bot|assistant] are you?", "[Which|What] model [is this|are you|am I using|is running|is loaded]?", "May I ask your name?", "What do they call you?", "With whom do I have the pleasure?", "Are you Apus?"],
+        ["Who are you?", "What are you[| exactly]?", "What is your name?", "[Your name|Name|Identify yourself|Introduce yourself|Present yourself][?||.| please]", "Tell me [about yourself|who you are|your name|something about you|a bit about yourself]", "Who am I [talking|speaking|chatting] [to|with]?", "What should I call you?", "How are you called?", "Do you have a name?", "What kind of [model|AI|program|bot|assistant] are you?", "[Which|What] model [is this|are you|am I using|is running|is loaded]?", "May I ask your name?", "What do they call you?", "With whom do I have the pleasure?", "[And who|So who|Now who] are you[, then|, please||, if I may ask]?", "[Who might you be|Who may you be|Who is this|Who is there|Whom do I talk to][?||, please]", "[Which|What] [program|model|machine|assistant] [do I talk to|answers me here|is this|speaks here]?", "Are you Apus?"],
         ["I am the Apus demo, a tiny language model that comes with Apus, the local model server.", "I am [Apus Demo|the Apus demo], a very small chat model. I live on your computer and come with the Apus server."]),
     "can": (
-        ["What can you do[| for me]?", "What [are you able to do|do you know|are you good at|are your skills|are your abilities|can I ask you|can we talk about|should I ask you|topics do you know|things can you do|is your purpose|are you for]?", "How can you help me?", "[Help|help me|I need help|Can you help me|Can you help|Please help me|I need your help|I need some help|Can you do something for me][?||.]", "Show me what you can do", "[Give me an example of what you can do|What are your features|List your skills|What would you suggest that I ask]", "What do you do[| all day]?", "Can you answer questions?", "What kind of questions can I ask?", "Can I ask you [something|a question|anything]?", "I have a question", "Are you useful?"],
+        ["What can you do[| for me]?", "What [are you able to do|do you know|are you good at|are your skills|are your abilities|can I ask you|can we talk about|should I ask you|topics do you know|things can you do|is your purpose|are you for]?", "How can you help me?", "[Help|help me|I need help|Can you help me|Can you help|Please help me|I need your help|I need some help|Can you do something for me][?||.]", "Show me what you can do", "[Give me an example of what you can do|What are your features|List your skills|What would you suggest that I ask]", "[Which|What] [tasks|jobs|things|work|kinds of tasks] can you [do|take over|help with|handle|do for me]?", "[With what|In what] can you help[| me]?", "What [work|tasks] [are you made for|could you take over|can I give you]?", "What do you do[| all day]?", "Can you answer questions?", "What kind of questions can I ask?", "Can I ask you [something|a question|anything]?", "I have a question", "Are you useful?"],
         ["I can chat, explain how to use Apus, answer simple questions, do small sums, and tell jokes, poems and short stories. [What would you like|Try one]?".replace("Try one]?", "What shall we try]?"), "I can tell you about Apus, answer easy questions, add small numbers, and tell stories, poems and jokes. What would you like?"]),
     "human": (
         ["Are you [a human|human|a person|a real person|real|alive|a man|a woman|a bot|a robot|an AI|a machine|a computer|a program|conscious|sentient|an artificial intelligence]?", "Am I [talking|chatting|speaking] [to|with] a [human|person|robot|machine|bot|real person|computer]?", "[Is this|Is there] a [real person|human|human being][| there]?", "Do you have a [body|soul|brain|heart|face]?", "You are [a robot|human|not real|just a machine], right?"],
@@ -119,7 +119,7 @@ def another_fact(rng, state):
 
 def joke(rng, state):
     text, reason = rng.choice(JOKES)
-    user = one(rng, ["[Tell me|Give me|Say|Write|I want|I want to hear|I would like|Let me hear|Do you know|Have you got|Got] [a|one|some|any|another] [joke|good joke|funny joke|short joke|jokes|pun|joke please]", "[Make me laugh|Be funny|Say something funny|Tell me something funny|A joke please|joke|Joke|Joke please|Can you make me laugh|Can you tell jokes|Do you know any jokes|Are you funny|I need a laugh|I want to laugh|Make a joke][?||.|!]"])
+    user = one(rng, ["[Tell me|Give me|Say|Write|I want|I want to hear|I would like|Let me hear|Do you know|Have you got|Got] [a|one|some|any|another] [joke|good joke|funny joke|short joke|jokes|pun|joke please]", "[Got|Have you|Do you have|Any|I need|I could use|I would enjoy] [anything|something|a thing] [funny|witty|to laugh about|that makes me laugh|amusing][?||.]", "[I want|I need|I would like|I could use] [to smile|a good laugh|a smile|some fun|something amusing][.||, please]", "[A funny line|One funny sentence|Something witty|A funny one|A witty line][, please| please|?|]", "[Make me laugh|Be funny|Say something funny|Tell me something funny|A joke please|joke|Joke|Joke please|Can you make me laugh|Can you tell jokes|Do you know any jokes|Are you funny|I need a laugh|I want to laugh|Make a joke][?||.|!]"])
     return Turn(user, text, [another_joke, another_joke, partial(explain_joke, reason), partial(simple, "praise")])
 
 
@@ -165,6 +165,19 @@ def reply_name(rng, state):
     name = new_name(rng)
     state["name"] = name
     return Turn(one(rng, ["{n}", "It is {n}", "My name is {n}", "I am {n}", "{n}.", "Oh, it is {n}"], n=name), one(rng, ["Nice to meet you, {n}! What can I do for you?"], n=name), noise=0.3 if name in NAMES else 0.0)
+
+
+def echo(rng, state):
+    """Saying again what the user said: useful in itself, and it teaches the model to copy."""
+    kind = rng.random()
+    if kind < 0.5:
+        text = " ".join("".join(rng.choice(SYLLABLES) for _ in range(rng.choice([1, 2, 2, 3]))) + rng.choice(ENDINGS) for _ in range(rng.randint(1, 4)))
+    elif kind < 0.8:
+        text = " ".join(rng.choice(HOBBIES + CITIES + JOBS + NAMES) for _ in range(rng.randint(2, 6)))
+    else:
+        text = " ".join(str(rng.randint(0, 999)) for _ in range(rng.randint(1, 4)))
+    user = one(rng, ["[Repeat|Say|Repeat after me|Say after me|Echo|Write|Please repeat|Can you repeat|Copy this|Say it again]: {t}", "[Repeat|Say|Write] \"{t}\"", "[Repeat|Say] the words {t}"], t=text)
+    return Turn(user, text + ".", [echo], noise=0.0)
 
 
 def tell_about_self(rng, state):
