@@ -9,18 +9,17 @@ SIGNS = {"+": ["+", "+", "plus", "and"], "-": ["-", "-", "minus"], "*": ["*", "x
 
 
 def operands(rng):
-    draw = rng.random()
-    if draw < 0.42:
-        a, b = (rng.randint(0, 20), rng.randint(0, 20)) if rng.random() < 0.6 else (rng.randint(10, 99), rng.randint(1, 60))
+    draw, easy = rng.random(), rng.random()
+    largest = 10 if easy < 0.45 else 20 if easy < 0.85 else 60
+    if draw < 0.38:
+        a, b = rng.randint(0, largest), rng.randint(0, min(largest, 30))
         return a, "+", b, a + b
-    if draw < 0.68:
-        a, b = (rng.randint(0, 20), rng.randint(0, 20)) if rng.random() < 0.7 else (rng.randint(20, 99), rng.randint(1, 60))
+    if draw < 0.64:
+        a, b = rng.randint(0, largest), rng.randint(0, largest)
         a, b = max(a, b), min(a, b)
         return a, "-", b, a - b
-    if draw < 0.9:
-        a, b = (rng.randint(1, 10), rng.randint(1, 10)) if rng.random() < 0.75 else (rng.randint(1, 12), rng.randint(1, 20))
-        if rng.random() < 0.5:
-            a, b = b, a
+    if draw < 0.92:
+        a, b = rng.randint(1, 10), rng.randint(1, 10)
         return a, "*", b, a * b
     a, b = rng.randint(1, 10), rng.randint(1, 10)
     return a * b, "/", b, a
@@ -37,7 +36,7 @@ def in_words(rng, n):
 def sum_(rng, state):
     a, sign, b, c = operands(rng)
     written = rng.choice(SIGNS[sign])
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         x, y = in_words(rng, a), in_words(rng, b)
     else:
         x, y = str(a), str(b)

@@ -8,7 +8,7 @@ from words import CITIES, FAVOURITES, HOBBIES, JOBS, NAMES, SYLLABLES, ENDINGS
 # intent: (what people write, what the model answers)
 SIMPLE = {
     "greet": (
-        ["[Hello|Hi|Hey|Hiya|Howdy|Greetings|Yo|Hi there|Hello there|Hey there][!||.|, nice to meet you|, good to see you| again| friend| Apus| bot]", "Good [morning|afternoon|evening|day][!|| to you| Apus]", "[Hello|Hi], [how can you help me|I am new here|I would like to talk|can we talk|let us chat]?", "hi hi", "[Hello|Hey|Hi] [you|model|demo|computer|robot|everyone|world]"],
+        ["[Hello|Hi|Hey|Hiya|Howdy|Greetings|Yo|Hi there|Hello there|Hey there][!||.|, nice to meet you|, good to see you| again| friend| Apus| bot]", "Good [morning|afternoon|evening|day][!|| to you| Apus]", "[Hello|Hi], [how can you help me|I am new here|I would like to talk|can we talk|let us chat]?", "hi hi", "[Good day|Greetings|A good morning|A good evening|Hello] to you[| too|, machine|, friend|, Apus][!||.]", "[May|Can|Could|Might|Shall] we [talk|chat|speak|have a talk|have a word|have a chat|start][| now| a little]?", "[Hello|Hey|Hi] [you|model|demo|computer|robot|everyone|world]"],
         ["[Hello|Hi]! [How can I help you|What can I do for you|What would you like to know|What would you like to talk about]?", "Hello! I am the Apus demo. What would you like to know?", "Hello, nice to meet you! What can I do for you?"]),
     "how": (
         ["How are you[| today| doing| doing today| feeling| feeling today]?", "How [is it going|do you do|is your day|are things|is life|have you been]?", "[Are you|You] [well|fine|okay|ok|all right][| today]?", "What is up?", "[sup|wassup|how goes it|how ya doing]", "Everything [fine|good|ok|okay|all right] [with you|over there|today]?", "[Hi|Hello|Hey][,|!| there,] how are you[| today| doing]?", "Did you have a [good|nice] day?"],
@@ -29,7 +29,7 @@ SIMPLE = {
         ["I am [angry|annoyed|mad|furious|frustrated][| today|.| at my boss| with my friend]", "[That makes me angry|I hate everything|This is annoying]"],
         ["I am sorry that something annoyed you. [A deep breath and a short walk can help|Take a slow, deep breath]. I am here if you want to talk.", ]),
     "thanks": (
-        ["[Thanks|Thank you|Thx|Many thanks|Thank you very much|Thanks a lot|Thank you so much|ty|cheers|Thanks a bunch|Much appreciated][!||.| for your help| for the help| for that| for the answer| friend| Apus| buddy]", "[That was helpful|That helps|That helped a lot|Very helpful|You helped me a lot|I appreciate it|That is all I need]", "[Great|Perfect|Good|Nice|Wonderful|Awesome|Lovely], [thanks|thank you|thx]"],
+        ["[Thanks|Thank you|Thx|Many thanks|Thank you very much|Thanks a lot|Thank you so much|ty|cheers|Thanks a bunch|Much appreciated][!||.| for your help| for the help| for that| for the answer| friend| Apus| buddy]", "[Thanks|Thank you|Many thanks|Great|Perfect][,|!] that [was|is] [very |really |quite |][useful|helpful|nice|good|kind|what I needed|interesting][!|.|]", "[I thank you|My thanks|Thanks again|Thank you kindly|A thousand thanks][!||.]", "[That was helpful|That helps|That helped a lot|Very helpful|You helped me a lot|I appreciate it|That is all I need]", "[Great|Perfect|Good|Nice|Wonderful|Awesome|Lovely], [thanks|thank you|thx]"],
         ["You are welcome!", "You are welcome! [Is there anything else|Just ask if you need anything else]?".replace("else]?", "else]."), "[My pleasure|Happy to help|Glad to help]!"]),
     "bye": (
         ["[Bye|Goodbye|Bye bye|See you|See you later|Farewell|Cheerio|So long|Take care|Good night|See ya|Until next time|See you tomorrow|cu|Have a nice day|Have a good one|Later][!||.| Apus| friend| then]", "I [have to go|must go|need to go|am leaving|am going|will go][| now| to bed| home| to work]", "[That is all|That was all|We are done|I am done][| for today| for now][|, bye|, goodbye]", "[Thanks|Thank you|Ok thanks|OK][,|] [bye|goodbye|see you|good night]"],
@@ -125,7 +125,7 @@ def joke(rng, state):
 
 def another_joke(rng, state):
     text, reason = rng.choice(JOKES)
-    user = one(rng, ["[Another one|Tell me another|Tell me another one|One more|One more joke|Again|Do you know more|Another joke|Another|More|More jokes|Next|Next joke|Give me another one|Do you have another one|I want another|Haha, another one|Not funny, another one][| please|!|?]"])
+    user = one(rng, ["[Another one|Tell me another|Tell me another of these|Another of that kind|Tell me one more of those|Tell me another one|One more|One more joke|Again|Do you know more|Another joke|Another|More|More jokes|Next|Next joke|Give me another one|Do you have another one|I want another|Haha, another one|Not funny, another one][| please|!|?]"])
     return Turn(user, text, [another_joke, partial(explain_joke, reason), partial(simple, "praise")])
 
 
@@ -143,7 +143,7 @@ def new_name(rng):
 def introduce(rng, state):
     name = new_name(rng)
     state["name"] = name
-    user = one(rng, ["My name is {n}[|.|!]", "I am {n}[|.|!]", "[Hello|Hi|Hey|Good morning|Good evening][,|!|] [my name is|I am|this is|I am called|you can call me|the name is|people call me] {n}[|.|!]", "[You can call|Please call|Call|Just call] me {n}[|.]", "People call me {n}", "The name is {n}", "I am called {n}", "This is {n}", "[Hello|Hi], {n} here", "Remember my name[: it is|, it is|. It is] {n}", "My friends call me {n}[|.]", "By the way, [my name is|I am] {n}", "I am {n}, [nice to meet you|who are you|what is your name|what can you do]?", "My name is {n}[, please remember it|. Remember that|. What is yours|. And you]?"], n=name)
+    user = one(rng, ["My name is {n}[|.|!]", "I am {n}[|.|!]", "[Hello|Hi|Hey|Good morning|Good evening][,|!|] [my name is|I am|this is|I am called|you can call me|the name is|people call me] {n}[|.|!]", "[You can call|Please call|Call|Just call] me {n}[|.]", "People call me {n}", "The name is {n}", "I am called {n}", "This is {n}", "[Hello|Hi], {n} here", "Remember my name[: it is|, it is|. It is] {n}", "My friends call me {n}[|.]", "By the way, [my name is|I am] {n}", "[Everybody|My family|My mother|People at work|At home they|Friends|The neighbours|Most people] [calls|call] me {n}[.||!]", "[Hi|Hello|Hey|Hiya|Hello there][,|!] [people|friends|everybody|my friends|they] [call|calls] me {n}[.||!]", "I am {n}, [nice to meet you|who are you|what is your name|what can you do]?", "My name is {n}[, please remember it|. Remember that|. What is yours|. And you]?"], n=name)
     shown = name
     if rng.random() < 0.3 and name not in NAMES:
         user, shown = user.replace(name, name.lower()), name.lower()
@@ -155,7 +155,7 @@ def introduce(rng, state):
 
 
 def ask_name(rng, state):
-    user = one(rng, ["What is my name?", "Who am I?", "Do you [remember|know|still know|recall] my name?", "[Tell me|Say|Repeat] my name", "What did I say my name was?", "What am I called?", "Can you [remember|say|tell me] [my name|what my name is|who I am]?", "My name is what?", "[And what|So what|What] is my name[| again]?", "Do you [know|remember] who I am?", "What name did I give you?", "How am I called?", "Have you forgotten my name?"])
+    user = one(rng, ["What is my name?", "Who am I?", "Do you [remember|know|still know|recall] my name?", "[Tell me|Say|Repeat] my name", "What did I say my name was?", "What am I called?", "Can you [remember|say|tell me] [my name|what my name is|who I am]?", "My name is what?", "[And what|So what|What] is my name[| again]?", "Do you [know|remember] who I am?", "What name did I give you?", "[Can|Do] you [still |][recall|remember|know|tell me] [how I am called|what I am called|the name I told you|which name I gave you|the name I have|my name|the name of mine]?", "How am I called?", "Have you forgotten my name?"])
     if state.get("name"):
         return Turn(user, one(rng, ["Your name is {n}.", "You are {n}."][:1] if rng.random() < 0.8 else ["You told me that your name is {n}."], n=state["name"]))
     return Turn(user, "You have not told me your name yet. What is it?", [reply_name])
