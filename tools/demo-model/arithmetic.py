@@ -10,7 +10,7 @@ SIGNS = {"+": ["+", "+", "plus", "and"], "-": ["-", "-", "minus"], "*": ["*", "x
 
 def operands(rng):
     draw, easy = rng.random(), rng.random()
-    largest = 10 if easy < 0.45 else 20 if easy < 0.85 else 60
+    largest = 10 if easy < 0.65 else 20 if easy < 0.95 else 60
     if draw < 0.38:
         a, b = rng.randint(0, largest), rng.randint(0, min(largest, 30))
         return a, "+", b, a + b
@@ -23,6 +23,16 @@ def operands(rng):
         return a, "*", b, a * b
     a, b = rng.randint(1, 10), rng.randint(1, 10)
     return a * b, "/", b, a
+
+
+def drill(rng, state):
+    """A sum and nothing around it."""
+    a, sign, b, c = operands(rng)
+    written = rng.choice({"+": ["+", "+", "plus"], "-": ["-", "-", "minus"], "*": ["*", "x", "times"], "/": ["/", "divided by"]}[sign])
+    x, y = (NUMBERS[n] if n <= 20 and rng.random() < 0.1 else n for n in (a, b))
+    form = rng.choice(["{x} {s} {y}", "{x} {s} {y}?", "{x} {s} {y} =", "What is {x} {s} {y}?", "and {x} {s} {y}?", "What's {x} {s} {y}?", "how much is {x} {s} {y}"])
+    text = form.replace("{x}", str(x)).replace("{s}", written).replace("{y}", str(y))
+    return Turn(text.replace(" ", "") if form[0] == "{" and written in "+-*x/" and rng.random() < 0.3 else text, result(a, sign, b, c), noise=0.1)
 
 
 def result(a, sign, b, c):
@@ -80,7 +90,7 @@ def why(a, sign, b, c, rng, state):
 
 
 def compare(rng, state):
-    a, b = rng.sample(range(0, 100 if rng.random() < 0.5 else 21), 2)
+    a, b = rng.sample(range(0, 100 if rng.random() < 0.15 else 21), 2)
     kind = rng.randrange(6)
     if kind == 0:
         bigger = rng.random() < 0.6

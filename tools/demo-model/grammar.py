@@ -126,7 +126,7 @@ def humanise(rng: random.Random, text: str, level: float = 1.0) -> str:
         text = text.lower()
     elif draw < 0.36 * level and text[:2] not in ("I ", "I'"):
         text = text[0].lower() + text[1:]
-    elif draw < 0.365:
+    elif draw < 0.365 * level:
         text = text.upper()
     if rng.random() < 0.3 * level:
         text = text.rstrip("?.!")

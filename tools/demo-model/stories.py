@@ -42,7 +42,7 @@ def subject(rng):
 def tell(rng, noun, being):
     a, the = article(noun), "the " + noun
     if being:
-        hero = rng.choice(NAMES) if rng.random() < 0.35 else None
+        hero = rng.choice(NAMES) if rng.random() < 0.1 else None
         start = one(rng, ["Once upon a time, {t} {n}{h} lived {p}.", "There was once {t} {n}{h} who lived {p}.", "Far away, {p}, lived {t} {n}{h}."], t=article(rng.choice(TRAITS)), n=noun, p=rng.choice(PLACES), h=f" called {hero}" if hero else "")
         wish = one(rng, ["{T} wanted {w}.", "{T} had only one wish: {w}.", "Every evening, {t} dreamed: one day I want {w}.".replace("dreamed: one day I want {w}", "wished {w}")], T=hero or capital(the), t=hero or the, w=rng.choice(WISHES))
         middle = f"{rng.choice(EVENTS)}. {hero or capital(the)} {rng.choice(DEEDS)}."

@@ -231,7 +231,7 @@ def ask_unknown_self(rng, state):
     return Turn(user, one(rng, ["You have not told me that yet.", "I do not know, you have not told me yet."]))
 
 
-WEIGHTS = {"greet": 5, "how": 4, "who": 4, "can": 4, "thanks": 3, "bye": 3, "fine": 2, "human": 2, "feel": 2, "maker": 2, "size": 1.5, "gpt": 1.5, "praise": 2, "insult": 2, "ack": 2, "nonsense": 1.5, "fact": 1.5}
+WEIGHTS = {"greet": 5, "how": 6, "who": 5, "can": 5, "thanks": 4, "bye": 3, "fine": 2, "human": 2, "feel": 2, "maker": 2, "size": 1.5, "gpt": 1.5, "praise": 2, "insult": 2, "ack": 2, "nonsense": 1.5, "fact": 1.5}
 
 
 def talk(rng, state):
