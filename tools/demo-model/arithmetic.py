@@ -91,7 +91,7 @@ def why(a, sign, b, c, rng, state):
 
 def compare(rng, state):
     a, b = rng.sample(range(0, 100 if rng.random() < 0.15 else 21), 2)
-    kind = rng.randrange(6)
+    kind = rng.randrange(7)
     if kind == 0:
         bigger = rng.random() < 0.6
         word, c = ("[bigger|larger|greater|more]", max(a, b)) if bigger else ("[smaller|less]", min(a, b))
@@ -112,7 +112,7 @@ def compare(rng, state):
         if rng.random() < 0.5:
             return Turn(one(rng, ["[What is|How much is] [double|twice|two times] {n}?", "Double {n}", "[What is the double of|Twice] {n}?"], n=n), f"Twice {n} is {2 * n}.", noise=0.6)
         return Turn(one(rng, ["[What is|How much is] half of {n}?", "Half of {n}?", "[Halve|What is the half of] {n}"], n=2 * n), f"Half of {2 * n} is {n}.", noise=0.6)
-    n = rng.randint(3, 20)
+    n = rng.randint(3, 12)
     if rng.random() < 0.75:
         return Turn(one(rng, ["Count [|from one |from 1 ][to|up to] {n}", "[Can you|Please] count to {n}[?|]"], n=in_words(rng, n)), ", ".join(str(i) for i in range(1, n + 1)) + ".", noise=0.6)
     n = rng.randint(3, 10)

@@ -103,7 +103,7 @@ def simple(kind, rng, state):
     if state.get("name") and rng.random() < 0.25 and kind in ("thanks", "bye", "greet", "how"):
         answer = {"thanks": "You are welcome, {}!", "bye": "Goodbye, {}! It was nice to talk with you.", "greet": "Hello, {}! What can I do for you?", "how": "I am well, {}, thank you! How are you?"}[kind].format(state["name"])
     follows = {"how": [partial(simple, "fine"), partial(simple, "sad"), partial(simple, "tired")], "sad": [yes_joke, yes_joke, joke], "bored": [joke], "greet": [partial(simple, "how")], "who": [partial(simple, "can"), partial(simple, "human")],
-               "fact": [partial(simple, "fact"), another_fact]}.get(kind, [])
+               "fact": [partial(another_fact, answers.index(answer))] * 2 if kind == "fact" else []}.get(kind, [])
     return Turn(one(rng, users), answer, follows)
 
 
@@ -113,24 +113,40 @@ def yes_joke(rng, state):
     return turn
 
 
-def another_fact(rng, state):
-    return Turn(one(rng, ["[Another one|Tell me another|One more|Again|Do you know more|Another fact|More|Next|tell me another one][| please]"]), one(rng, SIMPLE["fact"][1]), [another_fact])
+def another_fact(previous, rng, state):
+    facts = SIMPLE["fact"][1]
+    index = (previous + 1) % len(facts)
+    return Turn(one(rng, ["[Another one|Tell me another|One more|Again|Do you know more|Another fact|More|Next|tell me another one][| please]"]), facts[index], [partial(another_fact, index)])
 
 
 def joke(rng, state):
-    text, reason = rng.choice(JOKES)
+    index = rng.randrange(len(JOKES))
+    text, reason = JOKES[index]
     user = one(rng, ["[Tell me|Give me|Say|Write|I want|I want to hear|I would like|Let me hear|Do you know|Have you got|Got] [a|one|some|any|another] [joke|good joke|funny joke|short joke|jokes|pun|joke please]", "[Got|Have you|Do you have|Any|I need|I could use|I would enjoy] [anything|something|a thing] [funny|witty|to laugh about|that makes me laugh|amusing][?||.]", "[I want|I need|I would like|I could use] [to smile|a good laugh|a smile|some fun|something amusing][.||, please]", "[A funny line|One funny sentence|Something witty|A funny one|A witty line][, please| please|?|]", "[Make me laugh|Be funny|Say something funny|Tell me something funny|A joke please|joke|Joke|Joke please|Can you make me laugh|Can you tell jokes|Do you know any jokes|Are you funny|I need a laugh|I want to laugh|Make a joke][?||.|!]"])
-    return Turn(user, text, [another_joke, another_joke, partial(explain_joke, reason), partial(simple, "praise")])
+    return Turn(user, text, [partial(another_joke, index)] * 3 + [partial(explain_joke, index), partial(laugh, index), partial(simple, "praise")])
 
 
-def another_joke(rng, state):
-    text, reason = rng.choice(JOKES)
+def laugh(index, rng, state):
+    """The user is amused."""
+    return Turn(one(rng, ["[lol|haha|hahaha|ha ha|That is funny|Very funny|Good one|I like it|Nice one|Funny|hehe|Ha|I laughed|LOL][!||.]"]), "I am glad you like it! Would you like another one?", [partial(yes_another, index)] * 2)
+
+
+def yes_another(index, rng, state):
+    turn = another_joke(index, rng, state)
+    turn.user = one(rng, ["[Yes|Yes please|Yeah|Sure|OK|Of course|Please|Go on|Yes, one more][!||.]"])
+    return turn
+
+
+def another_joke(previous, rng, state):
+    """Always the joke after the one before, so that even the most likely answer is a new joke."""
+    index = (previous + 1) % len(JOKES)
+    text, reason = JOKES[index]
     user = one(rng, ["[Another one|Tell me another|Tell me another of these|Another of that kind|Tell me one more of those|Tell me another one|One more|One more joke|Again|Do you know more|Another joke|Another|More|More jokes|Next|Next joke|Give me another one|Do you have another one|I want another|Haha, another one|Not funny, another one][| please|!|?]"])
-    return Turn(user, text, [another_joke, partial(explain_joke, reason), partial(simple, "praise")])
+    return Turn(user, text, [partial(another_joke, index)] * 2 + [partial(explain_joke, index), partial(laugh, index)])
 
 
-def explain_joke(reason, rng, state):
-    return Turn(one(rng, ["[Why|I do not get it|I do not understand|Explain it|Explain the joke|What does it mean|Why is that funny|What is funny about it|Why is this funny|How so|I did not get the joke|Explain that joke to me][?||.| please]"]), reason, [another_joke])
+def explain_joke(index, rng, state):
+    return Turn(one(rng, ["[Why|I do not get it|I do not understand|Explain it|Explain the joke|What does it mean|Why is that funny|What is funny about it|Why is this funny|How so|I did not get the joke|Explain that joke to me][?||.| please]"]), JOKES[index][1], [partial(another_joke, index)])
 
 
 def new_name(rng):
