@@ -9,21 +9,30 @@ SIGNS = {"+": ["+", "+", "plus", "and"], "-": ["-", "-", "minus"], "*": ["*", "x
 
 
 def operands(rng):
-    draw = rng.random()
-    if draw < 0.42:
-        a, b = (rng.randint(0, 20), rng.randint(0, 20)) if rng.random() < 0.6 else (rng.randint(10, 99), rng.randint(1, 60))
+    draw, easy = rng.random(), rng.random()
+    largest = 10 if easy < 0.65 else 20 if easy < 0.95 else 60
+    if draw < 0.38:
+        a, b = rng.randint(0, largest), rng.randint(0, min(largest, 30))
         return a, "+", b, a + b
-    if draw < 0.68:
-        a, b = (rng.randint(0, 20), rng.randint(0, 20)) if rng.random() < 0.7 else (rng.randint(20, 99), rng.randint(1, 60))
+    if draw < 0.64:
+        a, b = rng.randint(0, largest), rng.randint(0, largest)
         a, b = max(a, b), min(a, b)
         return a, "-", b, a - b
-    if draw < 0.9:
-        a, b = (rng.randint(1, 10), rng.randint(1, 10)) if rng.random() < 0.75 else (rng.randint(1, 12), rng.randint(1, 20))
-        if rng.random() < 0.5:
-            a, b = b, a
+    if draw < 0.92:
+        a, b = rng.randint(1, 10), rng.randint(1, 10)
         return a, "*", b, a * b
     a, b = rng.randint(1, 10), rng.randint(1, 10)
     return a * b, "/", b, a
+
+
+def drill(rng, state):
+    """A sum and nothing around it."""
+    a, sign, b, c = operands(rng)
+    written = rng.choice({"+": ["+", "+", "plus"], "-": ["-", "-", "minus"], "*": ["*", "x", "times"], "/": ["/", "divided by"]}[sign])
+    x, y = (NUMBERS[n] if n <= 20 and rng.random() < 0.1 else n for n in (a, b))
+    form = rng.choice(["{x} {s} {y}", "{x} {s} {y}?", "{x} {s} {y} =", "What is {x} {s} {y}?", "and {x} {s} {y}?", "What's {x} {s} {y}?", "how much is {x} {s} {y}"])
+    text = form.replace("{x}", str(x)).replace("{s}", written).replace("{y}", str(y))
+    return Turn(text.replace(" ", "") if form[0] == "{" and written in "+-*x/" and rng.random() < 0.3 else text, result(a, sign, b, c), noise=0.1)
 
 
 def result(a, sign, b, c):
@@ -37,7 +46,7 @@ def in_words(rng, n):
 def sum_(rng, state):
     a, sign, b, c = operands(rng)
     written = rng.choice(SIGNS[sign])
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         x, y = in_words(rng, a), in_words(rng, b)
     else:
         x, y = str(a), str(b)
@@ -81,8 +90,8 @@ def why(a, sign, b, c, rng, state):
 
 
 def compare(rng, state):
-    a, b = rng.sample(range(0, 100 if rng.random() < 0.5 else 21), 2)
-    kind = rng.randrange(6)
+    a, b = rng.sample(range(0, 100 if rng.random() < 0.15 else 21), 2)
+    kind = rng.randrange(7)
     if kind == 0:
         bigger = rng.random() < 0.6
         word, c = ("[bigger|larger|greater|more]", max(a, b)) if bigger else ("[smaller|less]", min(a, b))
@@ -103,7 +112,7 @@ def compare(rng, state):
         if rng.random() < 0.5:
             return Turn(one(rng, ["[What is|How much is] [double|twice|two times] {n}?", "Double {n}", "[What is the double of|Twice] {n}?"], n=n), f"Twice {n} is {2 * n}.", noise=0.6)
         return Turn(one(rng, ["[What is|How much is] half of {n}?", "Half of {n}?", "[Halve|What is the half of] {n}"], n=2 * n), f"Half of {2 * n} is {n}.", noise=0.6)
-    n = rng.randint(3, 20)
+    n = rng.randint(3, 12)
     if rng.random() < 0.75:
         return Turn(one(rng, ["Count [|from one |from 1 ][to|up to] {n}", "[Can you|Please] count to {n}[?|]"], n=in_words(rng, n)), ", ".join(str(i) for i in range(1, n + 1)) + ".", noise=0.6)
     n = rng.randint(3, 10)

@@ -13,14 +13,14 @@ import unknown
 from grammar import Turn, humanise, one
 
 TOPICS = [
-    (talk.talk, 16), (talk.joke, 3), (talk.echo, 4), (talk.introduce, 5), (talk.ask_name, 1.2), (talk.tell_about_self, 2.5), (talk.ask_unknown_self, 1),
+    (talk.talk, 16), (talk.joke, 3), (talk.echo, 1), (talk.introduce, 5), (talk.ask_name, 1.2), (talk.tell_about_self, 2.5), (talk.ask_unknown_self, 1),
     (about_apus.apus, 21),
     (facts.capital_city, 6), (facts.capital_of_which, 1.5), (facts.country_fact, 1.5), (facts.unknown_place, 1), (facts.animal, 5), (facts.colour, 3),
     (facts.calendar, 4), (facts.planet, 2.5), (facts.word, 5),
     (science.science, 6), (science.definition, 5), (science.advice, 4),
-    (arithmetic.arithmetic, 15),
+    (arithmetic.arithmetic, 20),
     (stories.story, 6), (stories.poem, 3),
-    (unknown.unknown, 11),
+    (unknown.unknown, 10),
 ]
 MAKERS, SHARES = zip(*TOPICS)
 
@@ -49,9 +49,14 @@ def conversation(rng, is_allowed):
     if rng.random() < 0.2:
         messages.append(("system", system_text(rng, state)))
     count = turn_count(rng)
+    drilling = not messages and rng.random() < 0.1
+    if drilling:
+        count = rng.randint(5, 10)
     while count > 0:
         draw = rng.random()
-        if follows and draw < 0.55:
+        if drilling:
+            turn = arithmetic.drill(rng, state)
+        elif follows and draw < 0.55:
             turn = rng.choice(follows)(rng, state)
         elif state.get("name") and draw < 0.67 and len(messages) > 1:
             turn = talk.ask_name(rng, state)

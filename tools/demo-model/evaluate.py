@@ -26,6 +26,21 @@ def asked(model, temperature, rng, quiet=False):
     return passed, total, ended
 
 
+def probed(model):
+    """The probes: written before the model was finished, and never used to choose anything in it."""
+    import json
+    from pathlib import Path
+
+    passed, probes = 0, json.loads(Path(__file__).with_name("probes.json").read_text())["questions"]
+    for question in probes:
+        text, stopped = model.answer([("user", question["ask"])])
+        good = bool(re.search(question["expect"], text)) and stopped
+        passed += good
+        if not good:
+            print(f"[NO] {question['ask']}\n     {text!r}")
+    return passed, len(probes)
+
+
 def held_out(model, seed, count):
     """Share of answers to unseen documents' first questions that equal the grammar's answer, and examples of misses."""
     same, total, misses = 0, 0, []
@@ -52,6 +67,7 @@ def main():
     model = Model(arguments.model)
     passed, total, ended = asked(model, 0.0, None)
     print(f"temperature 0: {passed} of {total} sensible, {ended} ended by themselves")
+    print("probes: {} of {} sensible".format(*probed(model)))
     for run in range(arguments.warm):
         passed, total, ended = asked(model, 0.8, np.random.default_rng(run), quiet=True)
         print(f"temperature 0.8, seed {run}: {passed} of {total} sensible, {ended} ended by themselves")

@@ -201,7 +201,7 @@ def word(rng, state):
         a, b = rng.choice(list(RHYMES.items()))
         return Turn(one(rng, ["[What rhymes|Which words rhyme] with {a}?", "[Find|Give me|Tell me|I need] [a rhyme for|words that rhyme with|a word that rhymes with] {a}", "A rhyme [for|on|with] {a}?"], a=a), f"Words that rhyme with {a}: {b}.")
     if kind in ("spell", "letters", "first"):
-        w = rng.choice(SPELLED) if rng.random() < 0.7 else rng.choice([n for n in BEINGS + THINGS if n.isalpha() and len(n) < 9])
+        w = rng.choice(SPELLED[:60])
         if kind == "spell":
             return Turn(one(rng, ["[How do you|How do I] [spell|write] {w}?", "Spell {w}", "Spell the word {w}", "[Can you|Please] spell {w}", "How is {w} [spelled|spelt]?", "What is the spelling of {w}?"], w=rng.choice([w, f'"{w}"'])), f"{w}: " + "-".join(w) + ".")
         if kind == "letters":

@@ -117,7 +117,7 @@ def humanise(rng: random.Random, text: str, level: float = 1.0) -> str:
         text = rng.choice(LEADS) + (text if text[:1] == "I" else text[:1].lower() + text[1:])
     if wordy and rng.random() < 0.07 * level:
         text = telegraphic(rng, text)
-    if rng.random() < 0.05 * level and wordy:
+    if rng.random() < 0.03 * level and wordy:
         parts = text.split(" ")
         parts.insert(rng.randrange(1, len(parts)), rng.choice(FILLERS))
         text = " ".join(parts)
@@ -126,13 +126,13 @@ def humanise(rng: random.Random, text: str, level: float = 1.0) -> str:
         text = text.lower()
     elif draw < 0.36 * level and text[:2] not in ("I ", "I'"):
         text = text[0].lower() + text[1:]
-    elif draw < 0.365:
+    elif draw < 0.365 * level:
         text = text.upper()
     if rng.random() < 0.3 * level:
         text = text.rstrip("?.!")
     if rng.random() < 0.1 * level:
         text = text.replace("'", "")
-    if rng.random() < 0.06 * level:
+    if rng.random() < 0.05 * level:
         text = slip(rng, text)
     return text.strip() or "hi"
 

@@ -42,7 +42,7 @@ def subject(rng):
 def tell(rng, noun, being):
     a, the = article(noun), "the " + noun
     if being:
-        hero = rng.choice(NAMES) if rng.random() < 0.35 else None
+        hero = rng.choice(NAMES) if rng.random() < 0.1 else None
         start = one(rng, ["Once upon a time, {t} {n}{h} lived {p}.", "There was once {t} {n}{h} who lived {p}.", "Far away, {p}, lived {t} {n}{h}."], t=article(rng.choice(TRAITS)), n=noun, p=rng.choice(PLACES), h=f" called {hero}" if hero else "")
         wish = one(rng, ["{T} wanted {w}.", "{T} had only one wish: {w}.", "Every evening, {t} dreamed: one day I want {w}.".replace("dreamed: one day I want {w}", "wished {w}")], T=hero or capital(the), t=hero or the, w=rng.choice(WISHES))
         middle = f"{rng.choice(EVENTS)}. {hero or capital(the)} {rng.choice(DEEDS)}."
@@ -65,6 +65,11 @@ def rhyme(rng, noun, being):
     return text
 
 
+def named(rng, noun):
+    """How the user names the subject: mostly "a fox", sometimes "the fox"."""
+    return "the " + noun if rng.random() < 0.25 or noun in ("sea", "sky") else article(noun)
+
+
 def follow_ups(rng, noun, being, hero, maker):
     out = [partial(another, maker), partial(another_about, maker), partial(who_was, noun)]
     if hero:
@@ -79,7 +84,7 @@ def story(rng, state, given=None):
     if rng.random() < 0.12 and not given:
         user = one(rng, ["[Tell|Write|Give|Read] me a [story|short story|fairy tale|bedtime story|nice story]", "[A story please|story|Tell me a story|Can you tell a story|I want a story|Once upon a time|Do you know a story|Make up a story|story time|A bedtime story, please][?||.]"])
     else:
-        user = one(rng, [ASK + " [|me ]a [story|story|short story|tale|little story|fairy tale|bedtime story|tiny story|funny story|nice story] [about|about|on|with|of] {a}[.||?|]", "[A story|Story|story|A tale|A short story] about {a}[ please|.||, please|]", "[Tell|Write] a story about {b}", "[Tell me|Write] something about {a}, [as a story|a story]", "[What happened to|Tell the tale of] the {n}[? Tell me a story.|, please]", "I like {b}. [Tell me a story|Do you have a story for me|A story please][?||.]", "[My child|My son|My daughter|My little sister] wants a [story|tale] [about|with] {a}", "[Would you|Could you|Can you|Would you kindly|Could you kindly|Please,] [make up|invent|think of|come up with|read me|share] a [little|short|small|nice|new] [story|tale|bedtime story] [about {a}|with {a} in it|where {a} appears|on {a}][?||.]", "[A|One] [story|tale|bedtime story] [with {a} in it|in which {a} appears|for my child with {a}|where {a} is the hero] [would be nice|would be lovely|please|would make me happy]", "[Any|Got any|Do you have any] [stories|tales] [about|with] {a}?"], a=article(noun), b=noun + "s" if noun[-1] not in "sxhyf" else article(noun), n=noun)
+        user = one(rng, [ASK + " [|me ]a [story|story|short story|tale|little story|fairy tale|bedtime story|tiny story|funny story|nice story] [about|about|on|with|of] {a}[.||?|]", "[A story|Story|story|A tale|A short story] about {a}[ please|.||, please|]", "[Tell|Write] a story about {b}", "[Tell me|Write] something about {a}, [as a story|a story]", "[What happened to|Tell the tale of] the {n}[? Tell me a story.|, please]", "I like {b}. [Tell me a story|Do you have a story for me|A story please][?||.]", "[My child|My son|My daughter|My little sister] wants a [story|tale] [about|with] {a}", "[Would you|Could you|Can you|Would you kindly|Could you kindly|Please,] [make up|invent|think of|come up with|read me|share] a [little|short|small|nice|new] [story|tale|bedtime story] [about {a}|with {a} in it|where {a} appears|on {a}][?||.]", "[A|One] [story|tale|bedtime story] [with {a} in it|in which {a} appears|for my child with {a}|where {a} is the hero] [would be nice|would be lovely|please|would make me happy]", "[Any|Got any|Do you have any] [stories|tales] [about|with] {a}?"], a=named(rng, noun), b=noun + "s" if noun[-1] not in "sxhyf" else article(noun), n=noun)
     return Turn(user, text, follow_ups(rng, noun, being, hero, story), noise=0.6)
 
 
@@ -88,7 +93,7 @@ def poem(rng, state, given=None):
     if rng.random() < 0.12 and not given:
         user = one(rng, ["[A poem please|poem|Write a poem|Tell me a poem|Can you write a poem|Do you know a poem|Give me a poem|I would like a poem|Can you rhyme|Make a rhyme][?||.]"])
     else:
-        user = one(rng, [ASK + " [|me ]a [poem|poem|short poem|rhyme|little poem|verse|small poem|nice poem] [about|about|on|for|of] {a}[.||?|]", "[A poem|Poem|poem|A rhyme|Some lines|Some verses] about {a}[ please|.||]", "Can you rhyme about {a}?", "[Some|A few|Four|Two] [rhymes|lines|verses|rhyming lines|lines that rhyme] [about|on|for] {a}[ would be lovely| would be nice|, please| please|]", "[Would you|Could you|Can you|Would you kindly] [make|write|compose|share|give me] [a poem|some verses|a rhyme|a few rhymes] [about|on|for] {a}[?|]", "[I need|I would like|I love] [a poem|rhymes|verses] about {a}[. One please|, do you have one|]"], a=article(noun), n=noun)
+        user = one(rng, [ASK + " [|me ]a [poem|poem|short poem|rhyme|little poem|verse|small poem|nice poem] [about|about|on|for|of] {a}[.||?|]", "[A poem|Poem|poem|A rhyme|Some lines|Some verses] about {a}[ please|.||]", "Can you rhyme about {a}?", "[Some|A few|Four|Two] [rhymes|lines|verses|rhyming lines|lines that rhyme] [about|on|for] {a}[ would be lovely| would be nice|, please| please|]", "[Would you|Could you|Can you|Would you kindly] [make|write|compose|share|give me] [a poem|some verses|a rhyme|a few rhymes] [about|on|for] {a}[?|]", "[I need|I would like|I love] [a poem|rhymes|verses] about {a}[. One please|, do you have one|]"], a=named(rng, noun), n=noun)
     return Turn(user, rhyme(rng, noun, being), [partial(another, poem), partial(another_about, poem), partial(as_story, noun, being)], noise=0.6)
 
 

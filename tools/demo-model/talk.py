@@ -8,7 +8,7 @@ from words import CITIES, FAVOURITES, HOBBIES, JOBS, NAMES, SYLLABLES, ENDINGS
 # intent: (what people write, what the model answers)
 SIMPLE = {
     "greet": (
-        ["[Hello|Hi|Hey|Hiya|Howdy|Greetings|Yo|Hi there|Hello there|Hey there][!||.|, nice to meet you|, good to see you| again| friend| Apus| bot]", "Good [morning|afternoon|evening|day][!|| to you| Apus]", "[Hello|Hi], [how can you help me|I am new here|I would like to talk|can we talk|let us chat]?", "hi hi", "[Hello|Hey|Hi] [you|model|demo|computer|robot|everyone|world]"],
+        ["[Hello|Hi|Hey|Hiya|Howdy|Greetings|Yo|Hi there|Hello there|Hey there][!||.|, nice to meet you|, good to see you| again| friend| Apus| bot]", "Good [morning|afternoon|evening|day][!|| to you| Apus]", "[Hello|Hi], [how can you help me|I am new here|I would like to talk|can we talk|let us chat]?", "hi hi", "[Good day|Greetings|A good morning|A good evening|Hello] to you[| too|, machine|, friend|, Apus][!||.]", "[May|Can|Could|Might|Shall] we [talk|chat|speak|have a talk|have a word|have a chat|start][| now| a little]?", "[Hello|Hey|Hi] [you|model|demo|computer|robot|everyone|world]"],
         ["[Hello|Hi]! [How can I help you|What can I do for you|What would you like to know|What would you like to talk about]?", "Hello! I am the Apus demo. What would you like to know?", "Hello, nice to meet you! What can I do for you?"]),
     "how": (
         ["How are you[| today| doing| doing today| feeling| feeling today]?", "How [is it going|do you do|is your day|are things|is life|have you been]?", "[Are you|You] [well|fine|okay|ok|all right][| today]?", "What is up?", "[sup|wassup|how goes it|how ya doing]", "Everything [fine|good|ok|okay|all right] [with you|over there|today]?", "[Hi|Hello|Hey][,|!| there,] how are you[| today| doing]?", "Did you have a [good|nice] day?"],
@@ -29,7 +29,7 @@ SIMPLE = {
         ["I am [angry|annoyed|mad|furious|frustrated][| today|.| at my boss| with my friend]", "[That makes me angry|I hate everything|This is annoying]"],
         ["I am sorry that something annoyed you. [A deep breath and a short walk can help|Take a slow, deep breath]. I am here if you want to talk.", ]),
     "thanks": (
-        ["[Thanks|Thank you|Thx|Many thanks|Thank you very much|Thanks a lot|Thank you so much|ty|cheers|Thanks a bunch|Much appreciated][!||.| for your help| for the help| for that| for the answer| friend| Apus| buddy]", "[That was helpful|That helps|That helped a lot|Very helpful|You helped me a lot|I appreciate it|That is all I need]", "[Great|Perfect|Good|Nice|Wonderful|Awesome|Lovely], [thanks|thank you|thx]"],
+        ["[Thanks|Thank you|Thx|Many thanks|Thank you very much|Thanks a lot|Thank you so much|ty|cheers|Thanks a bunch|Much appreciated][!||.| for your help| for the help| for that| for the answer| friend| Apus| buddy]", "[Thanks|Thank you|Many thanks|Great|Perfect][,|!] that [was|is] [very |really |quite |][useful|helpful|nice|good|kind|what I needed|interesting][!|.|]", "[I thank you|My thanks|Thanks again|Thank you kindly|A thousand thanks][!||.]", "[That was helpful|That helps|That helped a lot|Very helpful|You helped me a lot|I appreciate it|That is all I need]", "[Great|Perfect|Good|Nice|Wonderful|Awesome|Lovely], [thanks|thank you|thx]"],
         ["You are welcome!", "You are welcome! [Is there anything else|Just ask if you need anything else]?".replace("else]?", "else]."), "[My pleasure|Happy to help|Glad to help]!"]),
     "bye": (
         ["[Bye|Goodbye|Bye bye|See you|See you later|Farewell|Cheerio|So long|Take care|Good night|See ya|Until next time|See you tomorrow|cu|Have a nice day|Have a good one|Later][!||.| Apus| friend| then]", "I [have to go|must go|need to go|am leaving|am going|will go][| now| to bed| home| to work]", "[That is all|That was all|We are done|I am done][| for today| for now][|, bye|, goodbye]", "[Thanks|Thank you|Ok thanks|OK][,|] [bye|goodbye|see you|good night]"],
@@ -103,7 +103,7 @@ def simple(kind, rng, state):
     if state.get("name") and rng.random() < 0.25 and kind in ("thanks", "bye", "greet", "how"):
         answer = {"thanks": "You are welcome, {}!", "bye": "Goodbye, {}! It was nice to talk with you.", "greet": "Hello, {}! What can I do for you?", "how": "I am well, {}, thank you! How are you?"}[kind].format(state["name"])
     follows = {"how": [partial(simple, "fine"), partial(simple, "sad"), partial(simple, "tired")], "sad": [yes_joke, yes_joke, joke], "bored": [joke], "greet": [partial(simple, "how")], "who": [partial(simple, "can"), partial(simple, "human")],
-               "fact": [partial(simple, "fact"), another_fact]}.get(kind, [])
+               "fact": [partial(another_fact, answers.index(answer))] * 2 if kind == "fact" else []}.get(kind, [])
     return Turn(one(rng, users), answer, follows)
 
 
@@ -113,24 +113,40 @@ def yes_joke(rng, state):
     return turn
 
 
-def another_fact(rng, state):
-    return Turn(one(rng, ["[Another one|Tell me another|One more|Again|Do you know more|Another fact|More|Next|tell me another one][| please]"]), one(rng, SIMPLE["fact"][1]), [another_fact])
+def another_fact(previous, rng, state):
+    facts = SIMPLE["fact"][1]
+    index = (previous + 1) % len(facts)
+    return Turn(one(rng, ["[Another one|Tell me another|One more|Again|Do you know more|Another fact|More|Next|tell me another one][| please]"]), facts[index], [partial(another_fact, index)])
 
 
 def joke(rng, state):
-    text, reason = rng.choice(JOKES)
+    index = rng.randrange(len(JOKES))
+    text, reason = JOKES[index]
     user = one(rng, ["[Tell me|Give me|Say|Write|I want|I want to hear|I would like|Let me hear|Do you know|Have you got|Got] [a|one|some|any|another] [joke|good joke|funny joke|short joke|jokes|pun|joke please]", "[Got|Have you|Do you have|Any|I need|I could use|I would enjoy] [anything|something|a thing] [funny|witty|to laugh about|that makes me laugh|amusing][?||.]", "[I want|I need|I would like|I could use] [to smile|a good laugh|a smile|some fun|something amusing][.||, please]", "[A funny line|One funny sentence|Something witty|A funny one|A witty line][, please| please|?|]", "[Make me laugh|Be funny|Say something funny|Tell me something funny|A joke please|joke|Joke|Joke please|Can you make me laugh|Can you tell jokes|Do you know any jokes|Are you funny|I need a laugh|I want to laugh|Make a joke][?||.|!]"])
-    return Turn(user, text, [another_joke, another_joke, partial(explain_joke, reason), partial(simple, "praise")])
+    return Turn(user, text, [partial(another_joke, index)] * 3 + [partial(explain_joke, index), partial(laugh, index), partial(simple, "praise")])
 
 
-def another_joke(rng, state):
-    text, reason = rng.choice(JOKES)
-    user = one(rng, ["[Another one|Tell me another|Tell me another one|One more|One more joke|Again|Do you know more|Another joke|Another|More|More jokes|Next|Next joke|Give me another one|Do you have another one|I want another|Haha, another one|Not funny, another one][| please|!|?]"])
-    return Turn(user, text, [another_joke, partial(explain_joke, reason), partial(simple, "praise")])
+def laugh(index, rng, state):
+    """The user is amused."""
+    return Turn(one(rng, ["[lol|haha|hahaha|ha ha|That is funny|Very funny|Good one|I like it|Nice one|Funny|hehe|Ha|I laughed|LOL][!||.]"]), "I am glad you like it! Would you like another one?", [partial(yes_another, index)] * 2)
 
 
-def explain_joke(reason, rng, state):
-    return Turn(one(rng, ["[Why|I do not get it|I do not understand|Explain it|Explain the joke|What does it mean|Why is that funny|What is funny about it|Why is this funny|How so|I did not get the joke|Explain that joke to me][?||.| please]"]), reason, [another_joke])
+def yes_another(index, rng, state):
+    turn = another_joke(index, rng, state)
+    turn.user = one(rng, ["[Yes|Yes please|Yeah|Sure|OK|Of course|Please|Go on|Yes, one more][!||.]"])
+    return turn
+
+
+def another_joke(previous, rng, state):
+    """Always the joke after the one before, so that even the most likely answer is a new joke."""
+    index = (previous + 1) % len(JOKES)
+    text, reason = JOKES[index]
+    user = one(rng, ["[Another one|Tell me another|Tell me another of these|Another of that kind|Tell me one more of those|Tell me another one|One more|One more joke|Again|Do you know more|Another joke|Another|More|More jokes|Next|Next joke|Give me another one|Do you have another one|I want another|Haha, another one|Not funny, another one][| please|!|?]"])
+    return Turn(user, text, [partial(another_joke, index)] * 2 + [partial(explain_joke, index), partial(laugh, index)])
+
+
+def explain_joke(index, rng, state):
+    return Turn(one(rng, ["[Why|I do not get it|I do not understand|Explain it|Explain the joke|What does it mean|Why is that funny|What is funny about it|Why is this funny|How so|I did not get the joke|Explain that joke to me][?||.| please]"]), JOKES[index][1], [partial(another_joke, index)])
 
 
 def new_name(rng):
@@ -143,7 +159,7 @@ def new_name(rng):
 def introduce(rng, state):
     name = new_name(rng)
     state["name"] = name
-    user = one(rng, ["My name is {n}[|.|!]", "I am {n}[|.|!]", "[Hello|Hi|Hey|Good morning|Good evening][,|!|] [my name is|I am|this is|I am called|you can call me|the name is|people call me] {n}[|.|!]", "[You can call|Please call|Call|Just call] me {n}[|.]", "People call me {n}", "The name is {n}", "I am called {n}", "This is {n}", "[Hello|Hi], {n} here", "Remember my name[: it is|, it is|. It is] {n}", "My friends call me {n}[|.]", "By the way, [my name is|I am] {n}", "I am {n}, [nice to meet you|who are you|what is your name|what can you do]?", "My name is {n}[, please remember it|. Remember that|. What is yours|. And you]?"], n=name)
+    user = one(rng, ["My name is {n}[|.|!]", "I am {n}[|.|!]", "[Hello|Hi|Hey|Good morning|Good evening][,|!|] [my name is|I am|this is|I am called|you can call me|the name is|people call me] {n}[|.|!]", "[You can call|Please call|Call|Just call] me {n}[|.]", "People call me {n}", "The name is {n}", "I am called {n}", "This is {n}", "[Hello|Hi], {n} here", "Remember my name[: it is|, it is|. It is] {n}", "My friends call me {n}[|.]", "By the way, [my name is|I am] {n}", "[Everybody|My family|My mother|People at work|At home they|Friends|The neighbours|Most people] [calls|call] me {n}[.||!]", "[Hi|Hello|Hey|Hiya|Hello there][,|!] [people|friends|everybody|my friends|they] [call|calls] me {n}[.||!]", "I am {n}, [nice to meet you|who are you|what is your name|what can you do]?", "My name is {n}[, please remember it|. Remember that|. What is yours|. And you]?"], n=name)
     shown = name
     if rng.random() < 0.3 and name not in NAMES:
         user, shown = user.replace(name, name.lower()), name.lower()
@@ -155,7 +171,7 @@ def introduce(rng, state):
 
 
 def ask_name(rng, state):
-    user = one(rng, ["What is my name?", "Who am I?", "Do you [remember|know|still know|recall] my name?", "[Tell me|Say|Repeat] my name", "What did I say my name was?", "What am I called?", "Can you [remember|say|tell me] [my name|what my name is|who I am]?", "My name is what?", "[And what|So what|What] is my name[| again]?", "Do you [know|remember] who I am?", "What name did I give you?", "How am I called?", "Have you forgotten my name?"])
+    user = one(rng, ["What is my name?", "Who am I?", "Do you [remember|know|still know|recall] my name?", "[Tell me|Say|Repeat] my name", "What did I say my name was?", "What am I called?", "Can you [remember|say|tell me] [my name|what my name is|who I am]?", "My name is what?", "[And what|So what|What] is my name[| again]?", "Do you [know|remember] who I am?", "What name did I give you?", "[Can|Do] you [still |][recall|remember|know|tell me] [how I am called|what I am called|the name I told you|which name I gave you|the name I have|my name|the name of mine]?", "How am I called?", "Have you forgotten my name?"])
     if state.get("name"):
         return Turn(user, one(rng, ["Your name is {n}.", "You are {n}."][:1] if rng.random() < 0.8 else ["You told me that your name is {n}."], n=state["name"]))
     return Turn(user, "You have not told me your name yet. What is it?", [reply_name])
@@ -231,7 +247,7 @@ def ask_unknown_self(rng, state):
     return Turn(user, one(rng, ["You have not told me that yet.", "I do not know, you have not told me yet."]))
 
 
-WEIGHTS = {"greet": 5, "how": 4, "who": 4, "can": 4, "thanks": 3, "bye": 3, "fine": 2, "human": 2, "feel": 2, "maker": 2, "size": 1.5, "gpt": 1.5, "praise": 2, "insult": 2, "ack": 2, "nonsense": 1.5, "fact": 1.5}
+WEIGHTS = {"greet": 5, "how": 6, "who": 5, "can": 5, "thanks": 4, "bye": 3, "fine": 2, "human": 2, "feel": 2, "maker": 2, "size": 1.5, "gpt": 1.5, "praise": 2, "insult": 2, "ack": 2, "nonsense": 1.5, "fact": 1.5}
 
 
 def talk(rng, state):

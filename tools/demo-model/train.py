@@ -102,11 +102,12 @@ def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--tokenizer", default="tokenizer.json")
     options.add_argument("--output", default="checkpoint.npz")
-    options.add_argument("--steps", type=int, default=2000)
+    options.add_argument("--steps", type=int, default=2600)
     options.add_argument("--batch", type=int, default=16)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--rate", type=float, default=4e-3)
     options.add_argument("--log", default="train-log.jsonl")
+    options.add_argument("--until", type=int, help="stop at this step; the rate still follows --steps")
     options.add_argument("--resume", help="checkpoint to go on from, with the same seed and batch")
     arguments = options.parse_args()
 
@@ -124,13 +125,14 @@ def main():
     step_function = make_step(shape, arguments.rate)
     evaluate = jax.jit(lambda p, b: loss_of(p, b, shape)[1])
     began, sums, seen = time.time(), [], 0
-    for step in range(start, arguments.steps):
+    end = min(arguments.until or arguments.steps, arguments.steps)
+    for step in range(start, end):
         batch = next(stream)
         rate = rate_at(step, arguments.steps, arguments.rate)
         parameters, state, loss, answer_loss = step_function(parameters, state, batch, rate, float(step + 1))
         sums.append(float(answer_loss))
         seen += batch[0].size
-        last = step + 1 == arguments.steps
+        last = step + 1 == end
         if (step + 1) % 25 == 0 or last:
             record = {"step": step + 1, "answer_loss": round(float(np.mean(sums)), 4), "tokens_per_second": round(seen / (time.time() - began)), "seconds": round(time.time() - began)}
             if (step + 1) % 100 == 0 or last:

@@ -24,7 +24,7 @@ garden forest bridge tower mill house door key book letter map mirror ring hat s
 bread cake apple pumpkin pear seed acorn leaf stone shell pearl feather button needle chair table bed window roof chimney kettle
 computer telescope rocket car bus truck tractor wheel engine snowflake raindrop rainbow storm wind fire shadow dream song wish
 library school market village lake ocean desert cave volcano museum bakery carrot potato cheese pizza sandwich guitar camera
-suitcase pencil notebook sock scarf mitten blanket pillow lantern compass anchor windmill submarine spaceship satellite""".split()
+suitcase pencil notebook sock scarf mitten blanket pillow lantern compass anchor windmill submarine spaceship satellite sea sky night winter summer spring autumn morning evening cottage street field farm beach""".split()
 
 COUNTRIES = {  # country: (capital, continent, language)
     "France": ("Paris", "Europe", "French"), "Germany": ("Berlin", "Europe", "German"), "Italy": ("Rome", "Europe", "Italian"),
