@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the demo model from nothing: tokenizer, training (about 40 minutes on two free cores), export, evaluation.
+# Makes the demo model from nothing: tokenizer, training (about half an hour on two free cores), export, evaluation.
 # Usage: build.sh [WORK-FOLDER]; the result is WORK-FOLDER/apus-demo.gguf. It never touches the committed file.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -4,6 +4,7 @@ Exit status 0 if all hold. Needs only Python's standard library (the questions) 
 """
 
 import argparse
+import itertools
 import struct
 import sys
 from pathlib import Path
@@ -16,12 +17,12 @@ PARAMETERS = range(2_000_000, 5_000_001)
 MODEL = Path(__file__).resolve().parents[2] / "Sources/Engine/CDemoModel/apus-demo.gguf"
 
 
-def nearest_lines(seed, count):
+def nearest_lines(seeds, count):
     """For each question: (similarity, the most similar training line)."""
     asked = [(line, words(line)) for line in asked_lines()]
     best = {line: (0.0, "") for line, _ in asked}
     seen = set()
-    for document in documents(seed, count):
+    for document in itertools.chain.from_iterable(documents(seed, count) for seed in seeds):
         for role, text in document.get("messages", []):
             have = words(text)
             if role != "user" or have in seen:
@@ -78,14 +79,14 @@ def parameter_count(path):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seed", type=int, default=1, help="the seed of the training run")
-    options.add_argument("--count", type=int, default=12000, help="how many training documents to compare")
+    options.add_argument("--seeds", type=int, nargs="+", default=[1, 4], help="seeds of the training")
+    options.add_argument("--count", type=int, default=8000, help="how many training documents of each seed to compare")
     options.add_argument("--model", type=Path, default=MODEL)
     options.add_argument("--verbose", action="store_true")
     arguments = options.parse_args()
     failures = []
 
-    best = nearest_lines(arguments.seed, arguments.count)
+    best = nearest_lines(arguments.seeds, arguments.count)
     for line, (near, text) in sorted(best.items(), key=lambda item: -item[1][0]):
         if arguments.verbose:
             print(f"{near:.2f}  {line!r}  nearest: {text!r}")

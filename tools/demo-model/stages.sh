@@ -20,5 +20,5 @@ train first --seed 1 --rate 4e-3 --steps 2000 --until 700
 train second --seed 2 --rate 4e-3 --steps 1600 --until 900 --resume "$work/first.npz"
 train second --seed 2 --rate 4e-3 --steps 1400 --resume "$work/second.npz"
 train third --seed 3 --rate 3e-3 --steps 2600 --until 2000 --resume "$work/second.npz"
-train fourth --seed 4 --rate 3e-3 --steps 3000 --resume "$work/third.npz"
+train fourth --seed 4 --rate 3e-3 --steps 3000 --until 2500 --resume "$work/third.npz"
 "$python" "$here/export.py" --tokenizer "$work/tokenizer.json" --checkpoint "$work/fourth.npz" "$work/apus-demo.gguf"
