@@ -27,7 +27,7 @@ def asked(model, temperature, rng, quiet=False):
 
 
 def probed(model):
-    """The probes: written before the model was finished, and never used to choose anything in it."""
+    """The probes: everyday questions, written before the model was finished and not used to make its text."""
     import json
     from pathlib import Path
 
