@@ -19,7 +19,7 @@ import Testing
     /// Replaces the F16 scales, or the values themselves, by small numbers.
     private func tame(_ bytes: inout [UInt8], _ type: TensorType, _ random: inout SeededRandom) {
         let places: [TensorType: [Int]] = [
-            .q8_0: [0], .q4_0: [0], .q4_K: [0, 2], .q6_K: [208], .f16: [0], .bf16: [0], .f32: [0],
+            .q8_0: [0], .q4_0: [0], .q4_K: [0, 2], .q6_K: [208], .iq4_nl: [0], .f16: [0], .bf16: [0], .f32: [0],
         ]
         for block in stride(from: 0, to: bytes.count, by: type.bytesPerBlock) {
             for place in places[type] ?? [] {
@@ -51,6 +51,7 @@ import Testing
     static let shapes: [(TensorType, columns: Int)] = [
         (.f32, 1), (.f32, 15), (.f32, 16), (.f32, 17), (.f32, 1023), (.f32, 1024), (.f32, 1025), (.f32, 2100),
         (.f16, 33), (.bf16, 47), (.q8_0, 32), (.q8_0, 1056), (.q4_0, 96), (.q4_K, 1280), (.q6_K, 256),
+        (.iq4_nl, 96),
     ]
 
     @Test(arguments: shapes) func `A product agrees with the sum in double precision`(

@@ -70,6 +70,20 @@ WIDER_TOO static void unpack_q4_0(const uint8_t *restrict source, float *restric
     }
 }
 
+// What the nibbles of IQ4_NL stand for: steps that grow with the distance from zero.
+static const int8_t iq4_nl_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+// d, nibbles as in Q4_0: d · value of q
+WIDER_TOO static void unpack_iq4_nl(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
+    for (size_t b = 0; b < blocks; b++, source += 18, target += 32) {
+        const float d = load_half(source);
+        const uint8_t *q = source + 2;
+        for (int i = 0; i < 16; i++) target[i] = (float)iq4_nl_values[q[i] & 15] * d;
+        for (int i = 0; i < 16; i++) target[i + 16] = (float)iq4_nl_values[q[i] >> 4] * d;
+    }
+}
+
 // d, m, nibbles as in Q4_0: d · q + m
 WIDER_TOO static void unpack_q4_1(const uint8_t *restrict source, float *restrict target, size_t blocks) {
     WITHIN_BLOCKS
@@ -247,6 +261,7 @@ int apus_dequantise(uint32_t type, const void *source, float *target, size_t cou
     case TYPE_Q5_0: unpack_q5_0(source, target, count / 32); return 0;
     case TYPE_Q5_1: unpack_q5_1(source, target, count / 32); return 0;
     case TYPE_Q8_0: unpack_q8_0(source, target, count / 32); return 0;
+    case TYPE_IQ4_NL: unpack_iq4_nl(source, target, count / 32); return 0;
     case TYPE_Q2_K: unpack_q2_k(source, target, count / 256); return 0;
     case TYPE_Q3_K: unpack_q3_k(source, target, count / 256); return 0;
     case TYPE_Q4_K: unpack_q4_k(source, target, count / 256); return 0;

@@ -18,6 +18,7 @@ enum tensor_type {
     TYPE_Q4_K = 12,
     TYPE_Q5_K = 13,
     TYPE_Q6_K = 14,
+    TYPE_IQ4_NL = 20,
     TYPE_BF16 = 30,
 };
 
@@ -37,6 +38,7 @@ static inline struct block_layout block_layout(uint32_t type) {
     case TYPE_Q5_0: return (struct block_layout){32, 22};
     case TYPE_Q5_1: return (struct block_layout){32, 24};
     case TYPE_Q8_0: return (struct block_layout){32, 34};
+    case TYPE_IQ4_NL: return (struct block_layout){32, 18};
     case TYPE_Q2_K: return (struct block_layout){256, 84};
     case TYPE_Q3_K: return (struct block_layout){256, 110};
     case TYPE_Q4_K: return (struct block_layout){256, 144};
