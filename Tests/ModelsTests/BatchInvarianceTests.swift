@@ -20,7 +20,9 @@ import Testing
         return logits
     }
 
-    @Test(arguments: ["llama", "llama with a window", "qwen2", "qwen3", "llama with odd sizes"])
+    @Test(arguments: [
+        "llama", "llama with a window", "qwen2", "qwen3", "llama with odd sizes", "qwen3moe", "qwen3moe with odd sizes",
+    ])
     func `A sequence has the same bits alone, in a batch, in any chunk and on any number of threads`(
         name: String
     ) throws {

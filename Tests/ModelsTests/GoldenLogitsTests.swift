@@ -4,6 +4,17 @@ import TestSupport
 import Testing
 
 @Suite struct GoldenLogitsTests {
+    @Test(arguments: try TinyDecoder.fromTransformers()) func `Logits agree with the transformers library`(
+        decoder: TinyDecoder
+    ) throws {
+        let logits = try DecoderRunner(try read(decoder.gguf()), threads: 2).logits(decoder.tokens, chunk: 6)
+        for (position, expected) in decoder.logits {
+            let row = try #require(Int(position))
+            let difference = largestDifference(logits[row], expected)
+            #expect(difference < 1e-4, "position \(row): \(difference)")
+        }
+    }
+
     @Test(arguments: try TinyDecoder.all()) func `Logits agree with a computation in double precision`(
         decoder: TinyDecoder
     ) throws {

@@ -8,19 +8,21 @@ import Testing
 @Suite struct MutationTests {
     private static let seed: UInt64 = 0xA9_05_2024
 
-    private func original() throws -> GGUFWriter {
-        var writer = try TinyDecoder.named("qwen2").gguf()
+    private func original(_ name: String) throws -> GGUFWriter {
+        var writer = try TinyDecoder.named(name).gguf()
         writer.set("tokenizer.ggml.tokens", .strings((0..<23).map { "token \($0)" }))
         writer.set("tokenizer.ggml.scores", .floats((0..<23).map { Float($0) }))
         writer.set("nested", .array([.strings(["a", "b"]), .strings([])]))
         return writer
     }
 
-    @Test func `Ten thousand mutated headers load or fail, and never trap`() throws {
+    @Test(arguments: ["qwen2", "qwen3moe"]) func `Ten thousand mutated headers load or fail, and never trap`(
+        name: String
+    ) throws {
         print("mutation seed \(Self.seed)")
         var random = SeededRandom(seed: Self.seed)
-        let bytes = try original().bytes()
-        let headerSize = try original().header().count
+        let bytes = try original(name).bytes()
+        let headerSize = try original(name).header().count
         var (parsed, loaded) = (0, 0)
         for _ in 0..<10_000 {
             let mutated = mutate(bytes, headerSize: headerSize, &random)

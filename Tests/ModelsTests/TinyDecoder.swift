@@ -2,6 +2,8 @@ import Foundation
 import TestSupport
 
 /// The tiny decoders of `Goldens/make_goldens.py`: weights from a seed, logits from that script.
+///
+/// The logits of some were computed by the `transformers` library too.
 struct TinyDecoder: Decodable, CustomStringConvertible {
     var name: String
     var architecture: String
@@ -17,6 +19,8 @@ struct TinyDecoder: Decodable, CustomStringConvertible {
     var epsilon: Float
     var base: Float
     var tied: Bool
+    var experts: Int?
+    var used: Int?
     var window: Int?
     var divisors: [Float]?
     var scaling: String?
@@ -28,8 +32,12 @@ struct TinyDecoder: Decodable, CustomStringConvertible {
 
     var description: String { name }
 
-    static func all() throws -> [TinyDecoder] {
-        try JSONDecoder().decode([TinyDecoder].self, from: Goldens.bytes("ModelsTests/Goldens/decoders.json"))
+    static func all() throws -> [TinyDecoder] { try goldens("decoders") }
+
+    static func fromTransformers() throws -> [TinyDecoder] { try goldens("transformers") }
+
+    private static func goldens(_ name: String) throws -> [TinyDecoder] {
+        try JSONDecoder().decode([TinyDecoder].self, from: Goldens.bytes("ModelsTests/Goldens/\(name).json"))
     }
 
     static func named(_ name: String) throws -> TinyDecoder {
@@ -42,7 +50,10 @@ struct TinyDecoder: Decodable, CustomStringConvertible {
         writer.set("general.architecture", .string(architecture))
         let integers: [(String, Int?)] = [
             ("context_length", 64), ("embedding_length", width), ("block_count", layers),
-            ("feed_forward_length", inner), ("attention.head_count", heads), ("attention.head_count_kv", groups),
+            ("feed_forward_length", experts == nil ? inner : 4 * inner),
+            ("expert_feed_forward_length", experts == nil ? nil : inner),
+            ("expert_count", experts), ("expert_used_count", used), ("attention.head_count", heads),
+            ("attention.head_count_kv", groups),
             ("attention.key_length", headDimension), ("attention.value_length", headDimension),
             ("rope.dimension_count", rotated), ("attention.sliding_window", window),
             ("rope.scaling.original_context_length", trained),
@@ -71,14 +82,21 @@ struct TinyDecoder: Decodable, CustomStringConvertible {
                 add(block + name + ".weight", [width, rows])
                 if architecture == "qwen2" { add(block + name + ".bias", [rows]) }
             }
-            if architecture == "qwen3" {
+            if architecture.hasPrefix("qwen3") {
                 for name in ["attn_q_norm", "attn_k_norm"] { add(block + name + ".weight", [headDimension], center: 1) }
             }
             add(block + "attn_output.weight", [query, width])
             add(block + "ffn_norm.weight", [width], center: 1)
-            add(block + "ffn_gate.weight", [width, inner])
-            add(block + "ffn_up.weight", [width, inner])
-            add(block + "ffn_down.weight", [inner, width])
+            if let experts {
+                add(block + "ffn_gate_inp.weight", [width, experts])
+                add(block + "ffn_gate_exps.weight", [width, inner, experts])
+                add(block + "ffn_up_exps.weight", [width, inner, experts])
+                add(block + "ffn_down_exps.weight", [inner, width, experts])
+            } else {
+                add(block + "ffn_gate.weight", [width, inner])
+                add(block + "ffn_up.weight", [width, inner])
+                add(block + "ffn_down.weight", [inner, width])
+            }
         }
         add("output_norm.weight", [width], center: 1)
         if !tied { add("output.weight", [width, vocabulary]) }

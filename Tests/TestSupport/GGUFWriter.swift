@@ -1,6 +1,6 @@
 /// Writes GGUF files for tests, byte by byte, also ones that no sane program would write.
 public struct GGUFWriter {
-    public indirect enum Value {
+    public indirect enum Value: Sendable {
         case uint8(UInt8), int8(Int8), uint16(UInt16), int16(Int16), uint32(UInt32), int32(Int32)
         case uint64(UInt64), int64(Int64), float32(Float), float64(Double), bool(Bool)
         case string(String), bytes([UInt8])

@@ -8,7 +8,10 @@ public struct DecoderConfiguration: Sendable {
     /// Key-value heads: each serves `headCount` / `keyValueHeadCount` query heads.
     public internal(set) var keyValueHeadCount: Int
     public internal(set) var headDimension: Int
+    /// Elements between the two halves of the feed-forward part; of one expert if it is a mixture.
     public internal(set) var feedForwardWidth: Int
+    /// Nil if the feed-forward part is no mixture of experts.
+    public internal(set) var experts: ExpertConfiguration?
     public internal(set) var vocabularySize: Int
     /// Positions that the model was trained for.
     public internal(set) var trainedContextLength: Int

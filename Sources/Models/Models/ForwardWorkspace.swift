@@ -21,6 +21,8 @@ public final class ForwardWorkspace: @unchecked Sendable {
     let cosines: FloatRows
     let sines: FloatRows
     let logitRows: FloatRows
+    /// Nil if the model has none.
+    let experts: ExpertWorkspace?
     private let memory: ReservedMemory
 
     /// The rows that are still computed: entry i of the list owns row i of the arrays.
@@ -67,6 +69,13 @@ public final class ForwardWorkspace: @unchecked Sendable {
         (hidden, normalized, queries, keys) = (arrays[0], arrays[1], arrays[2], arrays[3])
         (values, attended, projected, gate) = (arrays[4], arrays[5], arrays[6], arrays[7])
         (up, cosines, sines, logitRows) = (arrays[8], arrays[9], arrays[10], arrays[11])
+        if let experts = configuration.experts {
+            self.experts = try ExpertWorkspace(
+                experts, width: configuration.width, feedForwardWidth: configuration.feedForwardWidth,
+                maximumRows: maximumRows)
+        } else {
+            experts = nil
+        }
         active.reserveCapacity(maximumRows)
         logitPlaces.reserveCapacity(maximumRows)
     }

@@ -36,6 +36,14 @@ struct HyperParameters {
         return value
     }
 
+    func bool(_ name: String) throws(ModelLoadError) -> Bool? {
+        guard has(name) else { return nil }
+        guard let value = metadata.bool(key(name)) else {
+            throw .invalidParameter(key: key(name), reason: "true or false is needed")
+        }
+        return value
+    }
+
     func string(_ name: String) throws(ModelLoadError) -> String? {
         guard has(name) else { return nil }
         guard let value = metadata.string(key(name)) else {

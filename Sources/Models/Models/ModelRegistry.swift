@@ -3,7 +3,7 @@ public import ModelFiles
 /// Finds the code for a model file by the architecture that the file names.
 public enum ModelRegistry {
     private static let architectures: [any (DecoderArchitecture & Sendable).Type] = [
-        Llama.self, Qwen2.self, Qwen3.self,
+        Llama.self, Qwen2.self, Qwen3.self, Qwen3MoE.self,
     ]
 
     public static var supportedArchitectures: [String] { architectures.map { $0.name } }

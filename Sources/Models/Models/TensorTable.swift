@@ -22,6 +22,25 @@ struct TensorTable {
         return matrix
     }
 
+    /// `count` matrices of one shape that a tensor holds one after the other.
+    mutating func matrices(
+        _ name: String, _ count: Int, rows: Int, columns: Int
+    ) throws(ModelLoadError) -> [WeightMatrix] {
+        let tensor = try take(name, dimensions: [columns, rows, count])
+        let bytes = file.bytes(of: tensor)
+        let size = bytes.count / count
+        let matrices = (0..<count).compactMap { index in
+            WeightMatrix(
+                type: tensor.type, rows: rows, columns: columns,
+                bytes: UnsafeRawBufferPointer(rebasing: bytes[index * size..<(index + 1) * size]),
+                owner: file.parts[tensor.part])
+        }
+        guard matrices.count == count else {
+            throw .invalidTensor(name: name, reason: "its bytes are not \(count) matrices of \(rows) rows")
+        }
+        return matrices
+    }
+
     mutating func vector(_ name: String, count: Int) throws(ModelLoadError) -> FloatVector {
         let tensor = try take(name, dimensions: [count])
         guard let vector = FloatVector(type: tensor.type, count: count, bytes: file.bytes(of: tensor)) else {

@@ -17,6 +17,10 @@ WIDER_TOO void apus_add(float *restrict target, const float *restrict source, si
     for (size_t i = 0; i < count; i++) target[i] += source[i];
 }
 
+WIDER_TOO void apus_add_scaled(float *restrict target, const float *restrict source, float scale, size_t count) {
+    for (size_t i = 0; i < count; i++) target[i] += source[i] * scale;
+}
+
 WIDER_TOO void apus_silu_multiply(float *restrict gate, const float *restrict up, size_t count) {
     for (size_t i = 0; i < count; i++) gate[i] = gate[i] / (1.0f + exponential(-gate[i])) * up[i];
 }

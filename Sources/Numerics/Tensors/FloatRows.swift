@@ -30,6 +30,14 @@ public struct FloatRows: @unchecked Sendable {
         FloatRows(UnsafeMutableBufferPointer(start: base, count: rows * columns), rows: count, columns: columns)
     }
 
+    /// Some rows in the middle.
+    public func rows(_ range: Range<Int>) -> FloatRows {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
+        let start = base + range.lowerBound * columns
+        return FloatRows(
+            UnsafeMutableBufferPointer(start: start, count: range.count * columns), rows: range.count, columns: columns)
+    }
+
     func pointer(_ row: Int) -> UnsafeMutablePointer<Float> {
         precondition(row >= 0 && row < rows, "row \(row) of \(rows)")
         return base + row * columns
@@ -60,6 +68,12 @@ public struct FloatRows: @unchecked Sendable {
         apus_add(pointer(row), rows.pointer(other), columns)
     }
 
+    /// Adds row `other` of `rows`, each element times `scale`, to row `row`.
+    public func add(row: Int, _ rows: FloatRows, row other: Int, scaledBy scale: Float) {
+        precondition(rows.columns == columns, "adds \(rows.columns) to \(columns) elements")
+        apus_add_scaled(pointer(row), rows.pointer(other), scale, columns)
+    }
+
     /// Adds a vector, such as a bias, to a row.
     public func add(row: Int, _ vector: FloatVector) {
         precondition(vector.count == columns, "adds \(vector.count) to \(columns) elements")
@@ -67,10 +81,17 @@ public struct FloatRows: @unchecked Sendable {
     }
 
     /// The row becomes row · sigmoid(row) · the same row of `up`.
-    public func siluMultiply(row: Int, by up: FloatRows) {
+    public func siluMultiply(row: Int, by up: FloatRows) { siluMultiply(row: row, columns: 0..<columns, by: up) }
+
+    /// The same for some elements of the row.
+    public func siluMultiply(row: Int, columns range: Range<Int>, by up: FloatRows) {
         precondition(up.columns == columns, "multiplies \(up.columns) with \(columns) elements")
-        apus_silu_multiply(pointer(row), up.pointer(row), columns)
+        precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns \(range) of \(columns)")
+        apus_silu_multiply(pointer(row) + range.lowerBound, up.pointer(row) + range.lowerBound, range.count)
     }
+
+    /// The row becomes e^row / (sum of e^row).
+    public func softmax(row: Int) { apus_softmax(pointer(row), columns) }
 
     /// Turns the first 2 · `cosines.columns` elements of each head by the angles in row `row` of the tables.
     ///

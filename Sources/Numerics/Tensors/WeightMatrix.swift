@@ -40,17 +40,23 @@ public struct WeightMatrix: @unchecked Sendable {
     /// Shapes: input rows × `columns`, output rows × `rows`. Threads share out weight rows, never a sum, so the result
     /// for an input row depends neither on the pool nor on the other rows.
     public func multiply(_ input: FloatRows, into output: FloatRows, pool: ComputePool) {
-        precondition(input.columns == columns, "multiplies \(columns) with \(input.columns) columns")
-        precondition(
-            output.columns == rows && output.rows >= input.rows, "\(rows) results in \(output.columns) columns")
         guard input.rows > 0 else { return }
         let rowsPerPart = rowsPerPart(inputRows: input.rows, threads: pool.threads)
         pool.run(parts: (rows + rowsPerPart - 1) / rowsPerPart) { [self] part in
             let first = part * rowsPerPart
-            _ = apus_multiply(
-                type.rawValue, base, rowBytes, columns, first, min(first + rowsPerPart, rows), input.base,
-                input.columns, input.rows, output.base, output.columns)
+            multiply(input, rows: first..<min(first + rowsPerPart, rows), into: output)
         }
+    }
+
+    /// The part of a product that some of the weight rows make, on the calling thread.
+    public func multiply(_ input: FloatRows, rows range: Range<Int>, into output: FloatRows) {
+        precondition(input.columns == columns, "multiplies \(columns) with \(input.columns) columns")
+        precondition(
+            output.columns == rows && output.rows >= input.rows, "\(rows) results in \(output.columns) columns")
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
+        _ = apus_multiply(
+            type.rawValue, base, rowBytes, columns, range.lowerBound, range.upperBound, input.base, input.columns,
+            input.rows, output.base, output.columns)
     }
 
     /// Parts large enough to be worth handing over, and small enough that threads end together.

@@ -70,6 +70,25 @@ def rotate(heads, case, halves):
     return result
 
 
+def feed_forward(y, gate, up, down):
+    gated = y @ gate.T
+    return (gated / (1 + np.exp(-gated)) * (y @ up.T)) @ down.T
+
+
+def mixture(y, case, weight):
+    """Qwen3 technical report: softmax over all experts, the chosen ones' shares divided by their sum."""
+    scores = y @ weight("ffn_gate_inp").T
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    shares /= shares.sum(axis=-1, keepdims=True)
+    result = np.zeros_like(y)
+    for row, share in enumerate(shares):
+        chosen = np.argsort(-share, kind="stable")[: case["used"]]
+        for expert in chosen:
+            matrices = [weight(name)[expert] for name in ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")]
+            result[row] += share[expert] / share[chosen].sum() * feed_forward(y[row], *matrices)
+    return result
+
+
 def forward(case, tensors):
     heads, groups, size, epsilon = case["heads"], case["groups"], case["headDimension"], case["epsilon"]
     halves = case["architecture"] != "llama"
@@ -86,7 +105,7 @@ def forward(case, tensors):
         q = (y @ weight("attn_q").T + bias("attn_q")).reshape(length, heads, size)
         k = (y @ weight("attn_k").T + bias("attn_k")).reshape(length, groups, size)
         v = (y @ weight("attn_v").T + bias("attn_v")).reshape(length, groups, size)
-        if case["architecture"] == "qwen3":
+        if case["architecture"].startswith("qwen3"):
             q, k = norm(q, weight("attn_q_norm"), epsilon), norm(k, weight("attn_k_norm"), epsilon)
         q, k = rotate(q, case, halves), rotate(k, case, halves)
         out = np.zeros((length, heads, size))
@@ -99,8 +118,10 @@ def forward(case, tensors):
                 out[i, head] = (scores / scores.sum()) @ v[start : i + 1, group]
         x = x + out.reshape(length, -1) @ weight("attn_output").T
         y = norm(x, weight("ffn_norm"), epsilon)
-        gate = y @ weight("ffn_gate").T
-        x = x + (gate / (1 + np.exp(-gate)) * (y @ weight("ffn_up").T)) @ weight("ffn_down").T
+        if "experts" in case:
+            x = x + mixture(y, case, weight)
+        else:
+            x = x + feed_forward(y, weight("ffn_gate"), weight("ffn_up"), weight("ffn_down"))
     x = norm(x, tensors["output_norm.weight"], epsilon)
     return x @ tensors.get("output.weight", tensors["token_embd.weight"]).T
 
@@ -118,14 +139,21 @@ def make(case):
             tensors[block + name + ".weight"] = source.tensor((rows, width))
             if case["architecture"] == "qwen2":
                 tensors[block + name + ".bias"] = source.tensor((rows,))
-        if case["architecture"] == "qwen3":
+        if case["architecture"].startswith("qwen3"):
             for name in ["attn_q_norm", "attn_k_norm"]:
                 tensors[block + name + ".weight"] = source.tensor((case["headDimension"],), 1.0)
         tensors[block + "attn_output.weight"] = source.tensor((width, query))
         tensors[block + "ffn_norm.weight"] = source.tensor((width,), 1.0)
-        tensors[block + "ffn_gate.weight"] = source.tensor((inner, width))
-        tensors[block + "ffn_up.weight"] = source.tensor((inner, width))
-        tensors[block + "ffn_down.weight"] = source.tensor((width, inner))
+        if "experts" in case:
+            experts = case["experts"]
+            tensors[block + "ffn_gate_inp.weight"] = source.tensor((experts, width))
+            tensors[block + "ffn_gate_exps.weight"] = source.tensor((experts, inner, width))
+            tensors[block + "ffn_up_exps.weight"] = source.tensor((experts, inner, width))
+            tensors[block + "ffn_down_exps.weight"] = source.tensor((experts, width, inner))
+        else:
+            tensors[block + "ffn_gate.weight"] = source.tensor((inner, width))
+            tensors[block + "ffn_up.weight"] = source.tensor((inner, width))
+            tensors[block + "ffn_down.weight"] = source.tensor((width, inner))
     tensors["output_norm.weight"] = source.tensor((width,), 1.0)
     if not case["tied"]:
         tensors["output.weight"] = source.tensor((case["vocabulary"], width))
@@ -147,12 +175,20 @@ CASES = [
     dict(BASE, name="qwen3", architecture="qwen3", seed=8, headDimension=8, rotated=8, tied=True),
     dict(BASE, name="llama with odd sizes", seed=9, width=17, inner=35, heads=3, groups=1, headDimension=10,
          rotated=10),
+    dict(BASE, name="qwen3moe", architecture="qwen3moe", seed=10, inner=12, headDimension=8, rotated=8, experts=5,
+         used=2, base=1000000.0),
+    dict(BASE, name="qwen3moe with odd sizes", architecture="qwen3moe", seed=11, width=17, inner=13, heads=3, groups=1,
+         headDimension=10, rotated=10, experts=7, used=3, tied=True),
+    dict(BASE, name="qwen3moe with all experts", architecture="qwen3moe", seed=12, inner=5, headDimension=8, rotated=8,
+         experts=3, used=3, tied=True),
 ]
 
-with open("decoders.json", "w") as file:
-    golden = []
-    for case in CASES:
-        logits = forward(case, make(case))
-        golden.append(dict(case, logits={str(row): [float(f"{x:.9g}") for x in logits[row]] for row in (0, 7, 19)}))
-    json.dump(golden, file)
-    file.write("\n")
+if __name__ == "__main__":
+    with open("decoders.json", "w") as file:
+        golden = []
+        for case in CASES:
+            logits = forward(case, make(case))
+            rows = {str(row): [float(f"{x:.9g}") for x in logits[row]] for row in (0, 7, 19)}
+            golden.append(dict(case, logits=rows))
+        json.dump(golden, file)
+        file.write("\n")

@@ -11,6 +11,9 @@ protocol DecoderArchitecture {
     /// Whether heads of queries and keys are normalised before they are rotated.
     static var normalizesHeads: Bool { get }
 
+    /// Whether the feed-forward part of every layer is a mixture of experts.
+    static var mixesExperts: Bool { get }
+
     /// Refuses what the architecture could have and the code does not do.
     static func check(_ parameters: HyperParameters) throws(ModelLoadError)
 }

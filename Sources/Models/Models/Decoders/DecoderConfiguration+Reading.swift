@@ -26,7 +26,10 @@ extension DecoderConfiguration {
         headCount = heads
         keyValueHeadCount = keyValueHeads
         self.headDimension = headDimension
-        feedForwardWidth = try parameters.requiredInteger("feed_forward_length", in: ModelLimits.feedForwardWidth)
+        experts = architecture.mixesExperts ? try ExpertConfiguration(parameters) : nil
+        feedForwardWidth = try parameters.requiredInteger(
+            architecture.mixesExperts ? "expert_feed_forward_length" : "feed_forward_length",
+            in: ModelLimits.feedForwardWidth)
         self.vocabularySize = vocabularySize
         trainedContextLength = context
         slidingWindow = window == 0 ? nil : window

@@ -3,7 +3,7 @@ import Tensors
 /// The weights of one transformer block.
 ///
 /// Shapes, as rows × columns: queries (heads · head dimension) × width, keys and values (key-value heads · head dimension)
-/// × width, output width × (heads · head dimension), gate and up feed-forward width × width, down the reverse.
+/// × width, output width × (heads · head dimension).
 struct DecoderLayer: Sendable {
     let attentionNorm: FloatVector
     let queries: Projection
@@ -13,15 +13,13 @@ struct DecoderLayer: Sendable {
     let keyNorm: FloatVector?
     let output: Projection
     let feedForwardNorm: FloatVector
-    let gate: Projection
-    let up: Projection
-    let down: Projection
+    let feedForward: FeedForward
 
     init(
         index: Int, _ configuration: DecoderConfiguration, normalizesHeads: Bool, tensors: inout TensorTable
     ) throws(ModelLoadError) {
         let block = "blk.\(index)."
-        let (width, inner) = (configuration.width, configuration.feedForwardWidth)
+        let width = configuration.width
         let (queryWidth, keyValueWidth) = (configuration.queryWidth, configuration.keyValueWidth)
         attentionNorm = try tensors.vector(block + "attn_norm.weight", count: width)
         queries = try Projection(block + "attn_q", rows: queryWidth, columns: width, &tensors)
@@ -32,9 +30,7 @@ struct DecoderLayer: Sendable {
         keyNorm = normalizesHeads ? try tensors.vector(block + "attn_k_norm.weight", count: head) : nil
         output = try Projection(block + "attn_output", rows: width, columns: queryWidth, &tensors)
         feedForwardNorm = try tensors.vector(block + "ffn_norm.weight", count: width)
-        gate = try Projection(block + "ffn_gate", rows: inner, columns: width, &tensors)
-        up = try Projection(block + "ffn_up", rows: inner, columns: width, &tensors)
-        down = try Projection(block + "ffn_down", rows: width, columns: inner, &tensors)
+        feedForward = try FeedForward(block, configuration, tensors: &tensors)
         // Old converters stored the frequencies with every block.
         tensors.ignore(block + "attn_rot_embd")
         tensors.ignore(block + "attn_rot_embd.weight")

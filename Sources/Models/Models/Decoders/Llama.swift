@@ -7,6 +7,7 @@ enum Llama: DecoderArchitecture {
     static let name = "llama"
     static let pairing = RotaryEmbedding.Pairing.neighbours
     static let normalizesHeads = false
+    static let mixesExperts = false
 
     static func check(_ parameters: HyperParameters) throws(ModelLoadError) {
         if let experts = try parameters.integer("expert_count", in: 0...65_536), experts > 0 {

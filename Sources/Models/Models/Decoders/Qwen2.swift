@@ -3,6 +3,7 @@ enum Qwen2: DecoderArchitecture {
     static let name = "qwen2"
     static let pairing = RotaryEmbedding.Pairing.halves
     static let normalizesHeads = false
+    static let mixesExperts = false
 
     static func check(_ parameters: HyperParameters) throws(ModelLoadError) {}
 }

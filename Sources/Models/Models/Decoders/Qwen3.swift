@@ -3,6 +3,7 @@ enum Qwen3: DecoderArchitecture {
     static let name = "qwen3"
     static let pairing = RotaryEmbedding.Pairing.halves
     static let normalizesHeads = true
+    static let mixesExperts = false
 
     static func check(_ parameters: HyperParameters) throws(ModelLoadError) {
         guard parameters.has("attention.key_length") else {

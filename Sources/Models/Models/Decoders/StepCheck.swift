@@ -15,7 +15,8 @@ struct StepCheck {
             workspace.gate.columns == configuration.feedForwardWidth,
             workspace.queries.columns == configuration.queryWidth,
             workspace.keys.columns == configuration.keyValueWidth,
-            workspace.cosines.columns == configuration.rotary.pairs
+            workspace.cosines.columns == configuration.rotary.pairs,
+            hasRoomForExperts(workspace)
         else { throw .mismatch(what: "the workspace") }
         guard step.rows.count <= workspace.maximumRows else {
             throw .tooManyRows(count: step.rows.count, limit: workspace.maximumRows)
@@ -25,6 +26,12 @@ struct StepCheck {
             throw .tooManyLogits(count: logits, limit: workspace.maximumLogitRows)
         }
         try checkRows(step.rows, cache: cache)
+    }
+
+    private func hasRoomForExperts(_ workspace: ForwardWorkspace) -> Bool {
+        guard let experts = configuration.experts else { return true }
+        return workspace.experts?.fits(
+            experts, width: configuration.width, feedForwardWidth: configuration.feedForwardWidth) == true
     }
 
     private func checkRows(_ rows: [ForwardRow], cache: KeyValueCache) throws(ForwardError) {

@@ -135,15 +135,12 @@ final class TransformerDecoder: DecoderModel {
     private func feedForward(_ layer: DecoderLayer, workspace: ForwardWorkspace, pool: ComputePool) {
         let rows = workspace.active.indices
         let normalized = workspace.normalized.prefix(rows.count)
-        let (hidden, gate, up) = (workspace.hidden, workspace.gate, workspace.up)
+        let hidden = workspace.hidden
         for row in rows {
             hidden.normalize(
                 row: row, weight: layer.feedForwardNorm, epsilon: configuration.normEpsilon, into: normalized, row: row)
         }
-        layer.gate(normalized, into: gate, pool: pool)
-        layer.up(normalized, into: up, pool: pool)
-        for row in rows { gate.siluMultiply(row: row, by: up) }
-        layer.down(gate.prefix(rows.count), into: workspace.projected, pool: pool)
+        layer.feedForward(normalized, into: workspace.projected, workspace: workspace, pool: pool)
         for row in rows { hidden.add(row: row, workspace.projected, row: row) }
     }
 }

@@ -30,6 +30,9 @@ void apus_rms_norm(const float *input, const float *weight, float *output, size_
 // target += source
 void apus_add(float *target, const float *source, size_t count);
 
+// target += source · scale
+void apus_add_scaled(float *target, const float *source, float scale, size_t count);
+
 // gate = gate · sigmoid(gate) · up
 void apus_silu_multiply(float *gate, const float *up, size_t count);
 
