@@ -10,24 +10,32 @@ final class DecoderRunner {
     let cache: KeyValueCache
     let workspace: ForwardWorkspace
     let pool: ComputePool
+    /// Blocks of the cache: each slot has its own.
+    let tables: [[Int32]]
 
-    init(_ file: GGUFFile, slots: Int = 1, positions: Int = 64, rows: Int = 64, threads: Int = 1) throws {
+    init(
+        _ file: GGUFFile, slots: Int = 1, positions: Int = 64, rows: Int = 64, threads: Int = 1,
+        cacheType: CacheType = .f16, instructionSet: InstructionSet = .best
+    ) throws {
         model = try ModelRegistry.load(file)
-        cache = try KeyValueCache(configuration: model.configuration, slots: slots, positions: positions)
+        let blocks = (positions + KeyValueCache.blockPositions - 1) / KeyValueCache.blockPositions
+        cache = try KeyValueCache(configuration: model.configuration, blocks: slots * blocks, type: cacheType)
+        // Neither in order nor side by side.
+        tables = (0..<slots).map { slot in (0..<blocks).map { Int32((blocks - 1 - $0) * slots + slot) } }
         workspace = try ForwardWorkspace(
             configuration: model.configuration, maximumRows: rows, maximumLogitRows: rows)
-        pool = ComputePool(threads: threads)
+        pool = ComputePool(threads: threads, instructionSet: instructionSet)
+        try model.pack(pool: pool)
     }
 
     func step(_ rows: [ForwardRow]) throws -> [[Float]] {
-        try model.forward(ForwardStep(rows: rows), cache: cache, workspace: workspace, pool: pool)
+        try model.forward(ForwardStep(rows: rows, blockTables: tables), cache: cache, workspace: workspace, pool: pool)
         return try rows.indices.map { row in Array(try #require(workspace.logits(row: row))) }
     }
 
     /// Logits after each token, computed in chunks of `chunk` rows.
     func logits(_ tokens: [Int], chunk: Int, slot: Int32 = 0) throws -> [[Float]] {
-        cache.clear(slot: Int(slot))
-        return try stride(from: 0, to: tokens.count, by: chunk).flatMap { start in
+        try stride(from: 0, to: tokens.count, by: chunk).flatMap { start in
             try step(Self.rows(tokens, start..<min(start + chunk, tokens.count), slot: slot))
         }
     }

@@ -38,8 +38,13 @@ import Testing
         let packed = try DecoderRunner(file, threads: 2).logits(tokens, chunk: 3)
         let unpacked = try DecoderRunner(try allFloat(file)).logits(tokens, chunk: 7)
         #expect(packed.allSatisfy { $0.allSatisfy { $0.isFinite } })
-        // Unpacking first changes no product and no order, so not even a bit.
-        #expect(bits(packed) == bits(unpacked))
+        // Unpacking first changes no order, but activations meet quantised weights in eight bits.
+        let isQuantised = file.tensors.contains { $0.type.blockSize > 1 }
+        if !isQuantised { #expect(bits(packed) == bits(unpacked)) }
+        for (row, other) in zip(packed, unpacked) {
+            let size = other.map { Double(abs($0)) }.max() ?? 0
+            #expect(largestDifference(row, other.map(Double.init)) < 0.02 * size)
+        }
     }
 
     @Test(.enabled(if: Fixtures.has("models/campello-fixtures"), "fixtures folder is absent"))

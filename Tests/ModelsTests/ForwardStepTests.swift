@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct ForwardStepTests {
-    private func runner(slots: Int = 2, positions: Int = 16, rows: Int = 8) throws -> DecoderRunner {
+    private func runner(slots: Int = 2, positions: Int = 32, rows: Int = 8) throws -> DecoderRunner {
         try DecoderRunner(
             try read(try TinyDecoder.named("llama").gguf()), slots: slots, positions: positions, rows: rows)
     }
@@ -18,11 +18,9 @@ import Testing
     @Test func `Only rows that want logits get them`() throws {
         let runner = try runner()
         let rows = [row(1, 0, 0, logits: false), row(2, 1, 0), row(3, 0, 1, logits: false), row(4, 1, 1)]
-        let step = ForwardStep(rows: rows)
+        let step = ForwardStep(rows: rows, blockTables: runner.tables)
         try runner.model.forward(step, cache: runner.cache, workspace: runner.workspace, pool: runner.pool)
         #expect((0..<6).map { runner.workspace.logits(row: $0)?.count } == [nil, 23, nil, 23, nil, nil])
-        #expect(runner.cache.length(slot: 0) == 2 && runner.cache.length(slot: 1) == 2)
-        #expect(runner.cache.usedByteCount == 4 * runner.model.configuration.cacheBytesPerPosition)
     }
 
     @Test func `A cancelled sequence is dropped at the next layer and the others do not notice`() throws {
@@ -30,7 +28,7 @@ import Testing
         let runner = try runner()
         let asked = Mutex<[Int32]>([])
         let rows = [row(1, 0, 0), row(2, 1, 0), row(5, 0, 1), row(6, 1, 1)]
-        let step = ForwardStep(rows: rows) { sequence in
+        let step = ForwardStep(rows: rows, blockTables: runner.tables) { sequence in
             // Sequence 0 is cancelled while the first layer is computed.
             asked.withLock {
                 $0.append(sequence)
@@ -42,47 +40,49 @@ import Testing
         #expect(runner.workspace.logits(row: 0) == nil && runner.workspace.logits(row: 1) == nil)
         let logits = try [2, 3].map { Array(try #require(runner.workspace.logits(row: $0))) }
         #expect(bits(logits) == bits(alone))
-        #expect(runner.cache.length(slot: 0) == 0 && runner.cache.length(slot: 1) == 2)
     }
 
     @Test func `A step whose sequences are all cancelled ends at once`() throws {
         let runner = try runner()
         let asked = Atomic<Int>(0)
-        let step = ForwardStep(rows: [row(1, 0, 0), row(2, 0, 1)]) { _ in
+        let step = ForwardStep(rows: [row(1, 0, 0), row(2, 0, 1)], blockTables: runner.tables) { _ in
             asked.add(1, ordering: .relaxed)
             return true
         }
         try runner.model.forward(step, cache: runner.cache, workspace: runner.workspace, pool: runner.pool)
         #expect(asked.load(ordering: .relaxed) == 2)
-        #expect(runner.workspace.logits(row: 0) == nil && runner.cache.usedByteCount == 0)
+        #expect(runner.workspace.logits(row: 0) == nil && runner.workspace.logits(row: 1) == nil)
     }
 
     @Test func `An empty step is allowed`() throws {
         #expect(try runner().step([]).isEmpty)
     }
 
-    @Test func `A step that cannot be computed is refused and changes nothing`() throws {
+    @Test func `A step that cannot be computed is refused`() throws {
         let runner = try runner()
-        _ = try runner.step([row(1, 0, 0), row(2, 1, 0)])
         let many = (0..<9).map { row(1, Int32($0), 1) }
         let refused: [(rows: [ForwardRow], error: ForwardError)] = [
             (many, .tooManyRows(count: 9, limit: 8)),
             ([row(23, 2, 0)], .tokenOutOfRange(token: 23, vocabularySize: 23)),
             ([row(-1, 2, 0)], .tokenOutOfRange(token: -1, vocabularySize: 23)),
-            ([row(1, 0, 2)], .sequenceOutOfRange(sequence: 2, slots: 2)),
-            ([row(1, 0, -1)], .sequenceOutOfRange(sequence: -1, slots: 2)),
-            ([row(1, 3, 0)], .positionOutOfRange(position: 3, expected: 2, limit: 16)),
-            ([row(1, -1, 0)], .positionOutOfRange(position: -1, expected: 2, limit: 16)),
-            ([row(1, 2, 0), row(1, 2, 0)], .positionOutOfRange(position: 2, expected: 3, limit: 16)),
-            ([row(1, 1, 1)], .positionOutOfRange(position: 1, expected: 0, limit: 16)),
+            ([row(1, 0, 2)], .sequenceOutOfRange(sequence: 2, tables: 2)),
+            ([row(1, 0, -1)], .sequenceOutOfRange(sequence: -1, tables: 2)),
+            ([row(1, -1, 0)], .positionOutOfRange(position: -1, expected: nil, limit: 32)),
+            ([row(1, 32, 0)], .positionOutOfRange(position: 32, expected: nil, limit: 32)),
+            ([row(1, 2, 0), row(1, 2, 0)], .positionOutOfRange(position: 2, expected: 3, limit: 32)),
+            ([row(1, 2, 0), row(1, 4, 0)], .positionOutOfRange(position: 4, expected: 3, limit: 32)),
+            ([row(1, 31, 0), row(1, 32, 0)], .positionOutOfRange(position: 32, expected: 32, limit: 32)),
+            // Rows of a sequence that do not lie side by side.
+            ([row(1, 2, 0), row(1, 0, 1), row(1, 3, 0)], .positionOutOfRange(position: 3, expected: nil, limit: 32)),
         ]
         for (rows, error) in refused {
             #expect(throws: error) { try runner.step(rows) }
         }
-        #expect(runner.cache.length(slot: 0) == 2 && runner.cache.length(slot: 1) == 0)
-        for position in 0..<2 { _ = try runner.step((0..<8).map { row(1, Int32(8 * position + $0), 1) }) }
-        #expect(throws: ForwardError.positionOutOfRange(position: 16, expected: 16, limit: 16)) {
-            try runner.step([row(1, 16, 1)])
+        for block: Int32 in [-1, 2] {
+            let step = ForwardStep(rows: [row(1, 0, 0)], blockTables: [[block]])
+            #expect(throws: ForwardError.blockOutOfRange(block: block, blocks: 2)) {
+                try runner.model.forward(step, cache: runner.cache, workspace: runner.workspace, pool: runner.pool)
+            }
         }
     }
 
@@ -90,7 +90,7 @@ import Testing
         let (runner, other) = (
             try runner(), try DecoderRunner(try read(try TinyDecoder.named("llama with odd sizes").gguf()))
         )
-        let step = ForwardStep(rows: [row(1, 0, 0)])
+        let step = ForwardStep(rows: [row(1, 0, 0)], blockTables: runner.tables)
         #expect(throws: ForwardError.mismatch(what: "the cache")) {
             try runner.model.forward(step, cache: other.cache, workspace: runner.workspace, pool: runner.pool)
         }
@@ -101,10 +101,8 @@ import Testing
 
     @Test func `Impossible caches and workspaces are errors`() throws {
         let configuration = try runner().model.configuration
-        #expect(throws: MemoryError.self) { try KeyValueCache(configuration: configuration, slots: 0, positions: 1) }
-        #expect(throws: MemoryError.self) {
-            try KeyValueCache(configuration: configuration, slots: .max, positions: .max)
-        }
+        #expect(throws: MemoryError.self) { try KeyValueCache(configuration: configuration, blocks: 0) }
+        #expect(throws: MemoryError.self) { try KeyValueCache(configuration: configuration, blocks: .max) }
         #expect(throws: MemoryError.self) {
             try ForwardWorkspace(configuration: configuration, maximumRows: 0, maximumLogitRows: 0)
         }

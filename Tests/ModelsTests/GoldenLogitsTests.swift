@@ -1,5 +1,6 @@
 import ModelFiles
 import Models
+import Tensors
 import TestSupport
 import Testing
 
@@ -7,7 +8,8 @@ import Testing
     @Test(arguments: try TinyDecoder.fromTransformers()) func `Logits agree with the transformers library`(
         decoder: TinyDecoder
     ) throws {
-        let logits = try DecoderRunner(try read(decoder.gguf()), threads: 2).logits(decoder.tokens, chunk: 6)
+        let logits = try DecoderRunner(try read(decoder.gguf()), threads: 2, cacheType: .f32)
+            .logits(decoder.tokens, chunk: 6)
         for (position, expected) in decoder.logits {
             let row = try #require(Int(position))
             let difference = largestDifference(logits[row], expected)
@@ -20,7 +22,7 @@ import Testing
     ) throws {
         let file = try read(decoder.gguf())
         for chunk in [20, 1, 7] {
-            let logits = try DecoderRunner(file).logits(decoder.tokens, chunk: chunk)
+            let logits = try DecoderRunner(file, cacheType: .f32).logits(decoder.tokens, chunk: chunk)
             for (position, expected) in decoder.logits {
                 let row = try #require(Int(position))
                 let difference = largestDifference(logits[row], expected)
@@ -37,7 +39,7 @@ import Testing
         #expect(configuration.headCount == 4 && configuration.keyValueHeadCount == 2)
         #expect(configuration.headDimension == 8 && configuration.feedForwardWidth == 28)
         #expect(configuration.trainedContextLength == 64 && configuration.slidingWindow == nil)
-        #expect(configuration.cacheBytesPerPosition == 2 * 2 * 2 * 8 * 4)
+        #expect(configuration.cacheBytesPerBlock(.f16) == 2 * 2 * 32 * (8 + 16) * 2)
         let perLayer = 20 + 20 * 32 + 2 * 20 * 16 + 2 * 8 + 32 * 20 + 20 + 3 * 20 * 28
         #expect(qwen3.parameterCount == UInt64(23 * 20 + 2 * perLayer + 20))
         #expect(qwen3.weightBytes == 4 * qwen3.parameterCount)

@@ -34,7 +34,7 @@ import Testing
     func `Logits agree with the library's`(name: String, architecture: String) throws {
         let (file, reference) = (try file(name, architecture: architecture), try reference(name))
         for chunk in [16, 1, 5] {
-            let runner = try DecoderRunner(file)
+            let runner = try DecoderRunner(file, cacheType: .f32)
             for (tokens, expected) in zip(reference.sequences, reference.logits) {
                 let logits = try runner.logits(tokens, chunk: chunk)
                 for (row, expected) in expected.enumerated() {
@@ -49,7 +49,7 @@ import Testing
         .enabled(if: Fixtures.has(folder), "fixtures folder is absent"),
         arguments: [("tiny_llama_f32.gguf", 1e-4), ("tiny_llama_f16.gguf", 1e-2)])
     func `The GGUF of a checkpoint gives the checkpoint's logits`(name: String, tolerance: Double) throws {
-        let runner = try DecoderRunner(try fixture("\(Self.folder)/\(name)"))
+        let runner = try DecoderRunner(try fixture("\(Self.folder)/\(name)"), cacheType: .f32)
         let reference = try reference("llama")
         for (tokens, expected) in zip(reference.sequences, reference.logits) {
             for (row, expected) in zip(try runner.logits(tokens, chunk: 16), expected) {
@@ -91,7 +91,7 @@ import Testing
         let line = try #require(meta.split(separator: "\n").first { $0.hasPrefix("tokens=") })
         let tokens = line.dropFirst(7).split(separator: ",").compactMap { Int($0) }
         let golden = try Fixtures.bytes("\(folder)/tiny_llama_golden.bin")
-        let runner = try DecoderRunner(try read(model.gguf(architecture: "llama")), threads: 2)
+        let runner = try DecoderRunner(try read(model.gguf(architecture: "llama")), threads: 2, cacheType: .f32)
         for chunk in [40, 1] {
             for (row, logits) in try runner.logits(tokens, chunk: chunk).enumerated() {
                 let expected = golden[row * 448..<(row + 1) * 448].withUnsafeBytes { bytes in

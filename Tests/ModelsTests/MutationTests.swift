@@ -92,13 +92,20 @@ import Testing
 
     private func compute(_ model: any DecoderModel) throws {
         let configuration = model.configuration
-        let cache = try KeyValueCache(configuration: configuration, slots: 1, positions: 4)
+        let pool = ComputePool(threads: 1)
+        do {
+            try model.pack(pool: pool)
+        } catch ModelLoadError.invalidTensor {
+            return
+        }
+        let cache = try KeyValueCache(configuration: configuration, blocks: 1)
         let workspace = try ForwardWorkspace(configuration: configuration, maximumRows: 2, maximumLogitRows: 1)
         let rows = [
             ForwardRow(token: 0, position: 0, sequence: 0, wantsLogits: false),
             ForwardRow(token: 1, position: 1, sequence: 0, wantsLogits: true),
         ]
-        try model.forward(ForwardStep(rows: rows), cache: cache, workspace: workspace, pool: ComputePool(threads: 1))
+        let step = ForwardStep(rows: rows, blockTables: [[0]])
+        try model.forward(step, cache: cache, workspace: workspace, pool: pool)
         #expect(workspace.logits(row: 1)?.count == configuration.vocabularySize)
     }
 }

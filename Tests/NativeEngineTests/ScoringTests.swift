@@ -58,12 +58,15 @@ import Testing
     /// Log-probabilities of the next token after each row, computed row by row, without the engine.
     static func logProbabilities(after tokens: [Int32]) throws -> [[Double]] {
         let decoder = try ModelRegistry.load(GGUFFile(parts: [GGUFBytes(copying: TinyModel().bytes())]))
-        let cache = try KeyValueCache(configuration: decoder.configuration, slots: 1, positions: tokens.count)
+        let cache = try KeyValueCache(configuration: decoder.configuration, blocks: 2)
+        precondition(tokens.count <= 2 * KeyValueCache.blockPositions)
         let workspace = try ForwardWorkspace(configuration: decoder.configuration, maximumRows: 1, maximumLogitRows: 1)
         let pool = ComputePool(threads: 1)
+        try decoder.pack(pool: pool)
         return try tokens.enumerated().map { position, token in
             let row = ForwardRow(token: token, position: Int32(position), sequence: 0, wantsLogits: true)
-            try decoder.forward(ForwardStep(rows: [row]), cache: cache, workspace: workspace, pool: pool)
+            let step = ForwardStep(rows: [row], blockTables: [[1, 0]])
+            try decoder.forward(step, cache: cache, workspace: workspace, pool: pool)
             let logits = try #require(workspace.logits(row: 0)).map(Double.init)
             let total = logits.map { exp($0) }.reduce(0, +)
             return logits.map { $0 - log(total) }

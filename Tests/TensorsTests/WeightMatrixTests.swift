@@ -19,7 +19,8 @@ import Testing
     /// Replaces the F16 scales, or the values themselves, by small numbers.
     private func tame(_ bytes: inout [UInt8], _ type: TensorType, _ random: inout SeededRandom) {
         let places: [TensorType: [Int]] = [
-            .q8_0: [0], .q4_0: [0], .q4_K: [0, 2], .q6_K: [208], .iq4_nl: [0], .f16: [0], .bf16: [0], .f32: [0],
+            .q8_0: [0], .q4_0: [0], .q4_1: [0, 2], .q5_0: [0], .q5_1: [0, 2], .q2_K: [80, 82], .q3_K: [108],
+            .q4_K: [0, 2], .q5_K: [0, 2], .q6_K: [208], .iq4_nl: [0], .f16: [0], .bf16: [0], .f32: [0],
         ]
         for block in stride(from: 0, to: bytes.count, by: type.bytesPerBlock) {
             for place in places[type] ?? [] {
@@ -49,55 +50,139 @@ import Testing
     }
 
     static let shapes: [(TensorType, columns: Int)] = [
-        (.f32, 1), (.f32, 15), (.f32, 16), (.f32, 17), (.f32, 1023), (.f32, 1024), (.f32, 1025), (.f32, 2100),
-        (.f16, 33), (.bf16, 47), (.q8_0, 32), (.q8_0, 1056), (.q4_0, 96), (.q4_K, 1280), (.q6_K, 256),
-        (.iq4_nl, 96),
+        (.f32, 1), (.f32, 15), (.f32, 1025), (.f16, 33), (.bf16, 47), (.q8_0, 32), (.q8_0, 1056), (.q4_0, 96),
+        (.q4_1, 64), (.q5_0, 64), (.q5_1, 64), (.iq4_nl, 96), (.q2_K, 512), (.q3_K, 256), (.q4_K, 1280), (.q5_K, 512),
+        (.q6_K, 256),
     ]
+
+    /// Packs the weights; the bytes must outlive the result.
+    private func packed(_ weights: WeightMatrix) throws -> PackedMatrix {
+        let packed = PackedMatrix(weights, name: "weights")
+        try PackedMatrix.pack([packed], pool: ComputePool(threads: 2))
+        return packed
+    }
+
+    private func multiply(_ weights: PackedMatrix, _ input: FloatRows, into output: FloatRows, _ pool: ComputePool)
+        throws
+    {
+        let tiles = try InputTiles(maximumRows: input.rows, maximumColumns: input.columns)
+        MatrixGroup([.init(weights)]).multiply(input, into: [output], tiles: tiles, pool: pool)
+    }
 
     @Test(arguments: shapes) func `A product agrees with the sum in double precision`(
         type: TensorType, columns: Int
     ) throws {
-        let (weights, values) = try matrix(type, rows: 5, columns: columns, seed: 1)
+        let (weights, values) = try matrix(type, rows: 21, columns: columns, seed: 1)
         let input = activations(rows: 3, columns: columns, seed: 2)
-        let output = Rows(rows: 3, columns: 5) { _ in .nan }
-        weights.multiply(input.view, into: output.view, pool: ComputePool(threads: 1))
+        let output = Rows(rows: 3, columns: 21) { _ in .nan }
+        try multiply(try packed(weights), input.view, into: output.view, ComputePool(threads: 1))
+        // Quantised activations are off by at most half a step: 1 / 127 of the largest, or of the power of two above it.
+        let step = type.blockSize == 1 ? 2e-5 : 1.0 / 127
         for row in 0..<3 {
-            for weightRow in 0..<5 {
+            for weightRow in 0..<21 {
                 let terms = (0..<columns).map { Double(values[weightRow * columns + $0]) * Double(input.view[row][$0]) }
-                let bound = terms.reduce(0) { $0 + abs($1) } * 1e-5 + 1e-12
-                #expect(abs(Double(output.view[row][weightRow]) - terms.reduce(0, +)) <= bound)
+                let size = (0..<columns).map { abs(Double(values[weightRow * columns + $0])) }.reduce(0, +)
+                #expect(abs(Double(output.view[row][weightRow]) - terms.reduce(0, +)) <= size * step + 1e-12)
             }
         }
     }
 
-    @Test(arguments: shapes) func `A row has the same bits alone, in any batch and on any number of threads`(
+    @Test(arguments: shapes)
+    func `A row has the same bits alone, in any batch, on any number of threads and in any instruction set`(
         type: TensorType, columns: Int
     ) throws {
         let (weights, _) = try matrix(type, rows: 131, columns: columns, seed: 3)
+        let matrix = try packed(weights)
         let input = activations(rows: 70, columns: columns, seed: 4)
         let alone = Rows(rows: 1, columns: 131) { _ in .nan }
-        let single = ComputePool(threads: 1)
+        let plain = ComputePool(threads: 1, instructionSet: try #require(InstructionSet(named: "plain")))
         var expected: [[UInt32]] = []
         for row in 0..<70 {
             let one = Rows(rows: 1, columns: columns) { input.view[row][$0] }
-            weights.multiply(one.view, into: alone.view, pool: single)
+            try multiply(matrix, one.view, into: alone.view, plain)
             expected.append(alone.view[0].map(\.bitPattern))
         }
-        for (threads, rows) in [(1, 70), (2, 70), (3, 2), (4, 65), (2, 7)] {
-            let output = Rows(rows: rows, columns: 131) { _ in .nan }
-            weights.multiply(input.view.prefix(rows), into: output.view, pool: ComputePool(threads: threads))
-            for row in 0..<rows {
-                #expect(output.view[row].map(\.bitPattern) == expected[row], "row \(row), \(threads) threads")
+        for instructionSet in InstructionSet.available {
+            for (threads, rows) in [(1, 70), (3, 2), (4, 65), (2, 3), (2, 4), (2, 5), (2, 7)] {
+                let output = Rows(rows: rows, columns: 131) { _ in .nan }
+                let pool = ComputePool(threads: threads, instructionSet: instructionSet)
+                try multiply(matrix, input.view.prefix(rows), into: output.view, pool)
+                for row in 0..<rows {
+                    #expect(
+                        output.view[row].map(\.bitPattern) == expected[row],
+                        "row \(row) of \(rows), \(threads) threads, \(instructionSet)")
+                }
             }
         }
     }
 
-    @Test func `Rows are unpacked one by one`() throws {
-        let (weights, values) = try matrix(.q4_K, rows: 3, columns: 512, seed: 5)
-        let output = Rows(rows: 2, columns: 512) { _ in .nan }
-        weights.unpack(row: 2, into: output.view, row: 1)
-        #expect(output.view[1].elementsEqual(values[1024..<1536]))
+    @Test(arguments: shapes) func `A packed row unpacks to the bits of the row in the file`(
+        type: TensorType, columns: Int
+    ) throws {
+        let (weights, values) = try matrix(type, rows: 19, columns: columns, seed: 5)
+        let matrix = try packed(weights)
+        let output = Rows(rows: 1, columns: columns) { _ in .nan }
+        for row in [0, 15, 16, 18] {
+            matrix.unpack(row: row, into: output.view, row: 0)
+            #expect(output.view[0].elementsEqual(values[row * columns..<(row + 1) * columns]), "row \(row)")
+            weights.unpack(row: row, into: output.view, row: 0)
+            #expect(output.view[0].elementsEqual(values[row * columns..<(row + 1) * columns]), "row \(row)")
+        }
+    }
+
+    @Test(arguments: [Float.nan, .infinity, -.infinity, 3e38]) func `A row that cannot be quantised has no numbers`(
+        value: Float
+    ) throws {
+        let (weights, _) = try matrix(.q4_0, rows: 16, columns: 64, seed: 6)
+        let input = Rows(rows: 2, columns: 64) { $0 == 40 ? value : 1 }
+        let output = Rows(rows: 2, columns: 16) { _ in 0 }
+        try multiply(try packed(weights), input.view, into: output.view, ComputePool(threads: 1))
         #expect(output.view[0].allSatisfy { $0.isNaN })
+        #expect(output.view[1].allSatisfy { $0.isFinite })
+    }
+
+    @Test func `Rows that are tiny or zero give tiny or zero results`() throws {
+        let (weights, _) = try matrix(.q8_0, rows: 16, columns: 64, seed: 6)
+        for value: Float in [0, .leastNonzeroMagnitude, .leastNormalMagnitude, -1e-30] {
+            let input = Rows(rows: 1, columns: 64) { _ in value }
+            let output = Rows(rows: 1, columns: 16) { _ in .nan }
+            try multiply(try packed(weights), input.view, into: output.view, ComputePool(threads: 1))
+            #expect(output.view[0].allSatisfy { abs($0) <= 64 * 8 * abs(value) })
+        }
+    }
+
+    @Test(arguments: [UInt16(0x7C00), 0xFC00, 0x7E01]) func `A scale that is not finite is refused with its rows`(
+        scale: UInt16
+    ) throws {
+        var bytes = [UInt8](repeating: 0, count: 40 * 34)
+        bytes.replaceSubrange(20 * 34..<20 * 34 + 2, with: littleEndian(scale))
+        let owner = Bytes(bytes)
+        let weights = try #require(
+            WeightMatrix(type: .q8_0, rows: 40, columns: 32, bytes: owner.view, owner: owner))
+        #expect(throws: PackingFailure.scale(tensor: "weights", row: 16)) { try packed(weights) }
+    }
+
+    @Test func `Matrices of different types multiply the same rows as one group`() throws {
+        let (first, _) = try matrix(.q4_0, rows: 33, columns: 256, seed: 7)
+        let (second, _) = try matrix(.q6_K, rows: 16, columns: 256, seed: 8)
+        let bias = Rows(rows: 1, columns: 16) { Float($0) }
+        let vector = try #require(
+            FloatVector(
+                type: .f32, count: 16, bytes: UnsafeRawBufferPointer(UnsafeMutableRawBufferPointer(bias.view[0]))))
+        let (a, b) = (try packed(first), try packed(second))
+        let input = activations(rows: 9, columns: 256, seed: 9)
+        let tiles = try InputTiles(maximumRows: 9, maximumColumns: 256)
+        let pool = ComputePool(threads: 2)
+        let (plainA, plainB) = (Rows(rows: 9, columns: 33) { _ in 0 }, Rows(rows: 9, columns: 16) { _ in 0 })
+        try multiply(a, input.view, into: plainA.view, pool)
+        try multiply(b, input.view, into: plainB.view, pool)
+        let (outA, outB) = (Rows(rows: 9, columns: 33) { _ in 2 }, Rows(rows: 9, columns: 16) { _ in 2 })
+        MatrixGroup([.init(b, bias: vector), .init(a)]).multiply(
+            input.view, into: [outB.view, outA.view], adds: true, tiles: tiles, pool: pool)
+        for row in 0..<9 {
+            #expect((0..<33).allSatisfy { outA.view[row][$0] == 2 + plainA.view[row][$0] })
+            #expect((0..<16).allSatisfy { outB.view[row][$0] == 2 + (plainB.view[row][$0] + Float($0)) })
+        }
     }
 }
 

@@ -3,6 +3,7 @@ public import EngineProtocol
 public import ModelFiles
 import Models
 public import Platform
+public import Tensors
 import Tokenizers
 
 /// A model as far as a purpose needs it: file, tokenizer, template, decoder.
@@ -21,6 +22,8 @@ public final class LoadedModel: Sendable {
     let tokenizer: Tokenizer?
     let chatTemplate: TemplateState
     let decoder: (any DecoderModel)?
+    /// The threads that compute with the model.
+    let pool: ComputePool
     let purpose: LoadRequest.Purpose
     /// Positions per sequence; 0 where no decoder is loaded.
     let contextLength: Int
@@ -31,6 +34,7 @@ public final class LoadedModel: Sendable {
     /// is not there is `unsupported`, and one that cannot fit is `resourceExhausted`.
     public init(
         parts: [GGUFBytes], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
+        instructionSet: InstructionSet = .best,
         limits: EngineLimits = EngineLimits()
     ) throws(EngineError) {
         let started = MonotonicClock.now()
@@ -44,6 +48,8 @@ public final class LoadedModel: Sendable {
         let plan = try Self.planMemory(decoder, request: request, memory: memory, limits: limits)
         contextLength = plan?.contextLength ?? 0
         let threads = try Self.threads(request.threads, usable: usableThreads, limits: limits)
+        pool = ComputePool(threads: decoder == nil ? 1 : threads, instructionSet: instructionSet)
+        if let decoder { try Self.pack(decoder, pool: pool) }
         description = Self.describe(
             file: file, tokenizer: tokenizer, template: chatTemplate, decoder: decoder, plan: plan, threads: threads,
             loadNanoseconds: MonotonicClock.now() - started)
@@ -94,10 +100,15 @@ public final class LoadedModel: Sendable {
         do {
             return try ModelRegistry.load(file)
         } catch {
-            switch error {
-            case .unsupported, .unsupportedArchitecture: throw .unsupported(feature: "model: \(error.description)")
-            default: throw .invalidRequest(parameter: "model", message: "model: \(error.description)")
-            }
+            throw EngineError(error)
+        }
+    }
+
+    private static func pack(_ decoder: any DecoderModel, pool: ComputePool) throws(EngineError) {
+        do {
+            try decoder.pack(pool: pool)
+        } catch {
+            throw EngineError(error)
         }
     }
 
@@ -108,8 +119,8 @@ public final class LoadedModel: Sendable {
         return try MemoryPlan.decide(
             requestedContextLength: request.contextLength, requestedParallel: request.parallel,
             trainedContextLength: decoder.configuration.trainedContextLength,
-            bytesPerPosition: UInt64(decoder.configuration.cacheBytesPerPosition),
-            weightBytes: decoder.weightBytes, memory: memory.usable(limits: limits), limits: limits)
+            bytesPerPosition: UInt64(decoder.configuration.cacheBytesPerBlock(.f16) / KeyValueCache.blockPositions),
+            weightBytes: decoder.packedBytes, memory: memory.usable(limits: limits), limits: limits)
     }
 
     private static func threads(_ requested: UInt32, usable: Int, limits: EngineLimits) throws(EngineError) -> Int {
@@ -148,5 +159,15 @@ public final class LoadedModel: Sendable {
             parallel: UInt32(clamping: plan?.parallel ?? 0), threads: UInt32(clamping: threads),
             weightBytes: decoder?.weightBytes ?? file.tensors.reduce(0) { $0 + UInt64($1.byteCount) },
             keyValueCacheBytes: plan?.cacheBytes ?? 0, hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds)
+    }
+}
+
+extension EngineError {
+    init(_ error: ModelLoadError) {
+        switch error {
+        case .unsupported, .unsupportedArchitecture: self = .unsupported(feature: "model: \(error.description)")
+        case .outOfMemory: self = .resourceExhausted(message: "model: \(error.description)", permanent: true)
+        default: self = .invalidRequest(parameter: "model", message: "model: \(error.description)")
+        }
     }
 }

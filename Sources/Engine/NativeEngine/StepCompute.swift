@@ -11,6 +11,7 @@ final class StepCompute: @unchecked Sendable {
     private let cache: KeyValueCache
     private let workspace: ForwardWorkspace
     let pool: ComputePool
+    private let tables: [[Int32]]
     private var step: ForwardStep
 
     /// - Parameter isCancelled: asked between the layers for the sequence of a slot.
@@ -20,23 +21,30 @@ final class StepCompute: @unchecked Sendable {
     ) throws(EngineError) {
         self.decoder = decoder
         do {
-            cache = try KeyValueCache(
-                configuration: decoder.configuration, slots: limits.slots, positions: model.contextLength)
+            let blocksPerSlot =
+                (model.contextLength + KeyValueCache.blockPositions - 1) / KeyValueCache.blockPositions
+            cache = try KeyValueCache(configuration: decoder.configuration, blocks: limits.slots * blocksPerSlot)
+            tables = (0..<limits.slots).map { slot in
+                (0..<blocksPerSlot).map { Int32(slot * blocksPerSlot + $0) }
+            }
             workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: limits.rowsPerStep,
                 maximumLogitRows: limits.logitsRowsPerStep)
         } catch {
             throw .resourceExhausted(message: error.description, permanent: true)
         }
-        pool = ComputePool(threads: Int(model.description.threads))
-        step = ForwardStep(rows: [], isCancelled: isCancelled)
+        pool = model.pool
+        step = ForwardStep(rows: [], blockTables: tables, isCancelled: isCancelled)
         step.rows.reserveCapacity(limits.rowsPerStep)
     }
 
     func begin() { step.rows.removeAll(keepingCapacity: true) }
 
     func copyPrefix(from source: Int, to target: Int, positions: Int) {
-        cache.copyPrefix(from: source, to: target, positions: positions)
+        let blocks = (positions + KeyValueCache.blockPositions - 1) / KeyValueCache.blockPositions
+        for index in 0..<blocks {
+            cache.copyBlock(from: Int(tables[source][index]), to: Int(tables[target][index]))
+        }
     }
 
     func append(token: Int32, position: Int, slot: Int, wantsLogits: Bool) {
@@ -54,5 +62,7 @@ final class StepCompute: @unchecked Sendable {
     func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.logits(row: row) }
 
     /// Gives the memory of a sequence that has ended back to the system.
-    func release(slot: Int) { cache.release(slot: slot) }
+    func release(slot: Int) {
+        for block in tables[slot] { cache.release(block: Int(block)) }
+    }
 }

@@ -1,3 +1,5 @@
+public import Tensors
+
 /// What defines the computation of a decoder, as read from the model file and checked.
 public struct DecoderConfiguration: Sendable {
     public internal(set) var architecture: String
@@ -26,8 +28,10 @@ public struct DecoderConfiguration: Sendable {
     public var queryWidth: Int { headCount * headDimension }
     /// Elements of all key heads of a row, and of all value heads.
     public var keyValueWidth: Int { keyValueHeadCount * headDimension }
-    /// Bytes that one position of one sequence takes in a `KeyValueCache`.
-    public var cacheBytesPerPosition: Int { 2 * layerCount * keyValueWidth * MemoryLayout<Float>.stride }
+    /// Bytes of one block of a `KeyValueCache`.
+    public func cacheBytesPerBlock(_ type: CacheType) -> Int {
+        layerCount * KeyValueBlocks.byteCount(heads: keyValueHeadCount, headDimension: headDimension, type: type)
+    }
 
     /// The positions that a row at `position` attends to.
     func visiblePositions(at position: Int) -> Range<Int> {

@@ -10,6 +10,11 @@ public protocol DecoderModel: AnyObject, Sendable {
     var parameterCount: UInt64 { get }
     /// Bytes of the weights in the file.
     var weightBytes: UInt64 { get }
+    /// Bytes of the weights in memory once they are packed.
+    var packedBytes: UInt64 { get }
+
+    /// Packs the weights for the kernels; needed once, before the first step.
+    func pack(pool: ComputePool) throws(ModelLoadError)
 
     /// Computes one step: stores keys and values of every row, and logits for the rows that want them.
     ///
@@ -27,7 +32,7 @@ public protocol DecoderModel: AnyObject, Sendable {
 public struct ForwardRow: Sendable, Equatable {
     public var token: Int32
     public var position: Int32
-    /// The cache slot of the sequence.
+    /// Index of the sequence in the step's block tables.
     public var sequence: Int32
     public var wantsLogits: Bool
 
@@ -41,15 +46,20 @@ public struct ForwardRow: Sendable, Equatable {
 
 /// The rows that are computed together.
 ///
-/// Rows of one sequence have rising positions without gaps. The first one continues what the cache holds, or begins
-/// earlier and replaces what follows.
+/// Rows of one sequence lie side by side and have rising positions without gaps. What the cache holds before the first of
+/// them is taken as it is; what it holds from there on is replaced.
 public struct ForwardStep: Sendable {
     public var rows: [ForwardRow]
+    /// For each sequence the blocks of the cache that hold its positions: 0 ..< 32, 32 ..< 64 and so on.
+    public var blockTables: [[Int32]]
     /// Asked between layers whether a sequence was cancelled; nil: never.
     public var isCancelled: (@Sendable (_ sequence: Int32) -> Bool)?
 
-    public init(rows: [ForwardRow], isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil) {
+    public init(
+        rows: [ForwardRow], blockTables: [[Int32]], isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil
+    ) {
         self.rows = rows
+        self.blockTables = blockTables
         self.isCancelled = isCancelled
     }
 }
@@ -59,8 +69,10 @@ public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooManyRows(count: Int, limit: Int)
     case tooManyLogits(count: Int, limit: Int)
     case tokenOutOfRange(token: Int32, vocabularySize: Int)
-    case sequenceOutOfRange(sequence: Int32, slots: Int)
-    case positionOutOfRange(position: Int32, expected: Int, limit: Int)
+    case sequenceOutOfRange(sequence: Int32, tables: Int)
+    /// `expected` is nil for the first row of a sequence; `limit` is the end of its block table.
+    case positionOutOfRange(position: Int32, expected: Int?, limit: Int)
+    case blockOutOfRange(block: Int32, blocks: Int)
     case mismatch(what: String)
 
     public var description: String {
@@ -68,9 +80,12 @@ public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
         case .tooManyRows(let count, let limit): "a step of \(count) rows, the workspace has room for \(limit)"
         case .tooManyLogits(let count, let limit): "\(count) rows want logits, the workspace has room for \(limit)"
         case .tokenOutOfRange(let token, let size): "token \(token) is not below the vocabulary size \(size)"
-        case .sequenceOutOfRange(let sequence, let slots): "sequence \(sequence) is not below the \(slots) slots"
-        case .positionOutOfRange(let position, let expected, let limit):
-            "position \(position), where at most \(expected) may follow and \(limit) is the end of the cache"
+        case .sequenceOutOfRange(let sequence, let tables): "sequence \(sequence), but there are \(tables) block tables"
+        case .positionOutOfRange(let position, let expected?, _):
+            "position \(position), where \(expected) has to follow"
+        case .positionOutOfRange(let position, nil, let limit):
+            "position \(position) is not in the \(limit) positions of the block table"
+        case .blockOutOfRange(let block, let blocks): "block \(block) of a cache of \(blocks)"
         case .mismatch(let what): "\(what) was made for another model"
         }
     }

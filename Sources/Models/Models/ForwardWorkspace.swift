@@ -15,18 +15,27 @@ public final class ForwardWorkspace: @unchecked Sendable {
     let keys: FloatRows
     let values: FloatRows
     let attended: FloatRows
-    let projected: FloatRows
     let gate: FloatRows
     let up: FloatRows
     let cosines: FloatRows
     let sines: FloatRows
     let logitRows: FloatRows
+    /// The places that products write to, made once: an array for each group of matrices.
+    let headOutputs: [FloatRows]
+    let feedForwardOutputs: [FloatRows]
+    let residual: [FloatRows]
+    let logitOutputs: [FloatRows]
+    /// The input of a product, prepared.
+    let tiles: InputTiles
     /// Nil if the model has none.
     let experts: ExpertWorkspace?
+    private let rowsPerUnit: Int
     private let memory: ReservedMemory
 
     /// The rows that are still computed: entry i of the list owns row i of the arrays.
     private(set) var active: [ActiveRow] = []
+    /// Neighbouring active rows of one sequence, at most as many as attention takes at once.
+    private(set) var attentionUnits: [AttentionUnit] = []
     private var logitPlaces: [Int?] = []
 
     struct ActiveRow: Sendable {
@@ -38,6 +47,11 @@ public final class ForwardWorkspace: @unchecked Sendable {
         let wantsLogits: Bool
     }
 
+    struct AttentionUnit: Sendable {
+        let sequence: Int
+        var rows: Range<Int>
+    }
+
     public init(
         configuration: DecoderConfiguration, maximumRows: Int, maximumLogitRows: Int
     ) throws(MemoryError) {
@@ -47,7 +61,7 @@ public final class ForwardWorkspace: @unchecked Sendable {
         let columns =
             [
                 configuration.width, configuration.width, configuration.queryWidth, configuration.keyValueWidth,
-                configuration.keyValueWidth, configuration.queryWidth, configuration.width,
+                configuration.keyValueWidth, configuration.queryWidth,
                 configuration.feedForwardWidth,
                 configuration.feedForwardWidth, configuration.rotary.pairs, configuration.rotary.pairs,
             ]
@@ -67,8 +81,15 @@ public final class ForwardWorkspace: @unchecked Sendable {
         self.maximumRows = maximumRows
         self.maximumLogitRows = maximumLogitRows
         (hidden, normalized, queries, keys) = (arrays[0], arrays[1], arrays[2], arrays[3])
-        (values, attended, projected, gate) = (arrays[4], arrays[5], arrays[6], arrays[7])
-        (up, cosines, sines, logitRows) = (arrays[8], arrays[9], arrays[10], arrays[11])
+        (values, attended, gate, up) = (arrays[4], arrays[5], arrays[6], arrays[7])
+        (cosines, sines, logitRows) = (arrays[8], arrays[9], arrays[10])
+        headOutputs = [queries, keys, values]
+        feedForwardOutputs = [gate, up]
+        residual = [hidden]
+        logitOutputs = [logitRows]
+        tiles = try InputTiles(
+            maximumRows: maximumRows,
+            maximumColumns: max(configuration.width, configuration.queryWidth, configuration.feedForwardWidth))
         if let experts = configuration.experts {
             self.experts = try ExpertWorkspace(
                 experts, width: configuration.width, feedForwardWidth: configuration.feedForwardWidth,
@@ -76,7 +97,10 @@ public final class ForwardWorkspace: @unchecked Sendable {
         } else {
             experts = nil
         }
+        rowsPerUnit = max(
+            1, KeyValueBlocks.maximumQueries * configuration.keyValueHeadCount / configuration.headCount)
         active.reserveCapacity(maximumRows)
+        attentionUnits.reserveCapacity(maximumRows)
         logitPlaces.reserveCapacity(maximumRows)
     }
 
@@ -98,6 +122,21 @@ public final class ForwardWorkspace: @unchecked Sendable {
                     wantsLogits: row.wantsLogits))
             logitPlaces.append(nil)
         }
+        cutIntoUnits()
+    }
+
+    private func cutIntoUnits() {
+        attentionUnits.removeAll(keepingCapacity: true)
+        for (place, row) in active.enumerated() {
+            let last = attentionUnits.count - 1
+            if last >= 0, attentionUnits[last].sequence == row.sequence,
+                attentionUnits[last].rows.count < rowsPerUnit
+            {
+                attentionUnits[last].rows = attentionUnits[last].rows.lowerBound..<place + 1
+            } else {
+                attentionUnits.append(AttentionUnit(sequence: row.sequence, rows: place..<place + 1))
+            }
+        }
     }
 
     /// Drops the rows of cancelled sequences and closes the gaps in `hidden` and the rotation tables.
@@ -113,10 +152,12 @@ public final class ForwardWorkspace: @unchecked Sendable {
             }
             kept += 1
         }
+        guard kept < active.count else { return }
         active.removeSubrange(kept...)
+        cutIntoUnits()
     }
 
-    /// Moves the rows that want logits to the front of `normalized`, normalised, and returns how many they are.
+    /// Writes the rows that want logits to the front of `normalized`, normalised, and returns how many they are.
     func selectLogitRows(norm: FloatVector, epsilon: Float) -> Int {
         var count = 0
         for (place, row) in active.enumerated() where row.wantsLogits {

@@ -1,71 +1,64 @@
 public import Tensors
 
-/// Keys and values of all layers for a fixed number of sequences.
+/// A pool of blocks, each of which holds keys and values of all layers for 32 positions of a sequence.
 ///
-/// Layout: slot, layer, keys then values, position, F32. All of it is reserved at the start and takes memory only where
-/// a position was stored. One thread at a time may use it.
+/// Who owns a block is not known here: a step brings, for each sequence, the table of its blocks. All of the memory is
+/// reserved at the start and takes space only where a position was stored. One thread at a time may use it.
 public final class KeyValueCache: @unchecked Sendable {
-    public let slots: Int
-    /// Positions of each slot.
-    public let positions: Int
+    /// Positions of a block.
+    public static let blockPositions = KeyValueBlocks.positions
+
+    public let blocks: Int
+    public let type: CacheType
     let layerCount: Int
     let keyValueWidth: Int
+    private let heads: Int
     private let headDimension: Int
+    private let layerBytes: Int
+    private let blockBytes: Int
     private let memory: ReservedMemory
-    private var lengths: [Int]
 
-    public init(configuration: DecoderConfiguration, slots: Int, positions: Int) throws(MemoryError) {
-        let (slotBytes, overflow) = configuration.cacheBytesPerPosition.multipliedReportingOverflow(by: positions)
-        let (bytes, again) = slotBytes.multipliedReportingOverflow(by: slots)
-        guard slots > 0, positions > 0, !overflow, !again else { throw MemoryError(bytes: .max) }
-        memory = try ReservedMemory(byteCount: bytes)
-        self.slots = slots
-        self.positions = positions
+    public init(configuration: DecoderConfiguration, blocks: Int, type: CacheType = .f16) throws(MemoryError) {
         layerCount = configuration.layerCount
         keyValueWidth = configuration.keyValueWidth
+        heads = configuration.keyValueHeadCount
         headDimension = configuration.headDimension
-        lengths = Array(repeating: 0, count: slots)
+        layerBytes = KeyValueBlocks.byteCount(heads: heads, headDimension: headDimension, type: type)
+        blockBytes = configuration.cacheBytesPerBlock(type)
+        let (bytes, overflow) = blockBytes.multipliedReportingOverflow(by: blocks)
+        guard blocks > 0, !overflow else { throw MemoryError(bytes: .max) }
+        memory = try ReservedMemory(byteCount: bytes)
+        self.blocks = blocks
+        self.type = type
     }
 
     /// Bytes that are reserved.
     public var byteCount: Int { memory.byteCount }
 
-    /// Bytes that the stored positions take.
-    public var usedByteCount: Int { lengths.reduce(0, +) * bytesPerPosition }
-
-    /// Positions stored for a slot.
-    public func length(slot: Int) -> Int { lengths[slot] }
-
-    /// Forgets the positions from `length` on.
-    public func truncate(slot: Int, to length: Int) {
-        precondition(length >= 0, "a length of \(length)")
-        lengths[slot] = min(lengths[slot], length)
+    /// Makes one block a copy of another.
+    ///
+    /// What is computed after it has the same bits as if the positions had been computed there.
+    public func copyBlock(from source: Int, to target: Int) {
+        bytes(of: target).copyMemory(from: UnsafeRawBufferPointer(bytes(of: source)))
     }
 
-    /// Forgets a sequence; its memory stays for the next one in the slot.
-    public func clear(slot: Int) { lengths[slot] = 0 }
-
-    /// Forgets a sequence and gives its memory back to the system.
-    public func release(slot: Int) {
-        lengths[slot] = 0
-        memory.discard(offset: slot * slotBytes, byteCount: slotBytes)
+    /// Gives the memory of a block back to the system.
+    public func release(block: Int) {
+        precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)")
+        memory.discard(offset: block * blockBytes, byteCount: blockBytes)
     }
 
-    /// Notes that a slot now holds `length` positions.
-    func setLength(_ length: Int, slot: Int) { lengths[slot] = length }
-
-    func layer(_ layer: Int, slot: Int) -> AttentionCache {
-        precondition(layer >= 0 && layer < layerCount && slot >= 0 && slot < slots, "layer \(layer), slot \(slot)")
-        let count = positions * keyValueWidth
-        let size = count * MemoryLayout<Float>.stride
-        let offset = slot * slotBytes + 2 * layer * size
-        return AttentionCache(
-            keys: FloatRows(memory.floats(offset: offset, count: count), rows: positions, columns: keyValueWidth),
-            values: FloatRows(
-                memory.floats(offset: offset + size, count: count), rows: positions, columns: keyValueWidth),
-            headDimension: headDimension)
+    /// The part of all blocks that belongs to a layer.
+    func layer(_ layer: Int, instructionSet: InstructionSet) -> KeyValueBlocks {
+        precondition(layer >= 0 && layer < layerCount, "layer \(layer) of \(layerCount)")
+        return KeyValueBlocks(
+            memory: memory.bytes(offset: 0, count: memory.byteCount), blockBytes: blockBytes,
+            offset: layer * layerBytes, heads: heads, headDimension: headDimension, type: type,
+            instructionSet: instructionSet)
     }
 
-    private var bytesPerPosition: Int { 2 * layerCount * keyValueWidth * MemoryLayout<Float>.stride }
-    private var slotBytes: Int { positions * bytesPerPosition }
+    private func bytes(of block: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)")
+        return memory.bytes(offset: block * blockBytes, count: blockBytes)
+    }
 }

@@ -5,6 +5,8 @@ import Tensors
 struct TensorTable {
     private let file: GGUFFile
     private var unused: Set<String>
+    /// Every matrix that somebody took to multiply with.
+    private(set) var packed: [PackedMatrix] = []
 
     init(_ file: GGUFFile) {
         self.file = file
@@ -13,7 +15,15 @@ struct TensorTable {
 
     func has(_ name: String) -> Bool { file.tensor(named: name) != nil }
 
-    mutating func matrix(_ name: String, rows: Int, columns: Int) throws(ModelLoadError) -> WeightMatrix {
+    /// A matrix to multiply with, once it is packed.
+    mutating func matrix(_ name: String, rows: Int, columns: Int) throws(ModelLoadError) -> PackedMatrix {
+        let matrix = PackedMatrix(try rowsInFile(name, rows: rows, columns: columns), name: name.shortened)
+        packed.append(matrix)
+        return matrix
+    }
+
+    /// A matrix whose rows are read where they lie in the file.
+    mutating func rowsInFile(_ name: String, rows: Int, columns: Int) throws(ModelLoadError) -> WeightMatrix {
         let tensor = try take(name, dimensions: [columns, rows])
         let matrix = WeightMatrix(
             type: tensor.type, rows: rows, columns: columns, bytes: file.bytes(of: tensor),
@@ -25,7 +35,7 @@ struct TensorTable {
     /// `count` matrices of one shape that a tensor holds one after the other.
     mutating func matrices(
         _ name: String, _ count: Int, rows: Int, columns: Int
-    ) throws(ModelLoadError) -> [WeightMatrix] {
+    ) throws(ModelLoadError) -> [PackedMatrix] {
         let tensor = try take(name, dimensions: [columns, rows, count])
         let bytes = file.bytes(of: tensor)
         let size = bytes.count / count
@@ -33,11 +43,13 @@ struct TensorTable {
             WeightMatrix(
                 type: tensor.type, rows: rows, columns: columns,
                 bytes: UnsafeRawBufferPointer(rebasing: bytes[index * size..<(index + 1) * size]),
-                owner: file.parts[tensor.part])
+                owner: file.parts[tensor.part]
+            ).map { PackedMatrix($0, name: name.shortened) }
         }
         guard matrices.count == count else {
             throw .invalidTensor(name: name, reason: "its bytes are not \(count) matrices of \(rows) rows")
         }
+        packed += matrices
         return matrices
     }
 

@@ -3,8 +3,9 @@
 // In the comments, d and m are F16 numbers, q an unsigned integer of the stated width. Sub-block scales of the K types
 // are integers that multiply d (and dmin). Products are rounded in the written order, left to right.
 
-#include "dequantise.h"
 #include "CKernels.h"
+#include "blocks.h"
+#include "dequantise.h"
 #include "lanes.h"
 
 // Vectorising across blocks would gather single bytes; within a block they lie side by side.
@@ -13,30 +14,6 @@
 #else
 #define WITHIN_BLOCKS
 #endif
-
-INLINE uint16_t load_u16(const uint8_t *source) {
-    uint16_t value;
-    memcpy(&value, source, sizeof(value));
-    return value;
-}
-
-// F16 to F32 without branches. Normal numbers get F32's bias, infinities and NaN its full exponent. Subnormals are an
-// integer times 2^-24: computed so, and not by scaling, since subnormal F32 operands are slow.
-INLINE float half(uint16_t bits) {
-    const uint32_t magnitude = bits & 0x7FFFu;
-    const float subnormal = (float)(int32_t)magnitude * 0x1p-24f;
-    uint32_t subnormal_bits;
-    memcpy(&subnormal_bits, &subnormal, sizeof(subnormal_bits));
-    uint32_t result = (magnitude << 13) + 0x38000000u;
-    result |= magnitude >= 0x7C00u ? 0x7F800000u : 0u;
-    result = magnitude < 0x0400u ? subnormal_bits : result;
-    result |= (uint32_t)(bits & 0x8000u) << 16;
-    float value;
-    memcpy(&value, &result, sizeof(value));
-    return value;
-}
-
-INLINE float load_half(const uint8_t *source) { return half(load_u16(source)); }
 
 WIDER_TOO static void unpack_f16(const uint8_t *restrict source, float *restrict target, size_t count) {
     for (size_t i = 0; i < count; i++) target[i] = load_half(source + 2 * i);
@@ -147,17 +124,13 @@ WIDER_TOO static void unpack_q2_k(const uint8_t *restrict source, float *restric
 }
 
 // 32 bytes with the third bits (bit 4 h + s of byte i), 64 bytes of 2-bit q as in Q2_K, 12 bytes of 6-bit scales, d.
-// Scale j has its low nibble in byte j % 8 and its high bits in byte 8 + j % 4.
 // d · (scale − 32) · (q − (third bit ? 0 : 4))
 WIDER_TOO static void unpack_q3_k(const uint8_t *restrict source, float *restrict target, size_t blocks) {
     WITHIN_BLOCKS
     for (size_t b = 0; b < blocks; b++, source += 110, target += 256) {
         const float d = load_half(source + 108);
-        const uint8_t *scales = source + 96;
         for (int sub = 0; sub < 16; sub++) {
-            const int low = scales[sub % 8] >> (4 * (sub / 8)) & 15;
-            const int high = scales[8 + sub % 4] >> (2 * (sub / 4)) & 3;
-            const float scale = d * (float)((low | high << 4) - 32);
+            const float scale = d * (float)q3_k_scale(source + 96, sub);
             const uint8_t *q = source + 32 + 32 * (sub / 8) + 16 * (sub % 2);
             const uint8_t *third = source + 16 * (sub % 2);
             const int shift = 2 * (sub % 8 / 2);
@@ -169,18 +142,10 @@ WIDER_TOO static void unpack_q3_k(const uint8_t *restrict source, float *restric
     }
 }
 
-// The eight 6-bit scales and minimums of Q4_K and Q5_K in 12 bytes: the first four of each in the low six bits of bytes
-// 0–3 and 4–7; the others have their low nibbles in bytes 8–11 and their high bits in the top of bytes 0–3 and 4–7.
 INLINE void scale_and_minimum(const uint8_t *packed, int sub, float d, float dmin, float *scale, float *minimum) {
-    const int j = sub % 4;
-    int s = packed[j] & 63;
-    int m = packed[j + 4] & 63;
-    if (sub >= 4) {
-        s = (packed[8 + j] & 15) | packed[j] >> 6 << 4;
-        m = packed[8 + j] >> 4 | packed[j + 4] >> 6 << 4;
-    }
-    *scale = d * (float)s;
-    *minimum = dmin * (float)m;
+    const struct scale_pair pair = k_scale_pair(packed, sub);
+    *scale = d * (float)pair.scale;
+    *minimum = dmin * (float)pair.minimum;
 }
 
 // d, dmin, 12 bytes of scales, 128 bytes: elements 64 g + i (low nibble) and 64 g + 32 + i (high) of byte 32 g + i:

@@ -4,7 +4,7 @@
 public final class GGUFBytes: @unchecked Sendable {
     /// All bytes of the part.
     public let bytes: UnsafeRawBufferPointer
-    private let owner: AnyObject?
+    let owner: AnyObject?
     private let allocation: UnsafeMutableRawPointer?
 
     /// Memory that lives as long as the process, such as an embedded model.

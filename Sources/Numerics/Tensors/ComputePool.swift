@@ -13,13 +13,16 @@ import Synchronization
 public final class ComputePool: Sendable {
     /// Threads that work on a job, the caller included.
     public let threads: Int
+    /// What the kernels are chosen by.
+    public let instructionSet: InstructionSet
     private let jobs = JobBoard()
     private let workers: [Thread]
     private let oneCaller = Mutex<Void>(())
 
     /// Starts `threads` − 1 threads at nice +5; fewer if the system gives no more.
-    public init(threads: Int) {
+    public init(threads: Int, instructionSet: InstructionSet = .best) {
         let jobs = self.jobs
+        self.instructionSet = instructionSet
         workers = (1..<max(threads, 1)).compactMap { number in
             try? Thread.start(name: "apus-compute-\(number)", niceness: 5) { jobs.work() }
         }
@@ -41,6 +44,14 @@ public final class ComputePool: Sendable {
         oneCaller.withLock { _ in
             withoutActuallyEscaping(body) { jobs.run(parts: parts, $0) }
         }
+    }
+}
+
+extension ComputePool {
+    /// Calls `body` with ranges of rows that together are 0 ..< `rows`.
+    public func run(rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
+        let perPart = InputTiles.rowsPerTile
+        run(parts: (rows + perPart - 1) / perPart) { body($0 * perPart..<min(($0 + 1) * perPart, rows)) }
     }
 }
 

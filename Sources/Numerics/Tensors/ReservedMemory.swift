@@ -17,18 +17,26 @@ public final class ReservedMemory: @unchecked Sendable {
     public let byteCount: Int
     private let base: UnsafeMutableRawPointer
 
-    public init(byteCount: Int) throws(MemoryError) {
+    /// - Parameter hugePages: asks for pages of 2 MiB, for memory that is used from end to end.
+    public init(byteCount: Int, hugePages: Bool = false) throws(MemoryError) {
         let size = max(byteCount, 1)
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
         guard byteCount >= 0, let base = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0), base != MAP_FAILED
         else {
             throw MemoryError(bytes: byteCount)
         }
+        if hugePages { madvise(base, size, MADV_HUGEPAGE) }
         self.base = base
         self.byteCount = byteCount
     }
 
     deinit { munmap(base, max(byteCount, 1)) }
+
+    /// A view of `count` bytes that begin `offset` bytes into the memory.
+    public func bytes(offset: Int, count: Int) -> UnsafeMutableRawBufferPointer {
+        precondition(offset >= 0 && count >= 0 && count <= byteCount - offset, "a view of \(count) bytes at \(offset)")
+        return UnsafeMutableRawBufferPointer(start: base + offset, count: count)
+    }
 
     /// A view of `count` F32 values that begin `offset` bytes into the memory.
     public func floats(offset: Int, count: Int) -> UnsafeMutableBufferPointer<Float> {

@@ -35,34 +35,16 @@ public struct WeightMatrix: @unchecked Sendable {
         _ = apus_dequantise(type.rawValue, base + row * rowBytes, output.pointer(target), columns)
     }
 
-    /// output[m][r] = row r of the weights · input[m], for all rows m of the input.
-    ///
-    /// Shapes: input rows × `columns`, output rows × `rows`. Threads share out weight rows, never a sum, so the result
-    /// for an input row depends neither on the pool nor on the other rows.
-    public func multiply(_ input: FloatRows, into output: FloatRows, pool: ComputePool) {
-        guard input.rows > 0 else { return }
-        let rowsPerPart = rowsPerPart(inputRows: input.rows, threads: pool.threads)
-        pool.run(parts: (rows + rowsPerPart - 1) / rowsPerPart) { [self] part in
-            let first = part * rowsPerPart
-            multiply(input, rows: first..<min(first + rowsPerPart, rows), into: output)
-        }
+    /// Packs up to sixteen rows into a panel; false if a scale is not finite.
+    func pack(rows range: Range<Int>, into panel: UnsafeMutableRawPointer) -> Bool {
+        precondition(range.lowerBound >= 0 && range.upperBound <= rows && (1...16).contains(range.count), "\(range)")
+        return apus_pack_panel(
+            type.rawValue, base + range.lowerBound * rowBytes, rowBytes, range.count, columns, panel) == 0
     }
 
-    /// The part of a product that some of the weight rows make, on the calling thread.
-    public func multiply(_ input: FloatRows, rows range: Range<Int>, into output: FloatRows) {
-        precondition(input.columns == columns, "multiplies \(columns) with \(input.columns) columns")
-        precondition(
-            output.columns == rows && output.rows >= input.rows, "\(rows) results in \(output.columns) columns")
-        precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
-        _ = apus_multiply(
-            type.rawValue, base, rowBytes, columns, range.lowerBound, range.upperBound, input.base, input.columns,
-            input.rows, output.base, output.columns)
-    }
-
-    /// Parts large enough to be worth handing over, and small enough that threads end together.
-    private func rowsPerPart(inputRows: Int, threads: Int) -> Int {
-        let smallestPart = 65_536
-        let work = columns * (inputRows + 1)
-        return max(max(smallestPart / work, 1), min(rows, (rows + 8 * threads - 1) / (8 * threads)))
+    /// Tells the owner that some rows are not needed in memory for now.
+    func discard(rows range: Range<Int>) {
+        guard let owner = owner as? any WeightOwner else { return }
+        owner.discard(UnsafeRawBufferPointer(start: base + range.lowerBound * rowBytes, count: range.count * rowBytes))
     }
 }

@@ -35,6 +35,16 @@ public final class MappedFile: Sendable {
         return try body(bytes)
     }
 
+    /// Drops the whole pages of some of the bytes from this process; they are read again when they are used again.
+    public func discard(_ part: UnsafeRawBufferPointer) {
+        guard let start = part.baseAddress, part.count > 0 else { return }
+        let page = UInt(getpagesize())
+        let first = (UInt(bitPattern: start) + page - 1) / page * page
+        let end = (UInt(bitPattern: start) + UInt(part.count)) / page * page
+        guard first < end, first >= address, end - address <= UInt(byteCount) else { return }
+        madvise(UnsafeMutableRawPointer(bitPattern: first), Int(end - first), MADV_DONTNEED)
+    }
+
     /// The bytes, valid only as long as somebody holds this object.
     ///
     /// The pointer does not hold it: an owner of both keeps the object in a property, anyone else uses `withBytes`.

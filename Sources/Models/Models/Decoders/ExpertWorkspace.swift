@@ -12,10 +12,13 @@ final class ExpertWorkspace: @unchecked Sendable {
 
     /// What the router says: rows × experts.
     let scores: FloatRows
+    let routerOutputs: [FloatRows]
     /// Rows in the order of their experts: first their inputs, in the end what the experts make of them.
     let grouped: FloatRows
     let gate: FloatRows
     let up: FloatRows
+    /// The groups' inputs, prepared.
+    let tiles: InputTiles
     /// One group for every expert that was chosen, in the order of the experts.
     private(set) var groups: [Group] = []
 
@@ -40,10 +43,14 @@ final class ExpertWorkspace: @unchecked Sendable {
         }
         let groupedRows = maximumRows * configuration.used
         scores = try reserve(rows: maximumRows, columns: configuration.count)
+        routerOutputs = [scores]
         weights = try reserve(rows: maximumRows, columns: configuration.used)
         grouped = try reserve(rows: groupedRows, columns: width)
         gate = try reserve(rows: groupedRows, columns: feedForwardWidth)
         up = try reserve(rows: groupedRows, columns: feedForwardWidth)
+        tiles = try InputTiles(
+            maximumRows: groupedRows, maximumColumns: max(width, feedForwardWidth),
+            maximumGroups: min(configuration.count, groupedRows))
         self.memory = memory
         self.configuration = configuration
         chosen = Array(repeating: 0, count: groupedRows)
@@ -101,6 +108,9 @@ final class ExpertWorkspace: @unchecked Sendable {
         weights.softmax(row: row)
     }
 
+    /// Rows of all groups together.
+    var groupedRows: Int { groups.last?.rows.upperBound ?? 0 }
+
     /// The chosen experts of a row, in the order of the choice.
     func experts(row: Int) -> ArraySlice<Int> { chosen[entries(row)] }
 
@@ -110,8 +120,7 @@ final class ExpertWorkspace: @unchecked Sendable {
     }
 
     /// Adds up what the experts made of a row.
-    func combine(row: Int, into output: FloatRows) {
-        output[row].update(repeating: 0)
+    func combine(row: Int, addingTo output: FloatRows) {
         for (index, entry) in entries(row).enumerated() {
             output.add(row: row, grouped, row: places[entry], scaledBy: weights[row][index])
         }

@@ -15,41 +15,46 @@ enum FeedForward: Sendable {
         }
     }
 
-    /// Writes what is to be added to the residual stream; input and output are as long as the hidden state.
+    /// Adds to the residual stream; input and output are as long as the hidden state.
     func callAsFunction(
-        _ input: FloatRows, into output: FloatRows, workspace: ForwardWorkspace, pool: ComputePool
+        _ input: FloatRows, addingTo output: FloatRows, workspace: ForwardWorkspace, pool: ComputePool
     ) {
         switch self {
         case .dense(let dense):
-            dense(input, into: output, gate: workspace.gate, up: workspace.up, pool: pool)
+            dense(input, addingTo: output, workspace: workspace, pool: pool)
         case .mixture(let mixture):
             guard let experts = workspace.experts else { preconditionFailure("a workspace without experts") }
-            mixture(input, into: output, workspace: experts, pool: pool)
+            mixture(input, addingTo: output, workspace: experts, tiles: workspace.tiles, pool: pool)
         }
     }
 }
 
 /// down(silu(gate · x) · (up · x)): gate and up are feed-forward width × width, down is the reverse.
 struct DenseFeedForward: Sendable {
-    private let gate: Projection
-    private let up: Projection
-    private let down: Projection
+    /// Gate and up.
+    private let inner: MatrixGroup
+    private let down: MatrixGroup
 
     init(
         _ block: String, _ configuration: DecoderConfiguration, tensors: inout TensorTable
     ) throws(ModelLoadError) {
         let (width, inner) = (configuration.width, configuration.feedForwardWidth)
-        gate = try Projection(block + "ffn_gate", rows: inner, columns: width, &tensors)
-        up = try Projection(block + "ffn_up", rows: inner, columns: width, &tensors)
-        down = try Projection(block + "ffn_down", rows: width, columns: inner, &tensors)
+        self.inner = MatrixGroup([
+            try tensors.projection(block + "ffn_gate", rows: inner, columns: width),
+            try tensors.projection(block + "ffn_up", rows: inner, columns: width),
+        ])
+        down = MatrixGroup([try tensors.projection(block + "ffn_down", rows: width, columns: inner)])
     }
 
     func callAsFunction(
-        _ input: FloatRows, into output: FloatRows, gate gates: FloatRows, up ups: FloatRows, pool: ComputePool
+        _ input: FloatRows, addingTo output: FloatRows, workspace: ForwardWorkspace, pool: ComputePool
     ) {
-        gate(input, into: gates, pool: pool)
-        up(input, into: ups, pool: pool)
-        for row in 0..<input.rows { gates.siluMultiply(row: row, by: ups) }
-        down(gates.prefix(input.rows), into: output, pool: pool)
+        let (gate, up) = (workspace.gate, workspace.up)
+        inner.multiply(input, into: workspace.feedForwardOutputs, tiles: workspace.tiles, pool: pool)
+        pool.run(rows: input.rows) { rows in
+            for row in rows { gate.siluMultiply(row: row, by: up) }
+        }
+        down.multiply(
+            gate.prefix(input.rows), into: workspace.residual, adds: true, tiles: workspace.tiles, pool: pool)
     }
 }

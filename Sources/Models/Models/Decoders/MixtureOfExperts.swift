@@ -9,65 +9,62 @@ import Tensors
 /// experts in the order in which the router chose them.
 struct MixtureOfExperts: Sendable {
     /// experts × width.
-    private let router: WeightMatrix
+    private let router: MatrixGroup
     /// For every expert: gate and up are feed-forward width × width, down is the reverse.
-    private let gate: [WeightMatrix]
-    private let up: [WeightMatrix]
-    private let down: [WeightMatrix]
+    private let gate: [PackedMatrix]
+    private let up: [PackedMatrix]
+    private let down: [PackedMatrix]
 
     init(
         _ block: String, _ configuration: DecoderConfiguration, _ experts: ExpertConfiguration,
         tensors: inout TensorTable
     ) throws(ModelLoadError) {
         let (width, inner) = (configuration.width, configuration.feedForwardWidth)
-        router = try tensors.matrix(block + "ffn_gate_inp.weight", rows: experts.count, columns: width)
+        router = MatrixGroup([
+            .init(try tensors.matrix(block + "ffn_gate_inp.weight", rows: experts.count, columns: width))
+        ])
         gate = try tensors.matrices(block + "ffn_gate_exps.weight", experts.count, rows: inner, columns: width)
         up = try tensors.matrices(block + "ffn_up_exps.weight", experts.count, rows: inner, columns: width)
         down = try tensors.matrices(block + "ffn_down_exps.weight", experts.count, rows: width, columns: inner)
     }
 
     func callAsFunction(
-        _ input: FloatRows, into output: FloatRows, workspace: ExpertWorkspace, pool: ComputePool
+        _ input: FloatRows, addingTo output: FloatRows, workspace: ExpertWorkspace, tiles: InputTiles, pool: ComputePool
     ) {
-        router.multiply(input, into: workspace.scores, pool: pool)
+        router.multiply(input, into: workspace.routerOutputs, tiles: tiles, pool: pool)
         workspace.route(rows: input.rows)
-        pool.run(parts: input.rows) { workspace.gather(row: $0, from: input) }
-        activate(workspace, pool: pool)
-        project(workspace, pool: pool)
-        pool.run(parts: input.rows) { workspace.combine(row: $0, into: output) }
-    }
-
-    /// Rows of `workspace.gate` become silu(gate · x) · (up · x).
-    private func activate(_ workspace: ExpertWorkspace, pool: ComputePool) {
-        let inner = workspace.gate.columns
-        forEachShare(of: inner, workspace.groups, pool: pool) { group, share in
-            let input = workspace.grouped.rows(group.rows)
-            let (gates, ups) = (workspace.gate.rows(group.rows), workspace.up.rows(group.rows))
-            gate[group.expert].multiply(input, rows: share, into: gates)
-            up[group.expert].multiply(input, rows: share, into: ups)
-            for row in 0..<input.rows { gates.siluMultiply(row: row, columns: share, by: ups) }
+        pool.run(rows: input.rows) { rows in
+            for row in rows { workspace.gather(row: row, from: input) }
+        }
+        multiplyGroups(workspace.grouped, gate, into: workspace.gate, workspace, pool: pool)
+        multiplyGroups(workspace.grouped, up, into: workspace.up, workspace, pool: pool)
+        pool.run(rows: workspace.groupedRows) { rows in
+            for row in rows { workspace.gate.siluMultiply(row: row, by: workspace.up) }
+        }
+        multiplyGroups(workspace.gate, down, into: workspace.grouped, workspace, pool: pool)
+        pool.run(rows: input.rows) { rows in
+            for row in rows { workspace.combine(row: row, addingTo: output) }
         }
     }
 
-    /// Rows of `workspace.grouped` become the outputs of their experts.
-    private func project(_ workspace: ExpertWorkspace, pool: ComputePool) {
-        forEachShare(of: workspace.grouped.columns, workspace.groups, pool: pool) { group, share in
-            let (gates, results) = (workspace.gate.rows(group.rows), workspace.grouped.rows(group.rows))
-            down[group.expert].multiply(gates, rows: share, into: results)
-        }
-    }
-
-    /// Cuts the weight rows of every group's expert into shares and computes them all as one job.
+    /// The rows of each group times the matrix of the group's expert, all as one job.
     ///
     /// Groups may differ widely in size, so every one is cut; the pool evens out what is left.
-    private func forEachShare(
-        of weightRows: Int, _ groups: [ExpertWorkspace.Group], pool: ComputePool,
-        _ body: @Sendable (ExpertWorkspace.Group, Range<Int>) -> Void
+    private func multiplyGroups(
+        _ input: FloatRows, _ experts: [PackedMatrix], into output: FloatRows, _ workspace: ExpertWorkspace,
+        pool: ComputePool
     ) {
-        let shares = min(weightRows, 4 * pool.threads)
+        let (tiles, groups) = (workspace.tiles, workspace.groups)
+        tiles.layOut(columns: input.columns, inputType: experts[0].inputType, instructionSet: pool.instructionSet)
+        for group in groups { tiles.append(group: group.rows) }
+        pool.run(parts: tiles.count) { tiles.prepare(tile: $0, from: input) }
+        let panels = experts[0].panelCount
+        let shares = min(panels, 4 * pool.threads)
         pool.run(parts: groups.count * shares) { part in
-            let share = part % shares
-            body(groups[part / shares], weightRows * share / shares..<weightRows * (share + 1) / shares)
+            let (index, share) = (part / shares, part % shares)
+            experts[groups[index].expert].multiply(
+                tiles, group: index, panels: panels * share / shares..<panels * (share + 1) / shares,
+                into: output.rows(groups[index].rows))
         }
     }
 }

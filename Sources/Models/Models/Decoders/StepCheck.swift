@@ -25,7 +25,7 @@ struct StepCheck {
         guard logits <= workspace.maximumLogitRows else {
             throw .tooManyLogits(count: logits, limit: workspace.maximumLogitRows)
         }
-        try checkRows(step.rows, cache: cache)
+        try checkRows(step, cache: cache)
     }
 
     private func hasRoomForExperts(_ workspace: ForwardWorkspace) -> Bool {
@@ -34,21 +34,32 @@ struct StepCheck {
             experts, width: configuration.width, feedForwardWidth: configuration.feedForwardWidth) == true
     }
 
-    private func checkRows(_ rows: [ForwardRow], cache: KeyValueCache) throws(ForwardError) {
-        var next: [Int32: Int] = [:]
-        for row in rows {
+    private func checkRows(_ step: ForwardStep, cache: KeyValueCache) throws(ForwardError) {
+        for table in step.blockTables {
+            for block in table where block < 0 || Int(block) >= cache.blocks {
+                throw .blockOutOfRange(block: block, blocks: cache.blocks)
+            }
+        }
+        var last: (sequence: Int32, position: Int32)?
+        var seen: Set<Int32> = []
+        for row in step.rows {
             guard row.token >= 0, Int(row.token) < configuration.vocabularySize else {
                 throw .tokenOutOfRange(token: row.token, vocabularySize: configuration.vocabularySize)
             }
-            guard row.sequence >= 0, Int(row.sequence) < cache.slots else {
-                throw .sequenceOutOfRange(sequence: row.sequence, slots: cache.slots)
+            guard row.sequence >= 0, Int(row.sequence) < step.blockTables.count else {
+                throw .sequenceOutOfRange(sequence: row.sequence, tables: step.blockTables.count)
             }
-            let expected = next[row.sequence] ?? cache.length(slot: Int(row.sequence))
-            let continues = next[row.sequence] == nil ? Int(row.position) <= expected : Int(row.position) == expected
-            guard row.position >= 0, continues, Int(row.position) < cache.positions else {
-                throw .positionOutOfRange(position: row.position, expected: expected, limit: cache.positions)
+            let limit = step.blockTables[Int(row.sequence)].count * KeyValueCache.blockPositions
+            let follows = last?.sequence == row.sequence
+            let expected = follows ? last.map { Int($0.position) + 1 } : nil
+            guard follows || seen.insert(row.sequence).inserted else {
+                throw .positionOutOfRange(position: row.position, expected: nil, limit: limit)
             }
-            next[row.sequence] = Int(row.position) + 1
+            guard row.position >= 0, Int(row.position) < limit, expected ?? Int(row.position) == Int(row.position)
+            else {
+                throw .positionOutOfRange(position: row.position, expected: expected, limit: limit)
+            }
+            last = (row.sequence, row.position)
         }
     }
 }

@@ -1,4 +1,5 @@
 import ModelFiles
+import Synchronization
 import Tensors
 
 /// The decoder that all supported architectures share.
@@ -10,10 +11,19 @@ final class TransformerDecoder: DecoderModel {
     let configuration: DecoderConfiguration
     let parameterCount: UInt64
     let weightBytes: UInt64
-    private let embedding: WeightMatrix
+    private let embedding: Embedding
     private let layers: [DecoderLayer]
     private let outputNorm: FloatVector
-    private let output: WeightMatrix
+    private let output: MatrixGroup
+    private let matrices: [PackedMatrix]
+    private let isPacked = Mutex(false)
+
+    private enum Embedding {
+        /// Rows are read where they lie in the file.
+        case file(WeightMatrix)
+        /// The output matrix is the embedding too.
+        case tied(PackedMatrix)
+    }
 
     init(_ file: GGUFFile, architecture: any DecoderArchitecture.Type) throws(ModelLoadError) {
         let parameters = HyperParameters(metadata: file.metadata, prefix: architecture.name)
@@ -21,9 +31,16 @@ final class TransformerDecoder: DecoderModel {
         var tensors = TensorTable(file)
         let width = try parameters.requiredInteger("embedding_length", in: ModelLimits.width)
         let vocabularySize = try Self.vocabularySize(file, parameters)
-        embedding = try tensors.matrix("token_embd.weight", rows: vocabularySize, columns: width)
-        let tied = !tensors.has("output.weight")
-        output = tied ? embedding : try tensors.matrix("output.weight", rows: vocabularySize, columns: width)
+        let (name, tied) = ("token_embd.weight", !tensors.has("output.weight"))
+        let matrix: PackedMatrix
+        if tied {
+            matrix = try tensors.matrix(name, rows: vocabularySize, columns: width)
+            embedding = .tied(matrix)
+        } else {
+            embedding = .file(try tensors.rowsInFile(name, rows: vocabularySize, columns: width))
+            matrix = try tensors.matrix("output.weight", rows: vocabularySize, columns: width)
+        }
+        output = MatrixGroup([.init(matrix)])
         outputNorm = try tensors.vector("output_norm.weight", count: width)
         let configuration = try DecoderConfiguration(
             parameters, architecture: architecture, tensors: &tensors, vocabularySize: vocabularySize,
@@ -36,6 +53,7 @@ final class TransformerDecoder: DecoderModel {
         }
         try tensors.checkAllUsed(architecture: architecture.name)
         self.layers = layers
+        matrices = tensors.packed
         self.configuration = configuration
         parameterCount = file.tensors.reduce(0) { $0 + UInt64($1.elementCount) }
         weightBytes = file.tensors.reduce(0) { $0 + UInt64($1.byteCount) }
@@ -63,6 +81,20 @@ final class TransformerDecoder: DecoderModel {
         return size
     }
 
+    var packedBytes: UInt64 { matrices.reduce(0) { $0 + UInt64($1.byteCount) } }
+
+    func pack(pool: ComputePool) throws(ModelLoadError) {
+        try isPacked.withLock { isPacked throws(ModelLoadError) in
+            guard !isPacked else { return }
+            do throws(PackingFailure) {
+                try PackedMatrix.pack(matrices, pool: pool)
+            } catch {
+                throw ModelLoadError(error)
+            }
+            isPacked = true
+        }
+    }
+
     // MARK: one step
 
     func forward(
@@ -70,77 +102,82 @@ final class TransformerDecoder: DecoderModel {
     ) throws(ForwardError) {
         try StepCheck(configuration).check(step, cache: cache, workspace: workspace)
         workspace.begin(step)
-        embed(workspace)
+        embed(workspace, pool: pool)
         for (index, layer) in layers.enumerated() {
             if let isCancelled = step.isCancelled { workspace.dropCancelled(isCancelled) }
             if workspace.active.isEmpty { return }
-            attention(layer, index: index, cache: cache, workspace: workspace, pool: pool)
+            let blocks = cache.layer(index, instructionSet: pool.instructionSet)
+            attention(layer, blocks: blocks, tables: step.blockTables, workspace: workspace, pool: pool)
             feedForward(layer, workspace: workspace, pool: pool)
         }
-        for row in workspace.active { cache.setLength(row.position + 1, slot: row.sequence) }
         let count = workspace.selectLogitRows(norm: outputNorm, epsilon: configuration.normEpsilon)
-        output.multiply(workspace.normalized.prefix(count), into: workspace.logitRows, pool: pool)
+        output.multiply(
+            workspace.normalized.prefix(count), into: workspace.logitOutputs, tiles: workspace.tiles, pool: pool)
     }
 
-    private func embed(_ workspace: ForwardWorkspace) {
-        for (place, row) in workspace.active.enumerated() {
-            embedding.unpack(row: row.token, into: workspace.hidden, row: place)
-            configuration.rotary.fill(
-                row: place, position: row.position, cosines: workspace.cosines, sines: workspace.sines)
+    private func embed(_ workspace: ForwardWorkspace, pool: ComputePool) {
+        let active = workspace.active
+        pool.run(rows: active.count) { [embedding, configuration] rows in
+            for row in rows {
+                switch embedding {
+                case .file(let matrix): matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
+                case .tied(let matrix): matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
+                }
+                configuration.rotary.fill(
+                    row: row, position: active[row].position, cosines: workspace.cosines, sines: workspace.sines)
+            }
         }
+    }
+
+    private func normalize(_ norm: FloatVector, _ workspace: ForwardWorkspace, pool: ComputePool) -> FloatRows {
+        let (hidden, normalized) = (workspace.hidden, workspace.normalized.prefix(workspace.active.count))
+        pool.run(rows: normalized.rows) { [epsilon = configuration.normEpsilon] rows in
+            for row in rows { hidden.normalize(row: row, weight: norm, epsilon: epsilon, into: normalized, row: row) }
+        }
+        return normalized
     }
 
     private func attention(
-        _ layer: DecoderLayer, index: Int, cache: KeyValueCache, workspace: ForwardWorkspace, pool: ComputePool
+        _ layer: DecoderLayer, blocks: KeyValueBlocks, tables: [[Int32]], workspace: ForwardWorkspace, pool: ComputePool
     ) {
-        let rows = workspace.active
-        let normalized = workspace.normalized.prefix(rows.count)
-        let (hidden, queries, attended) = (workspace.hidden, workspace.queries, workspace.attended)
-        for row in rows.indices {
-            hidden.normalize(
-                row: row, weight: layer.attentionNorm, epsilon: configuration.normEpsilon, into: normalized, row: row)
-        }
-        layer.queries(normalized, into: queries, pool: pool)
-        layer.keys(normalized, into: workspace.keys, pool: pool)
-        layer.values(normalized, into: workspace.values, pool: pool)
-        for (place, row) in rows.enumerated() {
-            prepareHeads(layer, place: place, workspace: workspace)
-            cache.layer(index, slot: row.sequence).store(
-                position: row.position, keys: workspace.keys, values: workspace.values, row: place)
+        let active = workspace.active
+        let normalized = normalize(layer.attentionNorm, workspace, pool: pool)
+        layer.heads.multiply(normalized, into: workspace.headOutputs, tiles: workspace.tiles, pool: pool)
+        pool.run(rows: active.count) { rows in
+            for row in rows {
+                prepareHeads(layer, row: row, workspace: workspace)
+                blocks.store(
+                    position: active[row].position, table: tables[active[row].sequence], keys: workspace.keys,
+                    values: workspace.values, row: row)
+            }
         }
 
-        let groups = configuration.keyValueHeadCount
+        let (units, groups) = (workspace.attentionUnits, configuration.keyValueHeadCount)
         let scale = 1 / Float(configuration.headDimension).squareRoot()
-        pool.run(parts: rows.count * groups) { [configuration] part in
-            let (place, group) = (part / groups, part % groups)
-            let row = rows[place]
-            cache.layer(index, slot: row.sequence).attend(
-                queries: queries, row: place, group: group,
-                positions: configuration.visiblePositions(at: row.position), scale: scale, output: attended)
+        pool.run(parts: units.count * groups) { [configuration] part in
+            let unit = units[part / groups]
+            blocks.attend(
+                rows: unit.rows, group: part % groups, table: tables[unit.sequence], queries: workspace.queries,
+                output: workspace.attended, scale: scale
+            ) { configuration.visiblePositions(at: active[$0].position) }
         }
-        layer.output(attended.prefix(rows.count), into: workspace.projected, pool: pool)
-        for row in rows.indices { hidden.add(row: row, workspace.projected, row: row) }
+        layer.output.multiply(
+            workspace.attended.prefix(active.count), into: workspace.residual, adds: true, tiles: workspace.tiles,
+            pool: pool)
     }
 
     /// Norms, if the architecture has them, and rotation of the heads of one row.
-    private func prepareHeads(_ layer: DecoderLayer, place: Int, workspace: ForwardWorkspace) {
+    private func prepareHeads(_ layer: DecoderLayer, row: Int, workspace: ForwardWorkspace) {
         for (rows, norm) in [(workspace.queries, layer.queryNorm), (workspace.keys, layer.keyNorm)] {
-            if let norm { rows.normalizeHeads(row: place, weight: norm, epsilon: configuration.normEpsilon) }
+            if let norm { rows.normalizeHeads(row: row, weight: norm, epsilon: configuration.normEpsilon) }
             rows.rotateHeads(
-                row: place, headDimension: configuration.headDimension, cosines: workspace.cosines,
+                row: row, headDimension: configuration.headDimension, cosines: workspace.cosines,
                 sines: workspace.sines, split: configuration.rotary.pairing == .halves)
         }
     }
 
     private func feedForward(_ layer: DecoderLayer, workspace: ForwardWorkspace, pool: ComputePool) {
-        let rows = workspace.active.indices
-        let normalized = workspace.normalized.prefix(rows.count)
-        let hidden = workspace.hidden
-        for row in rows {
-            hidden.normalize(
-                row: row, weight: layer.feedForwardNorm, epsilon: configuration.normEpsilon, into: normalized, row: row)
-        }
-        layer.feedForward(normalized, into: workspace.projected, workspace: workspace, pool: pool)
-        for row in rows { hidden.add(row: row, workspace.projected, row: row) }
+        let normalized = normalize(layer.feedForwardNorm, workspace, pool: pool)
+        layer.feedForward(normalized, addingTo: workspace.hidden, workspace: workspace, pool: pool)
     }
 }

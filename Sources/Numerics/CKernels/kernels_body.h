@@ -1,0 +1,387 @@
+// The kernels, written once on sixteen-lane vectors; each instruction set's file includes this text.
+//
+// Before it, that file defines what the compiler cannot find by itself:
+//
+//   KERNELS_NAME, KERNELS_TABLE           the name in the outside world, and that of the table at the end
+//   dot_quad(sums, weights, quad)         sums[l] += Σ over 4 of weights[4 l + i] · quad[i]; weights unsigned, below 128
+//   dot_bytes(sums, weights, quad)        the same for weights of 8 bits with the zero point 128: either as unsigned
+//   BYTES_START(start)                    numbers, and sums begin with `start`, or as signed ones, and sums begin with 0
+//   look_up(table, indices)               table[indices[i]] for 64 indices below 16
+//   load_halves(source)                   sixteen F16 numbers as F32
+//   store_halves(target, values)          rounded to nearest, ties to even; beyond the range: the largest number
+//
+// Law: a result depends neither on how many rows are computed together nor on how they are cut. Each output element has
+// its own sum; it runs over K in one order, with one fused operation per block. Integer sums are exact. So all
+// instruction sets with a fused multiply-add give the same bits.
+
+#include "CKernels.h"
+#include "blocks.h"
+#include "exponential.h"
+#include "kernels.h"
+#include "panels.h"
+
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+INLINE fvec splat(float value) { return (fvec){0} + value; }
+INLINE fvec fused(fvec a, fvec b, fvec c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE fvec larger(fvec a, fvec b) { return __builtin_elementwise_max(a, b); }
+INLINE fvec to_floats(ivec values) { return __builtin_convertvector(values, fvec); }
+INLINE fvec load_floats(const float *source) { return *(const fvec *)source; }
+
+INLINE fvec load_bytes(const uint8_t *source) {
+    return __builtin_convertvector(*(const u8x16 *)source, fvec);
+}
+
+INLINE fvec load_signed_bytes(const uint8_t *source) {
+    return __builtin_convertvector(*(const i8x16 *)source, fvec);
+}
+
+INLINE fvec load_brain_halves(const void *source) {
+    return (fvec)(__builtin_convertvector(*(const u16x16 *)source, u32x16) << 16);
+}
+
+// MARK: Input rows
+
+// A tile of up to TILE_ROWS rows of activations, laid out for the inner loop: the rows side by side.
+//
+//   guards: float[TILE_ROWS]: 1, or NaN where the row cannot be quantised (it holds NaN or values beyond 2^70)
+//   floats: for each k: float[rows]
+//   quantised: for each block of 32: quads int8[8][rows][4]; scales float[rows], or exponents int32[rows], shifted to
+//   where a float has its exponent; then for each group int32[rows]: −zero point · Σ q, or float[rows]: Σ q · scale
+
+INLINE size_t input_block_bytes(struct panel_format format, size_t rows) {
+    return rows * (32 + 4 + 4 * (32 / (size_t)format.group));
+}
+
+struct quantised_block {
+    int8_t q[32];
+    float scale;
+    int32_t exponent;
+};
+
+// Rounds to q · scale with |q| ≤ 127. The scale is largest / 127, or the power of two not below it: this saves the inner
+// loops a multiplication, and costs less than one of the eight bits.
+INLINE struct quantised_block quantise_block(const float *values, int exact) {
+    struct quantised_block block;
+    int32_t largest_bits = 0;
+    for (int i = 0; i < 32; i++) {
+        int32_t bits;
+        memcpy(&bits, values + i, sizeof(bits));
+        bits &= 0x7FFFFFFF;
+        largest_bits = bits > largest_bits ? bits : largest_bits;
+    }
+    float largest;
+    memcpy(&largest, &largest_bits, sizeof(largest));
+    float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
+    block.scale = largest / 127.0f;
+    block.exponent = 0;
+    if (!exact) {
+        int32_t bits;
+        memcpy(&bits, &block.scale, sizeof(bits));
+        block.exponent = ((bits + 0x7FFFFF) >> 23) - 127;
+        block.exponent = block.exponent < -64 ? -64 : block.exponent;
+        block.exponent = block.exponent > 64 ? 64 : block.exponent;
+        bits = (block.exponent + 127) << 23;
+        memcpy(&block.scale, &bits, sizeof(bits));
+        bits = (127 - block.exponent) << 23;
+        memcpy(&inverse, &bits, sizeof(bits));
+    }
+    // Adding 1.5 · 2^23 rounds to an integer in the low bits. Tiny blocks have an inverse beyond all numbers: zeros.
+    if (largest < 0x1p-100f) inverse = 0.0f;
+    for (int i = 0; i < 32; i++) {
+        const float shifted = values[i] * inverse + 12582912.0f;
+        int32_t bits;
+        memcpy(&bits, &shifted, sizeof(bits));
+        block.q[i] = (int8_t)(bits - 0x4B400000);
+    }
+    return block;
+}
+
+INLINE void quantise_row(const float *values, size_t columns, size_t row, size_t rows, struct panel_format format,
+                         uint8_t *tile) {
+    int32_t largest = 0;
+    const int groups = 32 / format.group;
+    for (size_t b = 0; b < columns / 32; b++, values += 32, tile += input_block_bytes(format, rows)) {
+        const struct quantised_block block = quantise_block(values, format.exact_scale);
+        for (int i = 0; i < 32; i++) {
+            int32_t bits;
+            memcpy(&bits, values + i, sizeof(bits));
+            bits &= 0x7FFFFFFF;
+            largest = bits > largest ? bits : largest;
+        }
+        for (size_t k = 0; k < 8; k++) memcpy(tile + (k * rows + row) * 4, block.q + 4 * k, 4);
+        uint8_t *scales = tile + 32 * rows;
+        const int32_t exponent = (int32_t)((uint32_t)block.exponent << 23);
+        if (format.exact_scale)
+            memcpy(scales + 4 * row, &block.scale, 4);
+        else
+            memcpy(scales + 4 * row, &exponent, 4);
+        for (int group = 0; group < groups; group++) {
+            int32_t sum = 0;
+            for (int i = 0; i < format.group; i++) sum += block.q[group * format.group + i];
+            const float scaled = (float)sum * block.scale;
+            const int32_t start = -format.zero_point * sum;
+            uint8_t *target = scales + 4 * rows * (size_t)(group + 1) + 4 * row;
+            if (format.has_minimum)
+                memcpy(target, &scaled, 4);
+            else
+                memcpy(target, &start, 4);
+        }
+    }
+    // No number is above 2^70 in bits either, so this finds infinities and NaN too.
+    const float guard = largest > 0x62800000 ? __builtin_nanf("") : 1.0f;
+    memcpy(tile - columns / 32 * input_block_bytes(format, rows) - 4 * TILE_ROWS + 4 * row, &guard, 4);
+}
+
+// The number of rows that a kernel exists for: at least `rows`.
+INLINE size_t padded_rows(size_t rows) { return rows == 5 ? 6 : rows == 7 ? 8 : rows; }
+
+#define QUANTISE_ROWS(TYPE)                                                                                            \
+    case TYPE:                                                                                                         \
+        quantise_row(source, columns, row, padded, panel_format(TYPE), (uint8_t *)tile + 4 * TILE_ROWS);               \
+        break;
+
+static void prepare_tile(uint32_t type, const float *rows, size_t stride, size_t row_count, size_t columns,
+                         void *tile) {
+    const size_t padded = padded_rows(row_count);
+    for (size_t row = 0; row < padded; row++) {
+        // A row too many is a copy, and its results are dropped.
+        const float *source = rows + (row < row_count ? row : row_count - 1) * stride;
+        switch (type) {
+            QUANTISE_ROWS(TYPE_Q4_0)
+            QUANTISE_ROWS(TYPE_Q5_0)
+            QUANTISE_ROWS(TYPE_Q8_0)
+            QUANTISE_ROWS(TYPE_Q4_1)
+            QUANTISE_ROWS(TYPE_Q2_K)
+            QUANTISE_ROWS(TYPE_Q3_K)
+            QUANTISE_ROWS(TYPE_Q6_K)
+        default: {
+            float *target = (float *)tile + TILE_ROWS + row;
+            ((float *)tile)[row] = 1.0f;
+            for (size_t k = 0; k < columns; k++) target[k * padded] = source[k];
+        }
+        }
+    }
+}
+
+// MARK: Products
+
+// Quad k of a block: 16 rows of 4 unsigned integers.
+INLINE bvec load_quad(uint32_t type, const uint8_t *quants, const uint8_t *high, int k) {
+    const struct panel_format format = panel_format(type);
+    if (format.quants == BYTES) return *(const bvec *)(quants + 64 * k);
+    if (format.quants == PAIRS) {
+        bvec q = (*(const bvec *)(quants + 64 * (k / 4)) >> (uint8_t)(2 * (k % 4))) & 3;
+        if (format.high_bits == 1) {
+            const bvec bits = *(const bvec *)high;
+            q |= (k < 2 ? bits << (uint8_t)(2 - k) : bits >> (uint8_t)(k - 2)) & 4;
+        }
+        return q;
+    }
+    const bvec both = *(const bvec *)(quants + 64 * (k % 4));
+    bvec q = k < 4 ? both & 15 : both >> 4;
+    if (format.high_bits == 1) {
+        const bvec bits = *(const bvec *)high;
+        q |= (k < 4 ? bits << (uint8_t)(4 - k) : bits >> (uint8_t)(k - 4)) & 16;
+    }
+    if (format.high_bits == 2) {
+        const bvec bits = *(const bvec *)(high + 64 * (k / 4));
+        const int t = k % 4;
+        q |= (t < 2 ? bits << (uint8_t)(4 - 2 * t) : bits >> (uint8_t)(2 * t - 4)) & 0x30;
+    }
+    return type == TYPE_IQ4_NL ? look_up(iq4_nl_codes, q) : q;
+}
+
+struct group_scale {
+    fvec scale;
+    fvec minimum;  // added, so it is negative where the type subtracts it
+};
+
+INLINE struct group_scale load_scale(uint32_t type, const uint16_t *halves, const uint8_t *integers, int group) {
+    struct group_scale result = {.minimum = {0}};
+    result.scale = load_halves(halves);
+    switch (type) {
+    case TYPE_Q4_1:
+    case TYPE_Q5_1: result.minimum = load_halves(halves + PANEL_ROWS); break;
+    case TYPE_Q4_K:
+    case TYPE_Q5_K:
+        result.scale *= load_bytes(integers);
+        result.minimum = -load_halves(halves + PANEL_ROWS) * load_bytes(integers + PANEL_ROWS);
+        break;
+    case TYPE_Q2_K: {
+        const u8x16 both = *(const u8x16 *)(integers + group * PANEL_ROWS);
+        result.scale *= __builtin_convertvector(both & 15, fvec);
+        result.minimum = -load_halves(halves + PANEL_ROWS) * __builtin_convertvector(both >> 4, fvec);
+        break;
+    }
+    case TYPE_Q3_K:
+    case TYPE_Q6_K: result.scale *= load_signed_bytes(integers + group * PANEL_ROWS); break;
+    default: break;
+    }
+    return result;
+}
+
+// One panel times `rows` rows of a tile; type and rows are constants.
+INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows,
+                           fvec *sums) {
+    const struct panel_format format = panel_format(type);
+    const struct panel_areas areas = panel_areas(type, columns);
+    const uint16_t *halves = (const uint16_t *)(panel + areas.halves);
+    const uint8_t *integers = panel + areas.integers;
+    const uint8_t *high = panel + areas.high;
+    const uint8_t *quants = panel + areas.quants;
+    const int groups = 32 / format.group, quads = 8 / groups;
+    UNROLL for (int r = 0; r < rows; r++) sums[r] = (fvec){0};
+    for (size_t b = 0; b < columns / 32; b++) {
+        const uint8_t *scales = tile + 32 * rows;
+        UNROLL for (int group = 0; group < groups; group++) {
+            const uint8_t *starts = scales + 4 * rows * (group + 1);
+            ivec totals[TILE_ROWS];
+            UNROLL for (int r = 0; r < rows; r++) {
+                totals[r] = (ivec){0};
+                if (format.quants != BYTES && type != TYPE_IQ4_NL && !format.has_minimum)
+                    totals[r] += ((const int32_t *)starts)[r];
+                if (format.quants == BYTES || type == TYPE_IQ4_NL)
+                    totals[r] += BYTES_START(((const int32_t *)starts)[r]);
+            }
+            UNROLL for (int i = 0; i < quads; i++) {
+                // Both nibbles of a vector one after the other, while it is in a register.
+                const int k = groups == 1 ? i % 2 * 4 + i / 2 : group * quads + i;
+                const bvec weights = load_quad(type, quants, high, k);
+                UNROLL for (int r = 0; r < rows; r++) {
+                    const uint8_t *quad = tile + (k * rows + r) * 4;
+                    totals[r] = format.quants == BYTES || type == TYPE_IQ4_NL ? dot_bytes(totals[r], weights, quad)
+                                                                              : dot_quad(totals[r], weights, quad);
+                }
+            }
+            const struct group_scale weight = load_scale(type, halves, integers, group);
+            UNROLL for (int r = 0; r < rows; r++) {
+                const fvec scale = format.exact_scale ? weight.scale * ((const float *)scales)[r]
+                                                      : (fvec)((ivec)weight.scale + ((const int32_t *)scales)[r]);
+                sums[r] = fused(scale, to_floats(totals[r]), sums[r]);
+                if (format.has_minimum) sums[r] = fused(weight.minimum, splat(((const float *)starts)[r]), sums[r]);
+            }
+        }
+        tile += input_block_bytes(format, (size_t)rows);
+        quants += quant_bytes(format);
+        high += 64 * format.high_bits;
+        if (format.integers != 0) integers += 2 * PANEL_ROWS;
+        if (format.super == 32 || b % 8 == 7) halves += format.halves * PANEL_ROWS;
+    }
+}
+
+INLINE void plain_sums(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows, fvec *sums) {
+    const float *input = (const float *)tile;
+    UNROLL for (int r = 0; r < rows; r++) sums[r] = (fvec){0};
+    for (size_t k = 0; k < columns; k++, input += rows) {
+        const fvec weights = type == TYPE_F16    ? load_halves((const uint16_t *)panel + k * PANEL_ROWS)
+                             : type == TYPE_BF16 ? load_brain_halves((const uint16_t *)panel + k * PANEL_ROWS)
+                                                 : load_floats((const float *)panel + k * PANEL_ROWS);
+        UNROLL for (int r = 0; r < rows; r++) sums[r] = fused(weights, splat(input[r]), sums[r]);
+    }
+}
+
+INLINE void multiply_rows(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows,
+                          fvec *sums) {
+    const float *guards = (const float *)tile;
+    tile += 4 * TILE_ROWS;
+    if (panel_format(type).quants == PLAIN) {
+        plain_sums(type, panel, tile, columns, rows, sums);
+    } else {
+        quantised_sums(type, panel, tile, columns, rows, sums);
+        UNROLL for (int r = 0; r < rows; r++) sums[r] *= guards[r];
+    }
+}
+
+INLINE void multiply_tile(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, size_t rows,
+                          fvec *sums) {
+    switch (padded_rows(rows)) {
+    case 1: multiply_rows(type, panel, tile, columns, 1, sums); break;
+    case 2: multiply_rows(type, panel, tile, columns, 2, sums); break;
+    case 3: multiply_rows(type, panel, tile, columns, 3, sums); break;
+    case 4: multiply_rows(type, panel, tile, columns, 4, sums); break;
+    case 6: multiply_rows(type, panel, tile, columns, 6, sums); break;
+    default: multiply_rows(type, panel, tile, columns, 8, sums); break;
+    }
+}
+
+// Writes the lanes of one panel that exist: `count` of them.
+INLINE void finish_row(fvec sums, const float *bias, size_t count, int adds, float *output) {
+    float values[PANEL_ROWS];
+    memcpy(values, &sums, sizeof(values));
+    if (count == PANEL_ROWS) {
+        if (bias) sums += load_floats(bias);
+        *(fvec *)output = adds ? load_floats(output) + sums : sums;
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const float value = bias ? values[i] + bias[i] : values[i];
+        output[i] = adds ? output[i] + value : value;
+    }
+}
+
+INLINE void multiply_panels(uint32_t type, const struct apus_product *product) {
+    const size_t panel_bytes = panel_areas(type, product->columns).end;
+    for (size_t panel = product->first_panel; panel < product->end_panel; panel++) {
+        const size_t column = panel * PANEL_ROWS;
+        const size_t left = product->output_columns - column;
+        const size_t count = left < PANEL_ROWS ? left : PANEL_ROWS;
+        const uint8_t *tile = product->tiles;
+        for (size_t row = 0; row < product->rows; row += TILE_ROWS, tile += product->tile_bytes) {
+            const size_t rows = product->rows - row < TILE_ROWS ? product->rows - row : TILE_ROWS;
+            fvec sums[TILE_ROWS];
+            multiply_tile(type, (const uint8_t *)product->panels + panel * panel_bytes, tile, product->columns, rows,
+                          sums);
+            for (size_t r = 0; r < rows; r++)
+                finish_row(sums[r], product->bias ? product->bias + column : NULL, count, product->adds,
+                           product->output + (row + r) * product->output_stride + column);
+        }
+    }
+}
+
+// A function for each type, so that the compiler sees each type's constants once.
+#define MULTIPLY(TYPE)                                                                                                 \
+    static void multiply_##TYPE(const struct apus_product *product) { multiply_panels(TYPE, product); }
+MULTIPLY(TYPE_F32)
+MULTIPLY(TYPE_F16)
+MULTIPLY(TYPE_BF16)
+MULTIPLY(TYPE_Q4_0)
+MULTIPLY(TYPE_Q4_1)
+MULTIPLY(TYPE_Q5_0)
+MULTIPLY(TYPE_Q5_1)
+MULTIPLY(TYPE_Q8_0)
+MULTIPLY(TYPE_IQ4_NL)
+MULTIPLY(TYPE_Q2_K)
+MULTIPLY(TYPE_Q3_K)
+MULTIPLY(TYPE_Q4_K)
+MULTIPLY(TYPE_Q5_K)
+MULTIPLY(TYPE_Q6_K)
+
+static void multiply(uint32_t type, const struct apus_product *product) {
+    switch (type) {
+    case TYPE_F32: multiply_TYPE_F32(product); break;
+    case TYPE_F16: multiply_TYPE_F16(product); break;
+    case TYPE_BF16: multiply_TYPE_BF16(product); break;
+    case TYPE_Q4_0: multiply_TYPE_Q4_0(product); break;
+    case TYPE_Q4_1: multiply_TYPE_Q4_1(product); break;
+    case TYPE_Q5_0: multiply_TYPE_Q5_0(product); break;
+    case TYPE_Q5_1: multiply_TYPE_Q5_1(product); break;
+    case TYPE_Q8_0: multiply_TYPE_Q8_0(product); break;
+    case TYPE_IQ4_NL: multiply_TYPE_IQ4_NL(product); break;
+    case TYPE_Q2_K: multiply_TYPE_Q2_K(product); break;
+    case TYPE_Q3_K: multiply_TYPE_Q3_K(product); break;
+    case TYPE_Q4_K: multiply_TYPE_Q4_K(product); break;
+    case TYPE_Q5_K: multiply_TYPE_Q5_K(product); break;
+    case TYPE_Q6_K: multiply_TYPE_Q6_K(product); break;
+    }
+}
+
+#include "attention_body.h"
+
+const struct apus_kernels KERNELS_TABLE = {
+    .name = KERNELS_NAME,
+    .prepare_tile = prepare_tile,
+    .multiply = multiply,
+    .attend = attend,
+    .store_position = store_position,
+};
