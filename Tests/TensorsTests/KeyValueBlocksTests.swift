@@ -87,7 +87,7 @@ import Testing
         instructionSet: InstructionSet, type: CacheType
     ) throws {
         let (dimension, rows) = (40, 45)
-        let window: Int? = type == .q8_0 ? 100 : nil
+        let window: Int? = type == .q8 ? 100 : nil
         let filled = try Filled(heads: 1, dimension: dimension, type: type)
         var random = SeededRandom(seed: 13)
         let queries = Rows(rows: rows, columns: 3 * dimension) { _ in Float.random(in: -3...3, using: &random) }
@@ -112,7 +112,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [(CacheType.f32, 4e-6), (.f16, 4e-6), (.q8_0, 0.02)])
+    @Test(arguments: [(CacheType.f32, 4e-6), (.f16, 4e-6), (.q8, 0.02)])
     func `Every type of cache gives the softmax within its own rounding`(type: CacheType, bound: Double) throws {
         let dimension = 40
         let filled = try Filled(heads: 1, dimension: dimension, type: type)

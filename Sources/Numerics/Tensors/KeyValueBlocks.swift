@@ -4,15 +4,15 @@ import CKernels
 public enum CacheType: UInt8, Sendable, CaseIterable {
     case f32 = 0
     case f16 = 1
-    /// Bytes with an F16 scale for every 32 elements of a position's head.
-    case q8_0 = 8  // swift-format-ignore: AlwaysUseLowerCamelCase
+    /// Q8_0: bytes with an F16 scale for every 32 elements of a position's head.
+    case q8 = 8
 
     /// As users write it.
     public var name: String {
         switch self {
         case .f32: "f32"
         case .f16: "f16"
-        case .q8_0: "q8_0"
+        case .q8: "q8_0"
         }
     }
 
