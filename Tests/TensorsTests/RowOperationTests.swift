@@ -58,6 +58,31 @@ import Testing
         }
     }
 
+    @Test func `SiLU gives the same bits for a row at once and in pieces`() {
+        let up = Rows(rows: 2, columns: 53) { Float($0) * 0.3 - 4 }
+        let whole = Rows(rows: 2, columns: 53) { Float($0) - 60 }
+        let pieces = Rows(rows: 2, columns: 53) { Float($0) - 60 }
+        whole.view.siluMultiply(row: 1, by: up.view)
+        for range in [0..<7, 7..<8, 8..<8, 8..<40, 40..<53] {
+            pieces.view.siluMultiply(row: 1, columns: range, by: up.view)
+        }
+        for row in 0..<2 { #expect(pieces.view[row].map(\.bitPattern) == whole.view[row].map(\.bitPattern)) }
+    }
+
+    @Test func `A scaled row is added to one row in the middle`() {
+        let target = Rows(rows: 4, columns: 19) { Float($0) }
+        let source = Rows(rows: 2, columns: 19) { Float($0) * 0.5 }
+        let middle = target.view.rows(1..<3)
+        #expect(middle.rows == 2)
+        middle.add(row: 1, source.view, row: 1, scaledBy: 3)
+        for place in 0..<4 * 19 {
+            let (row, column) = (place / 19, place % 19)
+            let added = row == 2 ? Float(19 + column) * 0.5 * 3 : 0
+            #expect(target.view[row][column] == Float(place) + added)
+        }
+        #expect(target.view.rows(4..<4).rows == 0)
+    }
+
     @Test(arguments: [true, false]) func `A rotation turns pairs and leaves the rest of a head`(split: Bool) {
         let rows = Rows(rows: 1, columns: 12) { Float($0) }
         let cosines = Rows(rows: 1, columns: 2) { _ in 0 }
