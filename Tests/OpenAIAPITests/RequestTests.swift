@@ -77,9 +77,9 @@ struct RequestTests {
         mirostat.target = 4
         mirostat.rate = 0.2
         #expect(sampling.mirostat == mirostat)
-        let defaults = try chat(#", "dry_penalty_last_n": -1"#).generate.sampling.dry
+        let defaults = try chat(#", "dry_multiplier": 1, "dry_penalty_last_n": -1"#).generate.sampling.dry
         #expect(defaults.window == nil && defaults.breakers == ["\n", ":", "\"", "*"])
-        #expect(try chat(#", "dry_sequence_breakers": []"#).generate.sampling.dry.breakers.isEmpty)
+        #expect(try chat(#", "dry_multiplier": 1, "dry_sequence_breakers": []"#).generate.sampling.dry.breakers.isEmpty)
     }
 
     @Test("ends and log-probabilities arrive")

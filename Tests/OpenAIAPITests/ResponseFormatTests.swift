@@ -115,9 +115,9 @@ struct ResponseFormatTests {
         let whole = try JSONValue.parse(format.wholeAnswer([choice], usage, timings))
         let expected = try JSONValue.parse(
             #"""
-            {"tokens": ["é", "bytes:\xe2\x82", "bytes:\xac"], "token_logprobs": [-0.25, -1.5, 0.0],
-             "top_logprobs": [{"é": -0.25, "</s>": -2.5}, {" a": -0.5, "bytes:\xe2\x82": -1.5},
-                              {"x": 0.0, "bytes:\xac": 0.0}],
+            {"tokens": ["é", "bytes:\\xe2\\x82", "bytes:\\xac"], "token_logprobs": [-0.25, -1.5, 0.0],
+             "top_logprobs": [{"é": -0.25, "</s>": -2.5}, {" a": -0.5, "bytes:\\xe2\\x82": -1.5},
+                              {"x": 0.0, "bytes:\\xac": 0.0}],
              "text_offset": [0, 1, 2]}
             """#)
         #expect(whole["choices"]?.arrayValue?.first?["logprobs"] == expected)

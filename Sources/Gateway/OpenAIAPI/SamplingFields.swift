@@ -36,11 +36,11 @@ enum SamplingFields {
             try fields.integer("dry_allowed_length", in: 1...OpenAILimits.dryAllowedLength) ?? 2)
         let window = try fields.integer("dry_penalty_last_n", in: -1...Int64(Int32.max)) ?? -1
         dry.window = window < 0 ? nil : UInt32(window)
-        dry.breakers =
-            try fields.strings(
-                "dry_sequence_breakers", count: OpenAILimits.drySequenceBreakers,
-                bytes: OpenAILimits.drySequenceBreakerBytes)
-            ?? ["\n", ":", "\"", "*"]
+        let breakers = try fields.strings(
+            "dry_sequence_breakers", count: OpenAILimits.drySequenceBreakers,
+            bytes: OpenAILimits.drySequenceBreakerBytes)
+        // Most requests have no use for them.
+        if dry.multiplier > 0 { dry.breakers = breakers ?? ["\n", ":", "\"", "*"] }
         return dry
     }
 
