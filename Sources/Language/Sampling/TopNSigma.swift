@@ -17,7 +17,11 @@ enum TopNSigma {
             let distance = Double(logit) - mean
             squares += distance * distance
         }
-        let bound = Double(peak) - Double(n) * (squares / count).squareRoot()
-        for index in row.indices where Double(row[index]) < bound { row[index] = -.infinity }
+        // Distances are compared as squares, which needs no root.
+        let bound = Double(n) * Double(n) * squares / count
+        for index in row.indices {
+            let distance = Double(peak) - Double(row[index])
+            if distance * distance > bound { row[index] = -.infinity }
+        }
     }
 }
