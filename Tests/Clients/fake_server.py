@@ -17,10 +17,15 @@ PAGE = pathlib.Path(__file__).parents[2] / "Sources/Gateway/CConsole/console.htm
 
 NUMBERS = {
     "temperature": (0, 2), "top_p": (0, 1), "min_p": (0, 1), "presence_penalty": (-2, 2), "frequency_penalty": (-2, 2),
+    "typical_p": (0, 1), "top_n_sigma": (-1, 100), "xtc_probability": (0, 1), "xtc_threshold": (0, 1),
+    "dry_multiplier": (0, 100), "dry_base": (1, 10), "dry_allowed_length": (1, 1024), "mirostat": (0, 2),
+    "mirostat_tau": (0, 100), "mirostat_eta": (0, 1), "dynatemp_range": (0, 2), "dynatemp_exponent": (0, 10),
+    "top_logprobs": (0, 20),
 }
 KNOWN = set(NUMBERS) | {
     "model", "messages", "prompt", "stream", "stream_options", "max_tokens", "max_completion_tokens", "top_k", "stop",
-    "seed", "n", "logit_bias", "user", "repetition_penalty",
+    "seed", "n", "logit_bias", "user", "repetition_penalty", "dry_penalty_last_n", "dry_sequence_breakers", "logprobs",
+    "post_sampling_probs", "min_tokens", "stop_token_ids",
 }
 
 
@@ -55,12 +60,35 @@ def check(body, is_chat):
     limit = body.get("max_tokens", body.get("max_completion_tokens"))
     if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise Refusal(400, "invalid_value", "max_tokens must be at least 1", "max_tokens")
+    if is_chat and body.get("top_logprobs") and not body.get("logprobs"):
+        raise Refusal(400, "invalid_value", "top_logprobs needs logprobs", "top_logprobs")
+    if any(not 0 <= token < 4096 for token in body.get("stop_token_ids") or []):
+        raise Refusal(400, "invalid_value", "there is no such token", "stop_token_ids")
     if is_chat and (not isinstance(body.get("messages"), list) or not body["messages"]):
         raise Refusal(400, "invalid_value", "messages must not be empty", "messages")
     length = len(json.dumps(body.get("messages") if is_chat else body.get("prompt"))) // 4
     if length + (limit or 1) > CONTEXT:
         raise Refusal(400, "context_length_exceeded", f"the context is {CONTEXT} tokens, but {length} were sent")
     return length
+
+
+def log_probabilities(body, is_chat, pieces, offset=0):
+    """The canned words as tokens, each likelier than rivals that are made up."""
+    wanted = body.get("logprobs")
+    if not pieces or wanted is None or wanted is False:
+        return None
+    count = body.get("top_logprobs") or 0 if is_chat else wanted
+    value, count = (0.0, min(count, 1)) if body.get("post_sampling_probs") else (-0.5, count)
+    rivals = [(f"rival {number}", -2.0 - number) for number in range(1, count)]
+    if is_chat:
+        def token(text, logprob):
+            return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+        return {"refusal": None, "content": [
+            token(p, value) | {"top_logprobs": [token(*top) for top in [(p, value), *rivals][:count]]} for p in pieces]}
+    offsets = [offset + len("".join(pieces[:number])) for number in range(len(pieces))]
+    return {
+        "tokens": pieces, "token_logprobs": [value] * len(pieces), "text_offset": offsets,
+        "top_logprobs": [dict([(p, value), *rivals]) for p in pieces]}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -108,7 +136,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def complete(self, body, is_chat, prompt_tokens):
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or (1000 if is_chat else 16)
         asks_long = "long" in json.dumps(body.get("messages", "")) or "story" in json.dumps(body.get("messages", ""))
-        pieces = [word + " " for word in WORDS * (20 if asks_long else 1)][:limit]
+        repeats = 20 if asks_long or body.get("min_tokens") else 1
+        pieces = [word + " " for word in WORDS * repeats][:limit]
         reason = "length" if len(pieces) == limit else "stop"
         prompts = body.get("prompt")
         several = isinstance(prompts, list) and prompts and not isinstance(prompts[0], int)
@@ -123,7 +152,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = "".join(pieces)
             part = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
             self.answer(200, head | {"usage": usage, "choices": [
-                {"index": i, "finish_reason": reason, "logprobs": None} | part for i in range(choices)]})
+                {"index": i, "finish_reason": reason, "logprobs": log_probabilities(body, is_chat, pieces)} | part
+                for i in range(choices)]})
             return
         if is_chat:
             head["object"] = "chat.completion.chunk"
@@ -133,12 +163,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.close_connection = True
 
-        def chunk(part, finish=None):
+        def chunk(part, finish=None, offset=0):
             delta = {"delta": part} if is_chat else {"text": part.get("content", "")}
-            choice = {"index": 0, "finish_reason": finish, "logprobs": None} | delta
+            told = log_probabilities(body, is_chat, [part["content"]] if part.get("content") else [], offset)
+            choice = {"index": 0, "finish_reason": finish, "logprobs": told} | delta
             return "data: " + json.dumps(head | {"choices": [choice]}, ensure_ascii=False) + "\n\n"
 
-        frames = [": ping\n\n", chunk({"role": "assistant", "content": ""})] + [chunk({"content": p}) for p in pieces]
+        frames = [": ping\n\n", chunk({"role": "assistant", "content": ""})] + [
+            chunk({"content": p}, offset=len("".join(pieces[:i]))) for i, p in enumerate(pieces)]
         frames.append(chunk({}, reason))
         if (body.get("stream_options") or {}).get("include_usage"):
             frames.append("data: " + json.dumps(head | {"choices": [], "usage": usage}) + "\r\n\r\n")

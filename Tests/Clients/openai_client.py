@@ -6,6 +6,7 @@ BASE_URL is the server's address, with or without /v1.
 
 import argparse
 import asyncio
+import math
 
 import openai
 
@@ -91,6 +92,61 @@ class Suite:
             presence_penalty=0.1, frequency_penalty=0.1, logit_bias={"5": -1}, user="someone",
             extra_body={"top_k": 20, "min_p": 0.01})
         expect(answer.choices, "no choice came")
+
+    def takes_every_sampler(self):
+        answer = self.client.chat.completions.create(
+            model=self.model, messages=QUESTION, max_tokens=8, temperature=0.9, seed=7,
+            extra_body={
+                "typical_p": 0.95, "top_n_sigma": 2, "xtc_probability": 0.5, "xtc_threshold": 0.1, "dry_multiplier": 0.8,
+                "dry_base": 1.75, "dry_allowed_length": 2, "dry_penalty_last_n": -1, "dry_sequence_breakers": ["\n"],
+                "mirostat": 2, "mirostat_tau": 5, "mirostat_eta": 0.1, "dynatemp_range": 0.2, "dynatemp_exponent": 1})
+        expect(answer.choices[0].message.content, "the answer is empty")
+
+    def keeps_least_length(self):
+        answer = self.client.chat.completions.create(
+            model=self.model, messages=QUESTION, max_tokens=40, extra_body={"min_tokens": 40})
+        expect(answer.usage.completion_tokens == 40, f"{answer.usage.completion_tokens} tokens came")
+
+    def tells_log_probabilities(self):
+        fields = {"model": self.model, "messages": QUESTION, "max_tokens": 12, "temperature": 0}
+        answer = self.client.chat.completions.create(**fields, logprobs=True, top_logprobs=3)
+        choice = answer.choices[0]
+        content = choice.logprobs.content
+        expect(0 < len(content) <= answer.usage.completion_tokens, f"{len(content)} tokens are told")
+        expect(b"".join(bytes(token.bytes) for token in content).decode() == choice.message.content, "bytes and text differ")
+        for token in content:
+            values = [rival.logprob for rival in token.top_logprobs]
+            expect(len(values) == 3 and values == sorted(values, reverse=True), f"the rivals are {values}")
+            # Greedy takes the first of them.
+            expect(token.logprob == values[0] and token.token == token.top_logprobs[0].token, "it is not the likeliest")
+            expect(sum(math.exp(value) for value in values) < 1.0001, f"the probabilities exceed 1: {values}")
+        streamed = []
+        for chunk in self.client.chat.completions.create(**fields, logprobs=True, top_logprobs=3, stream=True):
+            for part in chunk.choices:
+                streamed += part.logprobs.content if part.logprobs else []
+        expect(streamed == content, "the stream tells other log-probabilities")
+        bare = self.client.chat.completions.create(**fields, logprobs=True).choices[0].logprobs.content
+        expect([token.logprob for token in bare] == [token.logprob for token in content], "the values changed")
+        expect(all(token.top_logprobs == [] for token in bare), "rivals came unasked")
+        drawn = self.client.chat.completions.create(
+            **fields, logprobs=True, top_logprobs=3, extra_body={"post_sampling_probs": True}).choices[0].logprobs.content
+        expect(all(token.logprob == 0 and len(token.top_logprobs) == 1 for token in drawn), "greedy is not certain")
+        expect(self.client.chat.completions.create(**fields).choices[0].logprobs is None, "they came unasked")
+
+    def tells_log_probabilities_of_completion(self):
+        fields = {"model": self.model, "prompt": "Once upon a time", "max_tokens": 8, "temperature": 0, "logprobs": 2}
+        choice = self.client.completions.create(**fields).choices[0]
+        told = choice.logprobs
+        count = len(told.tokens)
+        expect(count > 0 and len(told.token_logprobs) == len(told.top_logprobs) == len(told.text_offset) == count, "the lists differ")
+        for token, value, rivals, offset in zip(told.tokens, told.token_logprobs, told.top_logprobs, told.text_offset):
+            expect(len(rivals) <= 3 and rivals[token] == value == max(rivals.values()), f"{token!r} is not in {rivals}")
+            expect(token.startswith("bytes:") or choice.text[offset:].startswith(token), f"{token!r} is not at {offset}")
+        offsets = []
+        for chunk in self.client.completions.create(**fields, stream=True):
+            for part in chunk.choices:
+                offsets += part.logprobs.text_offset if part.logprobs else []
+        expect(offsets == told.text_offset, f"the stream's offsets are {offsets}, not {told.text_offset}")
 
     def repeats_seed(self):
         def sample(seed):
@@ -211,6 +267,10 @@ def main():
         ("both token limits are kept", suite.honours_limit),
         ("several choices are made", suite.makes_choices),
         ("every documented parameter is taken", suite.takes_every_parameter),
+        ("every sampler's fields are taken", suite.takes_every_sampler),
+        ("an answer has its least length", suite.keeps_least_length),
+        ("log-probabilities of a chat are told", suite.tells_log_probabilities),
+        ("log-probabilities of a completion are told", suite.tells_log_probabilities_of_completion),
         ("a seeded answer repeats", suite.repeats_seed),
         ("a text is completed", suite.completes),
         ("a list of texts is completed", suite.completes_list),
@@ -222,6 +282,10 @@ def main():
         ("a temperature out of range is refused", lambda: suite.refuses(bad, param="temperature", temperature=2.5)),
         ("a negative top_p is refused", lambda: suite.refuses(bad, param="top_p", top_p=-0.1)),
         ("a penalty out of range is refused", lambda: suite.refuses(bad, param="presence_penalty", presence_penalty=3)),
+        ("too many log-probabilities are refused", lambda: suite.refuses(bad, param="top_logprobs", logprobs=True, top_logprobs=21)),
+        ("rivals without log-probabilities are refused", lambda: suite.refuses(bad, param="top_logprobs", top_logprobs=2)),
+        ("a sampler's value out of range is refused", lambda: suite.refuses(bad, param="typical_p", typical_p=2)),
+        ("a stop token outside the vocabulary is refused", lambda: suite.refuses(bad, param="stop_token_ids", stop_token_ids=[2**30])),
         ("max_tokens of zero is refused", lambda: suite.refuses(bad, param="max_tokens", max_tokens=0)),
         ("an unknown model is not found", lambda: suite.refuses(openai.NotFoundError, "model_not_found", model="no-such-model")),
         ("an unknown model is not found for completions", lambda: suite.refuses(openai.NotFoundError, "model_not_found", path="text", model="no-such-model")),

@@ -67,15 +67,49 @@ enum RandomMessage {
             }
         }
         func float() -> Float { Float.random(in: -2...2, using: &random) }
-        let sampling = SamplingParameters(
+        var sampling = SamplingParameters(
             temperature: float(), topP: float(), topK: number(&random), minP: float(), repetitionPenalty: float(),
             presencePenalty: float(), frequencyPenalty: float(),
             logitBias: ids(&random).map { LogitBias(token: $0, bias: float()) }, seed: random.next())
-        return GenerateRequest(
+        sampling.typicalP = float()
+        sampling.topNSigma = float()
+        sampling.xtcProbability = float()
+        sampling.xtcThreshold = float()
+        sampling.dynamicTemperatureRange = float()
+        sampling.dynamicTemperatureExponent = float()
+        sampling.dry.multiplier = float()
+        sampling.dry.base = float()
+        sampling.dry.allowedLength = number(&random)
+        sampling.dry.window = maybe(&random)
+        sampling.dry.breakers = (0..<Int.random(in: 0..<3, using: &random)).map { _ in text(&random) }
+        sampling.mirostat.version = [.off, .one, .two].randomElement(using: &random) ?? .off
+        sampling.mirostat.target = float()
+        sampling.mirostat.rate = float()
+        var request = GenerateRequest(
             inputs: inputs, choices: UInt32(random.next() % 129), maximumTokens: maybe(&random), sampling: sampling,
             stopStrings: (0..<Int.random(in: 0..<3, using: &random)).map { _ in text(&random) },
             stopTokenIDs: ids(&random), ignoreEndOfSequence: random.next() % 2 == 0, tenant: text(&random),
             priority: Int8(truncatingIfNeeded: random.next()), deadline: random.next())
+        request.minimumTokens = number(&random)
+        if random.next() % 2 == 0 {
+            request.logProbabilities = LogProbabilityOptions(
+                top: UInt32(random.next() % 129), stage: random.next() % 2 == 0 ? .model : .sampling)
+        }
+        return request
+    }
+
+    private static func logProbability(_ random: inout SeededRandom) -> TokenLogProbability {
+        TokenLogProbability(
+            id: Int32(truncatingIfNeeded: random.next()), logProbability: Float.random(in: -20...0, using: &random),
+            bytes: Array(text(&random).utf8))
+    }
+
+    private static func logProbabilities(_ random: inout SeededRandom) -> [TokenLogProbabilities] {
+        (0..<Int.random(in: 0..<3, using: &random)).map { _ in
+            TokenLogProbabilities(
+                chosen: logProbability(&random),
+                top: (0..<Int.random(in: 0..<4, using: &random)).map { _ in logProbability(&random) })
+        }
     }
 
     private static func event(_ random: inout SeededRandom) -> EngineEvent {
@@ -83,7 +117,9 @@ enum RandomMessage {
         if random.next() % 3 == 0 {
             let kind: TokenChunk.Kind = [.content, .reasoning, .toolCall].randomElement(using: &random) ?? .content
             return .tokens(
-                TokenChunk(choice: number(&random), ids: ids(&random), text: text(&random), kind: kind))
+                TokenChunk(
+                    choice: number(&random), ids: ids(&random), text: text(&random), kind: kind,
+                    logProbabilities: logProbabilities(&random)))
         }
         return samples.randomElement(using: &random)?.1 ?? .failed(.cancelled)
     }

@@ -32,19 +32,58 @@ enum Samples {
 
     static let chat = ChatInput(messagesJSON: #"[{"role":"user"}]"#, toolsJSON: "[]", variablesJSON: "{}")
 
-    static let generate = GenerateRequest(
-        inputs: [.chat(chat), .text("Once upon"), .ids([1, -2, 300])], choices: 2, maximumTokens: 64,
-        sampling: SamplingParameters(
+    static let sampling: SamplingParameters = {
+        var sampling = SamplingParameters(
             temperature: 0.5, topP: 0.9, topK: 40, minP: 0.05, repetitionPenalty: 1.1, presencePenalty: -0.25,
             frequencyPenalty: 0.75, logitBias: [LogitBias(token: 0, bias: -100), LogitBias(token: 7, bias: 1.5)],
-            seed: .max),
-        stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true, tenant: "tenant-a",
-        priority: -5, deadline: 123_456_789_012_345)
+            seed: .max)
+        sampling.typicalP = 0.95
+        sampling.topNSigma = 1.5
+        sampling.xtcProbability = 0.25
+        sampling.xtcThreshold = 0.125
+        sampling.dynamicTemperatureRange = 0.3
+        sampling.dynamicTemperatureExponent = 2
+        sampling.dry.multiplier = 0.8
+        sampling.dry.base = 1.5
+        sampling.dry.allowedLength = 4
+        sampling.dry.window = 1024
+        sampling.dry.breakers = ["\n", "§"]
+        sampling.mirostat.version = .two
+        sampling.mirostat.target = 4
+        sampling.mirostat.rate = 0.2
+        return sampling
+    }()
+
+    static let generate: GenerateRequest = {
+        var request = GenerateRequest(
+            inputs: [.chat(chat), .text("Once upon"), .ids([1, -2, 300])], choices: 2, maximumTokens: 64,
+            sampling: sampling, stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true,
+            tenant: "tenant-a", priority: -5, deadline: 123_456_789_012_345)
+        request.minimumTokens = 3
+        request.logProbabilities = LogProbabilityOptions(top: 5, stage: .sampling)
+        return request
+    }()
+
+    static let logProbabilities = [
+        TokenLogProbabilities(
+            chosen: TokenLogProbability(id: 5, logProbability: -0.5, bytes: Array("Gr".utf8)),
+            top: [
+                TokenLogProbability(id: 5, logProbability: -0.5, bytes: Array("Gr".utf8)),
+                TokenLogProbability(id: 9, logProbability: -2, bytes: [0xFF]),
+            ]),
+        TokenLogProbabilities(
+            chosen: TokenLogProbability(id: 6, logProbability: -9999, bytes: Array("üße".utf8)), top: []),
+    ]
 
     static let generation: [(CallID, EngineEvent)] = [
         (call, .accepted(promptTokens: 17, queuePosition: 3)),
         (call, .started(cachedTokens: 16)),
-        (call, .tokens(TokenChunk(choice: 1, ids: [5, 6], text: "Grüße", kind: .reasoning))),
+        (
+            call,
+            .tokens(
+                TokenChunk(
+                    choice: 1, ids: [5, 6], text: "Grüße", kind: .reasoning, logProbabilities: logProbabilities))
+        ),
         (CallID(generation: 3, sequence: 78), .tokens(TokenChunk(choice: 0, ids: [], text: ""))),
         (call, .choiceFinished(choice: 1, reason: .length)),
         (

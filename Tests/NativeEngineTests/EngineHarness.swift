@@ -8,6 +8,7 @@ import TestSupport
 /// Text of a choice without stop strings, cut where the bytes are whole characters.
 struct PlainText: ChoiceText {
     private var bytes: [UInt8] = []
+    var withheldBytes: Int { bytes.count }
 
     mutating func append(_ bytes: [UInt8], to text: inout String) -> Bool {
         self.bytes += bytes

@@ -161,6 +161,25 @@ import Testing
         #expect(client.received.components(separatedBy: "data: ").count == 5)
     }
 
+    @Test("log-probabilities without text are streamed too, and collected where nothing streams")
+    func logProbabilities() throws {
+        let bench = try RoutesBench()
+        let token = TokenLogProbability(id: 1, logProbability: -0.5, bytes: [0xC3])
+        let entry = TokenLogProbabilities(chosen: token, top: [token])
+        let first = EngineEvent.tokens(TokenChunk(choice: 0, ids: [1], text: "", logProbabilities: [entry]))
+        let second = EngineEvent.tokens(TokenChunk(choice: 0, ids: [2], text: "é", logProbabilities: [entry]))
+        for streams in [true, false] {
+            let client = try bench.connect()
+            try client.send(
+                "POST", "/v1/completions", body: #"{"prompt": "a", "logprobs": 1, "stream": \#(streams)}"#)
+            #expect(bench.turn { bench.worker.generations.count == (streams ? 1 : 2) })
+            bench.worker.tell(accepted, first, tokens(""), second, .choiceFinished(choice: 0, reason: .stop), finished)
+            #expect(client.waits(for: streams ? "data: [DONE]" : "decode_ms"))
+            #expect(client.body.components(separatedBy: #""logprobs":{"tokens":"#).count == (streams ? 3 : 2))
+            #expect(client.body.contains(streams ? #""text_offset":[1]"# : #""text_offset":[0,1]"#))
+        }
+    }
+
     @Test("a failure before the start has its own status, one after it is a chunk")
     func failures() throws {
         let bench = try RoutesBench()

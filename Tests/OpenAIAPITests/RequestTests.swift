@@ -52,12 +52,80 @@ struct RequestTests {
         #expect(input.variablesJSON == #"{"enable_thinking":false}"#)
     }
 
+    @Test("every sampler's fields arrive, by the names that other servers' clients use")
+    func samplers() throws {
+        let sampling = try chat(
+            """
+            , "typical_p": 0.9, "top_n_sigma": 1.5, "xtc_probability": 0.5, "xtc_threshold": 0.2,
+            "dry_multiplier": 0.8, "dry_base": 2, "dry_allowed_length": 3, "dry_penalty_last_n": 512,
+            "dry_sequence_breakers": ["\\n", "###"], "mirostat": 2, "mirostat_tau": 4, "mirostat_eta": 0.2,
+            "dynatemp_range": 0.5, "dynatemp_exponent": 2
+            """
+        ).generate.sampling
+        #expect(sampling.typicalP == 0.9 && sampling.topNSigma == 1.5)
+        #expect(sampling.xtcProbability == 0.5 && sampling.xtcThreshold == 0.2)
+        #expect(sampling.dynamicTemperatureRange == 0.5 && sampling.dynamicTemperatureExponent == 2)
+        var dry = DRYParameters()
+        dry.multiplier = 0.8
+        dry.base = 2
+        dry.allowedLength = 3
+        dry.window = 512
+        dry.breakers = ["\n", "###"]
+        #expect(sampling.dry == dry)
+        var mirostat = MirostatParameters()
+        mirostat.version = .two
+        mirostat.target = 4
+        mirostat.rate = 0.2
+        #expect(sampling.mirostat == mirostat)
+        let defaults = try chat(#", "dry_multiplier": 1, "dry_penalty_last_n": -1"#).generate.sampling.dry
+        #expect(defaults.window == nil && defaults.breakers == ["\n", ":", "\"", "*"])
+        #expect(try chat(#", "dry_multiplier": 1, "dry_sequence_breakers": []"#).generate.sampling.dry.breakers.isEmpty)
+    }
+
+    @Test("ends and log-probabilities arrive")
+    func endsAndLogProbabilities() throws {
+        let request = try chat(#", "min_tokens": 3, "stop_token_ids": [5, 7], "logprobs": true, "top_logprobs": 4"#)
+        #expect(request.generate.minimumTokens == 3 && request.generate.stopTokenIDs == [5, 7])
+        #expect(request.generate.logProbabilities == LogProbabilityOptions(top: 4, stage: .model))
+        let bare = try chat(#", "logprobs": true, "post_sampling_probs": true"#)
+        #expect(bare.generate.logProbabilities == LogProbabilityOptions(top: 0, stage: .sampling))
+        #expect(try chat("").generate.logProbabilities == nil)
+        let text = try completion(#"{"prompt": "x", "logprobs": 0}"#)
+        #expect(text.generate.logProbabilities == LogProbabilityOptions(top: 0))
+        #expect(try completion(#"{"prompt": "x"}"#).generate.logProbabilities == nil)
+    }
+
+    @Test(
+        "a sampler's value out of range is refused with field, limit and value",
+        arguments: [
+            ("typical_p", "1.5", "between 0 and 1, not 1.5"), ("top_n_sigma", "101", "between -1 and 100, not 101"),
+            ("xtc_probability", "-0.1", "between 0 and 1, not -0.1"), ("xtc_threshold", "2", "between 0 and 1, not 2"),
+            ("dry_multiplier", "-1", "between 0 and 100, not -1"), ("dry_base", "0.5", "between 1 and 10, not 0.5"),
+            ("dry_allowed_length", "0", "between 1 and 1024, not 0"),
+            ("dry_penalty_last_n", "-2", "between -1 and 2147483647, not -2"),
+            ("dry_sequence_breakers", #"[""]"#, "1 to 128 bytes, not 0"),
+            ("dry_sequence_breakers", "[\([String](repeating: "\"x\"", count: 33).joined(separator: ","))]", "not 33"),
+            ("dry_sequence_breakers", #""x""#, "an array of strings, not"), ("mirostat", "3", "between 0 and 2, not 3"),
+            ("mirostat_tau", "-1", "between 0 and 100, not -1"), ("mirostat_eta", "1.1", "between 0 and 1, not 1.1"),
+            ("dynatemp_range", "3", "between 0 and 2, not 3"), ("dynatemp_exponent", "11", "between 0 and 10, not 11"),
+            (
+                "stop_token_ids", "[\([String](repeating: "1", count: 129).joined(separator: ","))]",
+                "at most 128 ids, not 129"
+            ),
+        ])
+    func badSamplers(name: String, value: String, message: String) throws {
+        let error = try #require(throws: APIError.self) { try chat(", \"\(name)\": \(value)") }
+        #expect(error.parameter == name && error.status == 400 && error.message.contains("'\(name)'"))
+        #expect(error.message.contains(message), "\(error.message)")
+    }
+
     @Test("null is the same as absent, and fields that change nothing are taken")
     func harmless() throws {
         _ = try chat(
             """
             , "model": null, "stop": null, "n": null, "temperature": null, "tools": [], "tool_choice": "auto",
             "response_format": {"type": "text"}, "logprobs": false, "top_logprobs": 0, "store": false,
+            "post_sampling_probs": false, "top_n_sigma": -1, "mirostat": 0, "stop_token_ids": [], "min_tokens": 0,
             "metadata": {"a": "b"}, "service_tier": "auto", "parallel_tool_calls": true, "modalities": ["text"],
             "safety_identifier": "x", "prompt_cache_key": "k", "top_k": -1, "max_tokens": 5,
             "max_completion_tokens": 5
@@ -115,7 +183,15 @@ struct RequestTests {
             (#", "stream_options": {"include_usage": true}"#, "stream_options", "invalid_value"),
             (#", "stream": true, "stream_options": {"bogus": 1}"#, "bogus", "unknown_parameter"),
             (#", "bogus": 1"#, "bogus", "unknown_parameter"), (#", "model": 5"#, "model", "invalid_type"),
-            (#", "tools": [{}]"#, "tools", "unsupported"), (#", "logprobs": true"#, "logprobs", "unsupported"),
+            (#", "tools": [{}]"#, "tools", "unsupported"),
+            (#", "logprobs": 1"#, "logprobs", "invalid_type"),
+            (#", "logprobs": true, "top_logprobs": 21"#, "top_logprobs", "invalid_value"),
+            (#", "top_logprobs": 2"#, "top_logprobs", "invalid_value"),
+            (#", "post_sampling_probs": true"#, "post_sampling_probs", "invalid_value"),
+            (#", "stop_token_ids": 5"#, "stop_token_ids", "invalid_type"),
+            (#", "stop_token_ids": [-1]"#, "stop_token_ids", "invalid_type"),
+            (#", "min_tokens": -1"#, "min_tokens", "invalid_value"),
+            (#", "min_tokens": 6, "max_tokens": 5"#, "min_tokens", "invalid_value"),
             (#", "response_format": {"type": "json_object"}"#, "response_format", "unsupported"),
             (#", "modalities": ["audio"]"#, "modalities", "unsupported"), (#", "audio": {}"#, "audio", "unsupported"),
             (#", "store": true"#, "store", "unsupported"),
@@ -160,7 +236,10 @@ struct RequestTests {
             (#"{"prompt": "x", "echo": true}"#, "echo", "unsupported"),
             (#"{"prompt": "x", "suffix": "y"}"#, "suffix", "unsupported"),
             (#"{"prompt": "x", "best_of": 2}"#, "best_of", "unsupported"),
-            (#"{"prompt": "x", "logprobs": 1}"#, "logprobs", "unsupported"),
+            (#"{"prompt": "x", "logprobs": 21}"#, "logprobs", "invalid_value"),
+            (#"{"prompt": "x", "logprobs": true}"#, "logprobs", "invalid_type"),
+            (#"{"prompt": "x", "top_logprobs": 1}"#, "top_logprobs", "unknown_parameter"),
+            (#"{"prompt": "x", "min_tokens": 17}"#, "min_tokens", "invalid_value"),
             (#"{"prompt": ["a", "b", "c"], "n": 50}"#, "n", "invalid_value"),
             (#"{"prompt": "x", "messages": []}"#, "messages", "unknown_parameter"),
         ])

@@ -17,8 +17,10 @@ struct ResponseFormatTests {
 
     private func stream(_ format: ResponseFormat) -> String {
         var bytes: [UInt8] = []
-        format.appendChunk(TokenChunk(choice: 0, ids: [1], text: "Hel\"lo"), isFirst: true, to: &bytes)
-        format.appendChunk(TokenChunk(choice: 0, ids: [2], text: "!"), isFirst: false, to: &bytes)
+        var offset = 0
+        format.appendChunk(
+            TokenChunk(choice: 0, ids: [1], text: "Hel\"lo"), isFirst: true, offset: &offset, to: &bytes)
+        format.appendChunk(TokenChunk(choice: 0, ids: [2], text: "!"), isFirst: false, offset: &offset, to: &bytes)
         format.appendFinish(choice: 0, reason: .length, isFirst: false, to: &bytes)
         format.appendUsage(usage, timings, to: &bytes)
         ResponseFormat.appendDone(to: &bytes)
@@ -59,6 +61,83 @@ struct ResponseFormatTests {
         #expect(
             String(decoding: bytes, as: UTF8.self).contains(
                 #"{"index":1,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":"stop"}"#))
+    }
+
+    // MARK: Log-probabilities
+
+    private static func token(_ id: Int32, _ value: Float, _ bytes: [UInt8]) -> TokenLogProbability {
+        TokenLogProbability(id: id, logProbability: value, bytes: bytes)
+    }
+
+    /// "é" in one token, then "€" in two, whose first is not the likeliest.
+    private static let entries = [
+        TokenLogProbabilities(
+            chosen: token(1, -0.25, Array("é".utf8)),
+            top: [token(1, -0.25, Array("é".utf8)), token(2, -2.5, Array("</s>".utf8))]),
+        TokenLogProbabilities(chosen: token(3, -1.5, [0xE2, 0x82]), top: [token(4, -0.5, Array(" a".utf8))]),
+        TokenLogProbabilities(
+            chosen: token(5, 0, [0xAC]), top: [token(6, 0, Array("x".utf8)), token(7, -3, Array("x".utf8))]),
+    ]
+
+    @Test("a chat's log-probabilities are objects by token, in whole answers and in chunks")
+    func chatLogProbabilities() throws {
+        var choice = CollectedChoice(wantsLogProbabilities: true)
+        choice.text = "é€"
+        choice.logProbabilities = Self.entries
+        choice.reason = .length
+        let whole = try JSONValue.parse(format(.chat, usage: false).wholeAnswer([choice], usage, timings))
+        let expected = try JSONValue.parse(
+            #"""
+            {"content": [
+              {"token": "é", "logprob": -0.25, "bytes": [195, 169], "top_logprobs": [
+                {"token": "é", "logprob": -0.25, "bytes": [195, 169]},
+                {"token": "</s>", "logprob": -2.5, "bytes": [60, 47, 115, 62]}]},
+              {"token": "\#u{FFFD}", "logprob": -1.5, "bytes": [226, 130], "top_logprobs": [
+                {"token": " a", "logprob": -0.5, "bytes": [32, 97]}]},
+              {"token": "\#u{FFFD}", "logprob": 0.0, "bytes": [172], "top_logprobs": [
+                {"token": "x", "logprob": 0.0, "bytes": [120]}, {"token": "x", "logprob": -3.0, "bytes": [120]}]}
+            ], "refusal": null}
+            """#)
+        #expect(whole["choices"]?.arrayValue?.first?["logprobs"] == expected)
+        var bytes: [UInt8] = []
+        var offset = 0
+        let chunk = TokenChunk(choice: 0, ids: [1, 3, 5], text: "é€", logProbabilities: Self.entries)
+        format(.chat, usage: false).appendChunk(chunk, isFirst: true, offset: &offset, to: &bytes)
+        let streamed = try JSONValue.parse(Array(bytes.dropFirst(6)))
+        #expect(streamed["choices"]?.arrayValue?.first?["logprobs"] == expected)
+    }
+
+    @Test("a completion's log-probabilities are four lists, whose offsets go on from chunk to chunk")
+    func completionLogProbabilities() throws {
+        let format = format(.completion, usage: false)
+        var choice = CollectedChoice(wantsLogProbabilities: true)
+        choice.logProbabilities = Self.entries
+        let whole = try JSONValue.parse(format.wholeAnswer([choice], usage, timings))
+        let expected = try JSONValue.parse(
+            #"""
+            {"tokens": ["é", "bytes:\\xe2\\x82", "bytes:\\xac"], "token_logprobs": [-0.25, -1.5, 0.0],
+             "top_logprobs": [{"é": -0.25, "</s>": -2.5}, {" a": -0.5, "bytes:\\xe2\\x82": -1.5},
+                              {"x": 0.0, "bytes:\\xac": 0.0}],
+             "text_offset": [0, 1, 2]}
+            """#)
+        #expect(whole["choices"]?.arrayValue?.first?["logprobs"] == expected)
+        var offset = 0
+        var offsets: [Int64?] = []
+        for entry in Self.entries {
+            var bytes: [UInt8] = []
+            let chunk = TokenChunk(choice: 0, ids: [1], text: "", logProbabilities: [entry])
+            format.appendChunk(chunk, isFirst: false, offset: &offset, to: &bytes)
+            let choice = try JSONValue.parse(Array(bytes.dropFirst(6)))["choices"]?.arrayValue?.first
+            offsets.append(choice?["logprobs"]?["text_offset"]?.arrayValue?.first?.int64Value)
+        }
+        #expect(offsets == [0, 1, 2])
+    }
+
+    @Test("log-probabilities that were asked for are there even without a token")
+    func emptyLogProbabilities() throws {
+        let choice = CollectedChoice(wantsLogProbabilities: true)
+        let chat = String(decoding: format(.chat, usage: false).wholeAnswer([choice], usage, timings), as: UTF8.self)
+        #expect(chat.contains(#""logprobs":{"content":[],"refusal":null}"#))
     }
 
     private static let chat = "conformance/vercel-ai-wire/openai/src/chat/__fixtures__/openai-text"

@@ -29,6 +29,9 @@ import Testing
             let choice = try #require(UInt64(number.choice))
             let position = try #require(UInt64(number.position))
             #expect(CounterRandom.uniform(seed: seed, choice: choice, position: position) == number.uniform)
+            #expect(
+                CounterRandom.uniform(seed: seed, choice: choice, position: position, stream: .exclusion)
+                    == number.exclusion)
         }
     }
 
@@ -43,6 +46,30 @@ import Testing
         }
         // 15 degrees of freedom: 37.7 is passed once in a thousand times.
         #expect(ChiSquare.statistic(counts: buckets, expected: [Double](repeating: 1000, count: 16)) < 37.7)
+    }
+
+    @Test func `the two streams of a place do not know of each other`() {
+        var cells = [Double](repeating: 0, count: 16)
+        for position in 0..<16_000 {
+            let token = CounterRandom.uniform(seed: 3, choice: 0, position: UInt64(position))
+            let exclusion = CounterRandom.uniform(seed: 3, choice: 0, position: UInt64(position), stream: .exclusion)
+            cells[Int(token * 4) * 4 + Int(exclusion * 4)] += 1
+        }
+        #expect(ChiSquare.statistic(counts: cells, expected: [Double](repeating: 1000, count: 16)) < 37.7)
+    }
+
+    @Test func `the logarithm agrees with the C library's`() {
+        #expect(abs(Logarithm.natural(.leastNonzeroMagnitude) - log(.leastNonzeroMagnitude)) < 1e-12)
+        var x = Double.leastNormalMagnitude
+        while x < 1e300 {
+            let expected = log(x)
+            #expect(abs(Logarithm.natural(x) - expected) <= 4e-16 * max(1, abs(expected)), "at \(x)")
+            x *= 1.37
+        }
+        #expect(Logarithm.natural(1) == 0)
+        #expect(Logarithm.natural(0) == -.infinity)
+        #expect(Exponential.of(2) == 1 / Exponential.ofNonPositive(-2))
+        #expect(Exponential.of(200) == .infinity)
     }
 
     @Test func `the exponential agrees with the C library's`() {

@@ -9,7 +9,9 @@ import Testing
         for golden in try SamplingGoldens.load().cases {
             var sampler = try golden.sampler
             var row = golden.logits
-            try row.withUnsafeMutableBufferPointer { row throws in try sampler.distribution(row) }
+            try row.withUnsafeMutableBufferPointer { row throws in
+                try sampler.distribution(row, position: 0, choice: golden.choice)
+            }
             for (index, expected) in golden.probabilities.enumerated() {
                 #expect((row[index] > 0) == (expected > 0), "token \(index) of \(golden.parameters)")
                 #expect(abs(row[index] - expected) < 2e-6, "token \(index) of \(golden.parameters)")
@@ -120,10 +122,88 @@ import Testing
         (SamplerParameters(presencePenalty: .infinity), "presence_penalty"),
         (SamplerParameters(frequencyPenalty: .nan), "frequency_penalty"),
         (SamplerParameters(biases: [.init(token: 0, value: .nan)]), "logit_bias"),
+        (changed { $0.typicalP = 1.5 }, "typical_p"), (changed { $0.topNSigma = -1 }, "top_n_sigma"),
+        (changed { $0.dynamicTemperatureRange = .nan }, "dynatemp_range"),
+        (changed { $0.dynamicTemperatureExponent = -1 }, "dynatemp_exponent"),
+        (changed { $0.xtcProbability = 2 }, "xtc_probability"), (changed { $0.xtcThreshold = -0.1 }, "xtc_threshold"),
+        (changed { $0.mirostat.target = .infinity }, "mirostat_tau"),
+        (changed { $0.mirostat.rate = 2 }, "mirostat_eta"),
+        (changed { $0.dry.multiplier = -1 }, "dry_multiplier"), (changed { $0.dry.base = 0.5 }, "dry_base"),
+        (changed { $0.dry.allowedLength = 0 }, "dry_allowed_length"),
+        (changed { $0.dry.window = -5 }, "dry_penalty_last_n"),
+        (changed { $0.dry.breakers = Array(repeating: [1], count: 33) }, "dry_sequence_breakers"),
+        (changed { $0.dry.breakers = [Array(repeating: 1, count: 129)] }, "dry_sequence_breakers"),
     ])
     func `parameters outside their range are named`(parameters: SamplerParameters, name: String) {
         let error = #expect(throws: SamplingError.self) { try Sampler(parameters) }
         #expect(error?.description.hasPrefix(name + " ") == true)
+    }
+
+    static func changed(_ change: (inout SamplerParameters) -> Void) -> SamplerParameters {
+        var parameters = SamplerParameters()
+        change(&parameters)
+        return parameters
+    }
+
+    @Test func `end tokens are never drawn before the least length, whatever speaks for them`() throws {
+        for temperature in [0, 1] as [Float] {
+            var sampler = try Sampler(
+                Self.changed {
+                    $0.temperature = temperature
+                    $0.biases = [.init(token: 2, value: 1000)]
+                    $0.repetitionPenalty = 0.1
+                    $0.presencePenalty = -100
+                    $0.minimumTokens = 5
+                    $0.endTokens = [2, 3, 99, -1]
+                })
+            sampler.recordPrompt([2, 3])
+            let tokens = try (0..<8).map { try sampler.sample([1, 0, 9, 30], position: $0, choice: 0) }
+            #expect(tokens.prefix(5).allSatisfy { $0 < 2 })
+            #expect(tokens.suffix(3).allSatisfy { $0 == 2 })
+        }
+        var nothing = try Sampler(
+            Self.changed {
+                $0.minimumTokens = 1
+                $0.endTokens = [0, 1]
+            })
+        #expect(throws: SamplingError.noCandidate(vocabularySize: 2)) {
+            try nothing.sample([1, 2], position: 0, choice: 0)
+        }
+    }
+
+    /// Every option at once: what state there is must follow from rows and tokens alone.
+    @Test func `rows sampled ahead on a copy are sampled again the same`() throws {
+        var random = SeededRandom(seed: 9)
+        let rows = (0..<60).map { _ in (0..<80).map { _ in Float.random(in: -3...3, using: &random) } }
+        var sampler = try Sampler(
+            Self.changed {
+                $0.repetitionPenalty = 1.1
+                $0.dry.multiplier = 0.5
+                $0.dry.allowedLength = 1
+                $0.mirostat.version = .two
+                $0.mirostat.target = 3
+                $0.xtcProbability = 0.5
+                $0.typicalP = 0.95
+                $0.dynamicTemperatureRange = 0.3
+                $0.minimumTokens = 20
+                $0.endTokens = [7]
+                $0.seed = 4
+            }
+        ) { [UInt8(truncatingIfNeeded: $0)] }
+        sampler.recordPrompt([1, 2, 3, 1, 2])
+        var alone = sampler
+        let expected = try rows.indices.map { try alone.sample(rows[$0], position: $0, choice: 0) }
+        var position = 0
+        while position < rows.count {
+            // Four rows ahead, of which only the first counts.
+            var ahead = sampler
+            let draft = try (position..<min(position + 4, rows.count)).map {
+                try ahead.sample(rows[$0], position: $0, choice: 0)
+            }
+            #expect(draft == Array(expected[position..<position + draft.count]))
+            #expect(try sampler.sample(rows[position], position: position, choice: 0) == expected[position])
+            position += 1
+        }
     }
 
     @Test func `a selection without sorting equals a full sort on random rows`() throws {

@@ -394,9 +394,11 @@ import Testing
         var sent = ["", ""]
         var received = ["", ""]
         var ids = (sent: 0, received: 0)
+        var entries = (sent: [[TokenLogProbabilities]]([[], []]), received: [[TokenLogProbabilities]]([[], []]))
         func take() {
             guard case .tokens(let chunk)? = outbox.next() else { return }
             received[Int(chunk.choice)] += chunk.text
+            entries.received[Int(chunk.choice)] += chunk.logProbabilities
             ids.received += chunk.ids.count
         }
         for number in 0..<4_000 {
@@ -404,12 +406,17 @@ import Testing
             let text = "\(number)," + String(repeating: "t", count: Int(random.next() % 300))
             sent[choice] += text
             ids.sent += 1
-            outbox.append(.tokens(TokenChunk(choice: UInt32(choice), ids: [1], text: text)), now: 1)
+            let token = TokenLogProbability(id: Int32(number), logProbability: -1, bytes: Array(text.utf8.prefix(9)))
+            let entry = TokenLogProbabilities(chosen: token, top: [token])
+            entries.sent[choice].append(entry)
+            outbox.append(
+                .tokens(TokenChunk(choice: UInt32(choice), ids: [1], text: text, logProbabilities: [entry])), now: 1)
             // Mostly too slow.
             if random.next() % 3 == 0 { take() }
         }
         while !outbox.isEmpty { take() }
         #expect(received == sent && ids.sent == ids.received, "seed \(seed)")
+        #expect(entries.received == entries.sent, "seed \(seed)")
         #expect(outbox.next() == nil && outbox.fullSince == nil)
     }
 

@@ -32,6 +32,23 @@ import WorkerHost
         #expect(outcome == Outcome(parts: ["Hel", "lo", "!", ""]))
     }
 
+    @Test func `what was taken and is not given out is counted`() {
+        var assembler = TextAssembler(stopStrings: ["END"])
+        var text = ""
+        var withheld: [Int] = []
+        for token in Self.utf8("abE", "N", "x", "yE", "NDrest") {
+            _ = assembler.append(token, to: &text)
+            withheld.append(assembler.withheldBytes)
+        }
+        #expect(text == "abENxy")
+        #expect(withheld == [1, 2, 0, 1, 7])
+        var character = TextAssembler(stopStrings: [])
+        _ = character.append([0x41, 0xF0, 0x9F], to: &text)
+        #expect(character.withheldBytes == 2)
+        character.flush(to: &text)
+        #expect(character.withheldBytes == 0)
+    }
+
     @Test func `a character waits for its last byte`() {
         let bytes = Array("😀é".utf8).map { [$0] }
         #expect(Self.assemble(bytes, stops: []).parts == ["", "", "", "😀", "", "é", ""])

@@ -7,4 +7,6 @@ public protocol ChoiceText: Sendable {
     mutating func append(_ bytes: [UInt8], to text: inout String) -> Bool
     /// Appends what was held back, at the end of the choice.
     mutating func flush(to text: inout String)
+    /// Bytes that were taken and are not in the text: held back, or cut off by a stop string.
+    var withheldBytes: Int { get }
 }

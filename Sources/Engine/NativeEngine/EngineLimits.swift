@@ -13,6 +13,8 @@ public struct EngineLimits: Sendable, Equatable {
     public var stopStrings = 64
     public var stopStringBytes = 4096
     public var stopTokens = 1024
+    /// Log-probabilities that one request may make: those of all tokens of all choices, rivals included.
+    public var logProbabilities = 2 << 20
     /// Bytes of one text to tokenize for a generation.
     public var promptBytes = 32 << 20
     /// Bytes of a text to score.

@@ -26,27 +26,30 @@ extension EngineLoop {
     private func choose(slot: Int, from logits: UnsafeMutableBufferPointer<Float>) throws(SamplingError) -> Int32 {
         let position = choices[slot]?.generatedTokens ?? 0
         let choice = Int(choices[slot]?.choice ?? 0)
+        if let options = choices[slot]?.trail?.options {
+            return try chooseScored(slot: slot, options: options, from: logits, position: position, choice: choice)
+        }
         // The sampler is changed in place: a copy would copy its counts at every token.
         return try choices[slot]?.sampler.sample(logits: logits, position: position, choice: choice) ?? 0
     }
 
     /// Adds a token to its choice, and ends the choice where it has to end.
     private func report(_ token: Int32, slot: Int, call: CallID) {
-        let (choice, text, reason) = take(token, slot: slot)
-        events.append((call, .tokens(TokenChunk(choice: choice, ids: [token], text: text))))
+        let (chunk, reason) = take(token, slot: slot)
+        events.append((call, .tokens(chunk)))
         guard let reason else { return }
         endedSlots.append(slot)
-        events.append((call, .choiceFinished(choice: choice, reason: reason)))
+        events.append((call, .choiceFinished(choice: chunk.choice, reason: reason)))
         calls[call]?.choicesLeft -= 1
         guard let ended = calls[call], ended.choicesLeft == 0 else { return }
         calls[call] = nil
         events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
     }
 
-    /// The text that the token makes certain, and the reason if it is the last.
-    private func take(_ token: Int32, slot: Int) -> (choice: UInt32, text: String, reason: FinishReason?) {
-        var text = ""
-        guard var choice = choices[slot] else { return (0, text, nil) }
+    /// What the token makes certain, and the reason if it is the last.
+    private func take(_ token: Int32, slot: Int) -> (chunk: TokenChunk, reason: FinishReason?) {
+        var chunk = TokenChunk(choice: 0, ids: [token], text: "")
+        guard var choice = choices[slot] else { return (chunk, nil) }
         choices[slot] = nil
         choice.lastToken = token
         choice.generatedTokens += 1
@@ -54,15 +57,20 @@ extension EngineLoop {
         if choice.stopTokens.contains(token) {
             // The text of a token that ends the answer is never shown.
             reason = .stop
-        } else if choice.text.append(model.bytes(of: token), to: &text) {
-            reason = .stop
-        } else if choice.generatedTokens >= choice.maximumTokens {
-            reason = .length
+        } else {
+            let bytes = model.bytes(of: token)
+            choice.trail?.add(byteCount: bytes.count)
+            if choice.text.append(bytes, to: &chunk.text) {
+                reason = .stop
+            } else if choice.generatedTokens >= choice.maximumTokens {
+                reason = .length
+            }
         }
-        if reason != nil { choice.text.flush(to: &text) }
-        let index = choice.choice
+        if reason != nil { choice.text.flush(to: &chunk.text) }
+        chunk.logProbabilities = choice.trail?.release(withheld: choice.text.withheldBytes) ?? []
+        chunk.choice = choice.choice
         choices[slot] = choice
-        return (index, text, reason)
+        return (chunk, reason)
     }
 
     /// Ends a call for a reason that is ours; the id links the answer to the log line.

@@ -27,6 +27,7 @@ final class EngineLoop {
     var restarts: [(slot: Int, rows: Int)] = []
     var failedCalls: [CallID] = []
     var generatedTokens: UInt64 = 0
+    var logProbabilityReader = LogProbabilityReader()
 
     init(
         model: LoadedModel, compute: StepCompute, state: Monitor<EngineState>, interruption: Interruption,
@@ -112,12 +113,11 @@ final class EngineLoop {
             slotCalls[admission.slot] = admission.call
             guard case .generation(let generation)? = calls[admission.call]?.work else { continue }
             let input = generation.input(of: admission.choice)
-            var choice = RunningChoice(
+            choices[admission.slot] = RunningChoice(
                 call: admission.call, choice: admission.choice, prompt: generation.prompts[input],
                 maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
-                sampler: generation.sampler.sampler, text: makeText(generation.stopStrings))
-            choice.sampler.recordPrompt(choice.prompt)
-            choices[admission.slot] = choice
+                sampler: generation.samplers[input], text: makeText(generation.stopStrings),
+                trail: generation.logProbabilities.map(LogProbabilityTrail.init))
         }
         for slice in plan.slices where slice.isFirst && calls[slice.call]?.progress.firstPrefillAt == nil {
             calls[slice.call]?.progress.firstPrefillAt = now

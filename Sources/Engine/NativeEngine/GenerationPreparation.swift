@@ -1,33 +1,6 @@
 public import EngineProtocol
 import Models
-import Sampling
 import Tokenizers
-
-/// A sampler that has seen no token yet; each choice takes a copy.
-struct SamplerTemplate: Sendable {
-    let sampler: Sampler
-
-    init(_ parameters: SamplingParameters, vocabularySize: Int) throws(EngineError) {
-        for bias in parameters.logitBias where !(0..<vocabularySize).contains(Int(bias.token)) {
-            throw .invalidRequest(
-                parameter: "logit_bias",
-                message: "logit_bias names token \(bias.token), the vocabulary has \(vocabularySize) tokens")
-        }
-        do {
-            sampler = try Sampler(
-                SamplerParameters(
-                    temperature: parameters.temperature, topK: Int(parameters.topK), topP: parameters.topP,
-                    minP: parameters.minP, repetitionPenalty: parameters.repetitionPenalty,
-                    presencePenalty: parameters.presencePenalty, frequencyPenalty: parameters.frequencyPenalty,
-                    biases: parameters.logitBias.map { .init(token: $0.token, value: $0.bias) }, seed: parameters.seed))
-        } catch {
-            if case .invalidParameter(let name, _, _) = error {
-                throw .invalidRequest(parameter: name, message: error.description)
-            }
-            throw .invalidRequest(parameter: "", message: error.description)
-        }
-    }
-}
 
 extension LoadedModel {
     /// Renders, tokenizes and checks a generation: everything about it that can be refused is refused here.
@@ -35,22 +8,25 @@ extension LoadedModel {
         let tokenizer = try requireTokenizer()
         let vocabularySize = try requireDecoder().configuration.vocabularySize
         try checkShape(of: request)
-        let sampler = try SamplerTemplate(request.sampling, vocabularySize: vocabularySize)
         var stopTokens = request.ignoreEndOfSequence ? [] : tokenizer.endOfGeneration
         for id in request.stopTokenIDs {
             try checkToken(id, field: "stop_token_ids", vocabularySize: vocabularySize)
             stopTokens.insert(id)
         }
+        let template = try SamplerTemplate(
+            request, endTokens: stopTokens, tokenizer: tokenizer, vocabularySize: vocabularySize)
         var prompts: [[Int32]] = []
         var maximumTokens: [Int] = []
         for input in request.inputs {
             let prompt = try promptTokens(of: input, tokenizer: tokenizer, vocabularySize: vocabularySize)
-            maximumTokens.append(try room(for: prompt.count, requested: request.maximumTokens))
+            maximumTokens.append(try room(for: prompt.count, of: request))
             prompts.append(prompt)
         }
+        try checkLogProbabilities(request, maximumTokens: maximumTokens)
         return PreparedGeneration(
-            prompts: prompts, choicesPerInput: request.choices, maximumTokens: maximumTokens, sampler: sampler,
-            stopStrings: request.stopStrings, stopTokens: stopTokens, tenant: request.tenant,
+            prompts: prompts, choicesPerInput: request.choices, maximumTokens: maximumTokens,
+            samplers: prompts.map(template.sampler(afterPrompt:)), stopStrings: request.stopStrings,
+            stopTokens: stopTokens, logProbabilities: request.logProbabilities, tenant: request.tenant,
             priority: request.priority, deadline: request.deadline, preparationNanoseconds: 0)
     }
 
@@ -101,14 +77,15 @@ extension LoadedModel {
     }
 
     /// Tokens that may follow a prompt: what was asked for, or the rest of the context.
-    private func room(for promptTokens: Int, requested: UInt32?) throws(EngineError) -> Int {
+    private func room(for promptTokens: Int, of request: GenerateRequest) throws(EngineError) -> Int {
         let room = contextLength - promptTokens
-        guard room >= 1, Int(requested ?? 1) <= room else {
+        let least = max(request.maximumTokens ?? 1, request.minimumTokens)
+        guard room >= 1, Int(least) <= room else {
             throw .contextLengthExceeded(
                 limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens),
-                requested: requested ?? 0)
+                requested: request.maximumTokens ?? request.minimumTokens)
         }
-        return requested.map(Int.init) ?? room
+        return request.maximumTokens.map(Int.init) ?? room
     }
 
     // MARK: Checks
@@ -126,6 +103,11 @@ extension LoadedModel {
         try check(
             request.stopStrings.count <= limits.stopStrings, "stop",
             "there are \(request.stopStrings.count) stop strings, the limit is \(limits.stopStrings)")
+        if let maximum = request.maximumTokens {
+            try check(
+                request.minimumTokens <= maximum, "min_tokens",
+                "min_tokens is \(request.minimumTokens), more than max_tokens, which is \(maximum)")
+        }
         for string in request.stopStrings {
             try check(
                 string.utf8.count <= limits.stopStringBytes, "stop",
@@ -134,6 +116,19 @@ extension LoadedModel {
         try check(
             request.stopTokenIDs.count <= limits.stopTokens, "stop_token_ids",
             "there are \(request.stopTokenIDs.count) stop tokens, the limit is \(limits.stopTokens)")
+    }
+
+    /// Log-probabilities are many times the size of the text, and an answer that does not stream is held as a whole.
+    private func checkLogProbabilities(
+        _ request: GenerateRequest, maximumTokens: [Int]
+    ) throws(EngineError) {
+        guard let options = request.logProbabilities else { return }
+        let perToken = Int(options.top) + 1
+        let count = maximumTokens.reduce(0, +) * Int(request.choices) * perToken
+        try check(
+            count <= limits.logProbabilities, "logprobs",
+            "\(count) log-probabilities could come, \(perToken) for each token; the limit of one request is "
+                + "\(limits.logProbabilities): ask for a smaller max_tokens, n or top_logprobs")
     }
 
     private func check(_ holds: Bool, _ parameter: String, _ message: @autoclosure () -> String) throws(EngineError) {

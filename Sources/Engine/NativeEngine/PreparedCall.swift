@@ -1,4 +1,5 @@
 import EngineProtocol
+import Sampling
 
 /// A generation whose input is tokenized and checked: all that the engine loop needs, and nothing that can fail.
 public struct PreparedGeneration: Sendable {
@@ -7,9 +8,11 @@ public struct PreparedGeneration: Sendable {
     let choicesPerInput: UInt32
     /// Tokens to generate, for each input.
     let maximumTokens: [Int]
-    let sampler: SamplerTemplate
+    /// For each input, with its prompt counted; each choice takes a copy.
+    let samplers: [Sampler]
     let stopStrings: [String]
     let stopTokens: Set<Int32>
+    let logProbabilities: LogProbabilityOptions?
     let tenant: String
     let priority: Int8
     let deadline: UInt64

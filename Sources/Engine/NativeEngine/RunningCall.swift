@@ -37,6 +37,8 @@ struct RunningChoice {
     let admittedAt: UInt64
     var sampler: Sampler
     var text: any ChoiceText
+    /// Nil where no log-probabilities are wanted.
+    var trail: LogProbabilityTrail?
     var generatedTokens = 0
     var lastToken: Int32 = 0
 

@@ -10,6 +10,10 @@ public struct TextAssembler: ChoiceText {
     private var stops: StopMatcher
     /// Bytes that are not given out yet.
     private var pending: [UInt8] = []
+    /// Bytes from the stop string on.
+    private var cutBytes = 0
+
+    public var withheldBytes: Int { pending.count + cutBytes }
 
     public init(stopStrings: [String]) { stops = StopMatcher(stopStrings) }
 
@@ -18,10 +22,11 @@ public struct TextAssembler: ChoiceText {
         if stops.isEmpty {
             pending += bytes
         } else {
-            for byte in bytes {
+            for (index, byte) in bytes.enumerated() {
                 pending.append(byte)
                 guard let length = stops.advance(byte) else { continue }
                 pending.removeLast(length)
+                cutBytes = length + bytes.count - index - 1
                 flush(to: &text)
                 return true
             }

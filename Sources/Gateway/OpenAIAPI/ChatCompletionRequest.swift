@@ -9,12 +9,14 @@ extension GenerationRequest {
         let messages = try ChatMessages(&fields)
         let variables = try templateVariables(&fields)
         let maximum = try maximumTokens(&fields)
+        let logProbabilities = try LogProbabilityFields.chat(&fields)
         try refuseWhatIsMissing(&fields)
         try fields.finish()
         let input = ChatInput(messagesJSON: messages.json, variablesJSON: variables)
         return GenerationRequest(
             shape: .chat, model: common.model,
-            generate: try common.request(inputs: [.chat(input)], maximumTokens: maximum),
+            generate: try common.request(
+                inputs: [.chat(input)], maximumTokens: maximum, logProbabilities: logProbabilities),
             streams: common.streams, includesUsage: common.includesUsage)
     }
 
@@ -43,8 +45,6 @@ extension GenerationRequest {
         try fields.accept("parallel_tool_calls", only: { $0.boolValue != nil })
         try fields.accept("functions", only: { $0.arrayValue?.isEmpty == true })
         try fields.accept("function_call", only: { ["none", "auto"].contains($0.stringValue) })
-        try fields.accept("logprobs", only: { $0.boolValue == false })
-        try fields.accept("top_logprobs", only: { $0.int64Value == 0 })
         try fields.accept("modalities", only: { $0.arrayValue?.map(\.stringValue) == ["text"] })
         for name in ["audio", "prediction", "reasoning_effort", "verbosity", "web_search_options"] {
             try fields.accept(name, only: { _ in false })

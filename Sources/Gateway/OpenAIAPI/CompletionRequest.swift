@@ -10,10 +10,10 @@ extension GenerationRequest {
         let maximum =
             try fields.integer("max_tokens", in: 1...Int64(Int32.max)).map { UInt32($0) }
             ?? OpenAILimits.defaultCompletionTokens
-        let request = try common.request(inputs: inputs, maximumTokens: maximum)
+        let request = try common.request(
+            inputs: inputs, maximumTokens: maximum, logProbabilities: try LogProbabilityFields.completion(&fields))
         try fields.accept("echo", only: { $0.boolValue == false })
         try fields.accept("suffix", only: { $0.stringValue == "" })
-        try fields.accept("logprobs", only: { _ in false })
         try fields.accept(
             "best_of", only: { $0.int64Value == Int64(request.choices) }, otherwise: "it can only equal 'n'")
         try fields.finish()

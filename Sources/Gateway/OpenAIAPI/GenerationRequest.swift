@@ -1,6 +1,5 @@
 public import EngineProtocol
 import JSON
-import Platform
 
 /// A validated request for text: what to compute, and how to answer.
 public struct GenerationRequest: Sendable, Equatable {
@@ -25,7 +24,9 @@ struct CommonFields {
     private let sampling: SamplingParameters
     private let choices: UInt32
     private let stopStrings: [String]
+    private let stopTokenIDs: [Int32]
     private let ignoreEndOfSequence: Bool
+    private let minimumTokens: UInt32
 
     init(_ fields: inout RequestFields) throws(APIError) {
         let name = try fields.string("model", maximumBytes: OpenAILimits.modelNameBytes)
@@ -34,21 +35,31 @@ struct CommonFields {
         includesUsage = try Self.includesUsage(&fields, streams: streams)
         choices = UInt32(try fields.integer("n", in: 1...Int64(OpenAILimits.choices)) ?? 1)
         stopStrings = try Self.stopStrings(&fields)
+        stopTokenIDs = try Self.stopTokenIDs(&fields)
         ignoreEndOfSequence = try fields.bool("ignore_eos") ?? false
-        sampling = try Self.sampling(&fields)
+        minimumTokens = UInt32(try fields.integer("min_tokens", in: 0...Int64(Int32.max)) ?? 0)
+        sampling = try SamplingFields.read(&fields)
         _ = try fields.string("user", maximumBytes: OpenAILimits.userBytes)
         try Self.acceptHarmless(&fields)
     }
 
-    func request(inputs: [GenerateRequest.Input], maximumTokens: UInt32?) throws(APIError) -> GenerateRequest {
+    func request(
+        inputs: [GenerateRequest.Input], maximumTokens: UInt32?, logProbabilities: LogProbabilityOptions?
+    ) throws(APIError) -> GenerateRequest {
         guard inputs.count * Int(choices) <= OpenAILimits.choices else {
             throw .invalid(
                 "n", "prompts times 'n' is at most \(OpenAILimits.choices), not \(inputs.count * Int(choices))")
         }
-        return GenerateRequest(
+        if let maximumTokens, minimumTokens > maximumTokens {
+            throw .invalid(
+                "min_tokens", "'min_tokens' (\(minimumTokens)) is more than the most tokens (\(maximumTokens))")
+        }
+        var request = GenerateRequest(
             inputs: inputs, choices: choices, maximumTokens: maximumTokens, sampling: sampling,
-            stopStrings: stopStrings,
-            ignoreEndOfSequence: ignoreEndOfSequence)
+            stopStrings: stopStrings, stopTokenIDs: stopTokenIDs, ignoreEndOfSequence: ignoreEndOfSequence)
+        request.minimumTokens = minimumTokens
+        request.logProbabilities = logProbabilities
+        return request
     }
 
     private static func includesUsage(_ fields: inout RequestFields, streams: Bool) throws(APIError) -> Bool {
@@ -62,58 +73,30 @@ struct CommonFields {
     }
 
     private static func stopStrings(_ fields: inout RequestFields) throws(APIError) -> [String] {
-        guard let value = fields.value("stop") else { return [] }
-        let values = value.arrayValue ?? [value]
-        guard values.count <= OpenAILimits.stopStrings else {
-            throw .invalid("stop", "'stop' holds at most \(OpenAILimits.stopStrings) strings, not \(values.count)")
+        if let string = fields.value("stop")?.stringValue {
+            try RequestFields.check(string, of: "stop", bytes: OpenAILimits.stopStringBytes)
+            return [string]
         }
-        var strings: [String] = []
+        return try fields.strings(
+            "stop", count: OpenAILimits.stopStrings, bytes: OpenAILimits.stopStringBytes, or: "a string or ") ?? []
+    }
+
+    private static func stopTokenIDs(_ fields: inout RequestFields) throws(APIError) -> [Int32] {
+        guard let value = fields.value("stop_token_ids") else { return [] }
+        guard let values = value.arrayValue else { throw .wrongType("stop_token_ids", "an array", value) }
+        guard values.count <= OpenAILimits.stopTokenIDs else {
+            throw .invalid(
+                "stop_token_ids", "'stop_token_ids' holds at most \(OpenAILimits.stopTokenIDs) ids, not \(values.count)"
+            )
+        }
+        var ids: [Int32] = []
         for value in values {
-            guard let string = value.stringValue else {
-                throw .wrongType("stop", "a string or an array of strings", value)
+            guard let number = value.int64Value, let id = Int32(exactly: number), id >= 0 else {
+                throw .wrongType("stop_token_ids", "an array of token ids", value)
             }
-            guard (1...OpenAILimits.stopStringBytes).contains(string.utf8.count) else {
-                throw .invalid("stop", "a stop string has 1 to \(OpenAILimits.stopStringBytes) bytes")
-            }
-            strings.append(string)
+            ids.append(id)
         }
-        return strings
-    }
-
-    private static func sampling(_ fields: inout RequestFields) throws(APIError) -> SamplingParameters {
-        SamplingParameters(
-            temperature: try fields.number("temperature", in: 0...2) ?? 1,
-            topP: try fields.number("top_p", in: 0...1) ?? 1,
-            // -1 is how some clients spell "off".
-            topK: UInt32(max(try fields.integer("top_k", in: -1...Int64(Int32.max)) ?? 0, 0)),
-            minP: try fields.number("min_p", in: 0...1) ?? 0,
-            repetitionPenalty: try fields.number("repetition_penalty", in: 0.01...10) ?? 1,
-            presencePenalty: try fields.number("presence_penalty", in: -2...2) ?? 0,
-            frequencyPenalty: try fields.number("frequency_penalty", in: -2...2) ?? 0,
-            logitBias: try logitBias(&fields),
-            seed: try fields.integer("seed", in: Int64.min...Int64.max).map(UInt64.init(bitPattern:))
-                ?? SystemRandom.next())
-    }
-
-    private static func logitBias(_ fields: inout RequestFields) throws(APIError) -> [LogitBias] {
-        guard let value = fields.value("logit_bias") else { return [] }
-        guard let object = value.objectValue else { throw .wrongType("logit_bias", "an object", value) }
-        guard object.members.count <= OpenAILimits.logitBiases else {
-            throw .invalid("logit_bias", "'logit_bias' has at most \(OpenAILimits.logitBiases) members")
-        }
-        var biases: [LogitBias] = []
-        for member in object.members {
-            // Only one spelling of each number, so that no token is named twice.
-            guard let token = Int32(member.key), token >= 0, String(token) == member.key else {
-                throw .invalid(
-                    "logit_bias", "'logit_bias' maps token ids to numbers; '\(member.key.prefix(32))' is no id")
-            }
-            guard let bias = member.value.doubleValue, (-100...100).contains(bias) else {
-                throw .invalid("logit_bias", "the bias of token \(token) is a number between -100 and 100")
-            }
-            biases.append(LogitBias(token: token, bias: Float(bias)))
-        }
-        return biases.sorted { $0.token < $1.token }
+        return ids
     }
 
     /// Fields that describe the request to a provider, or ask for what happens anyway.

@@ -19,22 +19,25 @@ final class GenerationResponder: CallListener {
     private var choices: [CollectedChoice]
     /// Choices whose first chunk has been written.
     private var begun: Set<UInt32> = []
+    /// By choice: characters of a stream's text that log-probabilities were told of.
+    private var offsets: [UInt32: Int] = [:]
     private var keepAlive: EventLoop.TimerID?
     private var hasStarted = false
     private var isFinished = false
 
     /// - Parameters:
+    ///   - choices: an empty one for each that will come.
     ///   - headers: for every answer, such as the request's id.
     ///   - onFinished: called once with the status and error code that the client got, or would have got.
     init(
-        response: HTTPResponseWriter, format: ResponseFormat, streams: Bool, choices: Int, headers: [HTTPHeader],
-        loop: EventLoop, metrics: GenerationMetrics,
+        response: HTTPResponseWriter, format: ResponseFormat, streams: Bool, choices: [CollectedChoice],
+        headers: [HTTPHeader], loop: EventLoop, metrics: GenerationMetrics,
         onFinished: @escaping (_ status: Int, _ errorCode: String?) -> Void
     ) {
         self.response = response
         self.format = format
         self.streams = streams
-        self.choices = Array(repeating: CollectedChoice(), count: choices)
+        self.choices = choices
         self.headers = headers
         self.loop = loop
         self.metrics = metrics
@@ -85,9 +88,11 @@ extension GenerationResponder {
             begin()
         case .tokens(let chunk):
             metrics.receivedTokens(chunk.ids.count)
-            guard !chunk.text.isEmpty else { return }
+            guard !chunk.text.isEmpty || !chunk.logProbabilities.isEmpty else { return }
             stopKeepAlive()
-            format.appendChunk(chunk, isFirst: begun.insert(chunk.choice).inserted, to: &frames)
+            format.appendChunk(
+                chunk, isFirst: begun.insert(chunk.choice).inserted, offset: &offsets[chunk.choice, default: 0],
+                to: &frames)
         case .choiceFinished(let choice, let reason):
             stopKeepAlive()
             format.appendFinish(
@@ -145,6 +150,7 @@ extension GenerationResponder {
             metrics.receivedTokens(chunk.ids.count)
             guard chunk.choice < choices.count else { return }
             choices[Int(chunk.choice)].text += chunk.text
+            choices[Int(chunk.choice)].logProbabilities?.append(contentsOf: chunk.logProbabilities)
         case .choiceFinished(let choice, let reason):
             guard choice < choices.count else { return }
             choices[Int(choice)].reason = reason

@@ -6,7 +6,12 @@ public enum OpenAILimits {
     public static let choices = 128
     public static let stopStrings = 4
     public static let stopStringBytes = 1024
+    public static let stopTokenIDs = 128
     public static let logitBiases = 1024
+    public static let topLogProbabilities: Int64 = 20
+    public static let dryAllowedLength: Int64 = 1024
+    public static let drySequenceBreakers = 32
+    public static let drySequenceBreakerBytes = 128
     public static let modelNameBytes = 256
     public static let userBytes = 256
     /// Frames that wait for a slow socket before the outbox has to hold the rest.

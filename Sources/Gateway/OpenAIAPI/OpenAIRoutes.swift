@@ -185,14 +185,17 @@ extension OpenAIRoutes {
         let identity = CallIdentity(
             publicID: PublicID.make(prefix: shape == .chat ? "chatcmpl" : "cmpl"), requestID: exchange.requestID,
             tenant: tenant)
+        let choices = Array(
+            repeating: CollectedChoice(wantsLogProbabilities: parsed.generate.logProbabilities != nil),
+            count: parsed.generate.inputs.count * Int(parsed.generate.choices))
         let name = parsed.model ?? (serving.models.count == 1 ? serving.models[0].name : "")
         let responder = GenerationResponder(
             response: exchange.response,
             format: ResponseFormat(
                 shape: shape, id: identity.publicID, model: name, created: WallClock.now() / 1_000_000_000,
                 includesUsage: parsed.includesUsage),
-            streams: parsed.streams, choices: parsed.generate.inputs.count * Int(parsed.generate.choices),
-            headers: exchange.headers, loop: loop, metrics: metrics.generation(),
+            streams: parsed.streams, choices: choices, headers: exchange.headers, loop: loop,
+            metrics: metrics.generation(),
             onFinished: { [self] status, code in
                 let route = shape == .chat ? "/v1/chat/completions" : "/v1/completions"
                 done(exchange, route: route, status: status, code: code)

@@ -59,6 +59,34 @@ public struct RequestFields {
         return integer
     }
 
+    /// An array of strings, none of them empty.
+    ///
+    /// - Parameter otherForm: what else the caller takes, for the message.
+    public mutating func strings(
+        _ name: String, count limit: Int, bytes: Int, or otherForm: String = ""
+    ) throws(APIError) -> [String]? {
+        guard let value = value(name) else { return nil }
+        guard let values = value.arrayValue else { throw .wrongType(name, otherForm + "an array of strings", value) }
+        guard values.count <= limit else {
+            throw .invalid(name, "'\(name)' holds at most \(limit) strings, not \(values.count)")
+        }
+        var strings: [String] = []
+        for value in values {
+            guard let string = value.stringValue else {
+                throw .wrongType(name, otherForm + "an array of strings", value)
+            }
+            try Self.check(string, of: name, bytes: bytes)
+            strings.append(string)
+        }
+        return strings
+    }
+
+    static func check(_ string: String, of name: String, bytes limit: Int) throws(APIError) {
+        guard (1...limit).contains(string.utf8.count) else {
+            throw .invalid(name, "a string of '\(name)' has 1 to \(limit) bytes, not \(string.utf8.count)")
+        }
+    }
+
     /// A field whose only supported values change nothing.
     public mutating func accept(
         _ name: String, only harmless: (JSONValue) -> Bool = { _ in true }, otherwise message: String = ""

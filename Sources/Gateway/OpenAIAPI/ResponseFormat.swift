@@ -40,17 +40,25 @@ public struct ResponseFormat: Sendable {
     /// A chunk with new text.
     ///
     /// The first one of a choice carries the role too.
-    public func appendChunk(_ chunk: TokenChunk, isFirst: Bool, to bytes: inout [UInt8]) {
-        appendChunk(choice: chunk.choice, text: chunk.text, isFirst: isFirst, reason: nil, to: &bytes)
+    ///
+    /// - Parameter offset: characters of the choice's text before its log-probabilities; it is moved behind them.
+    public func appendChunk(_ chunk: TokenChunk, isFirst: Bool, offset: inout Int, to bytes: inout [UInt8]) {
+        appendChunk(
+            choice: chunk.choice, text: chunk.text, isFirst: isFirst, reason: nil,
+            logProbabilities: chunk.logProbabilities, offset: &offset, to: &bytes)
     }
 
     /// The last chunk of a choice.
     public func appendFinish(choice: UInt32, reason: FinishReason, isFirst: Bool, to bytes: inout [UInt8]) {
-        appendChunk(choice: choice, text: nil, isFirst: isFirst, reason: reason, to: &bytes)
+        var offset = 0
+        appendChunk(
+            choice: choice, text: nil, isFirst: isFirst, reason: reason, logProbabilities: [], offset: &offset,
+            to: &bytes)
     }
 
     private func appendChunk(
-        choice: UInt32, text: String?, isFirst: Bool, reason: FinishReason?, to bytes: inout [UInt8]
+        choice: UInt32, text: String?, isFirst: Bool, reason: FinishReason?,
+        logProbabilities: [TokenLogProbabilities], offset: inout Int, to bytes: inout [UInt8]
     ) {
         bytes += chunkHead
         var writer = JSONWriter(reusing: bytes)
@@ -75,8 +83,7 @@ public struct ResponseFormat: Sendable {
             writer.key("text")
             writer.string(text ?? "")
         }
-        writer.key("logprobs")
-        writer.null()
+        append(logProbabilities.isEmpty ? nil : logProbabilities, offset: &offset, to: &writer)
         writer.key("finish_reason")
         if let reason { writer.string(reason.openAIName) } else { writer.null() }
         writer.endObject()
@@ -130,14 +137,25 @@ public struct ResponseFormat: Sendable {
                 writer.key("text")
                 writer.string(choice.text)
             }
-            writer.key("logprobs")
-            writer.null()
+            var offset = 0
+            append(choice.logProbabilities, offset: &offset, to: &writer)
             writer.key("finish_reason")
             if let reason = choice.reason { writer.string(reason.openAIName) } else { writer.null() }
             writer.endObject()
         }
         writer.endArray()
         return objectHead + writer.bytes + Array(",".utf8) + Self.totals(usage, timings) + Array("}".utf8)
+    }
+
+    /// The member `logprobs`, null where there are none.
+    private func append(_ entries: [TokenLogProbabilities]?, offset: inout Int, to writer: inout JSONWriter) {
+        writer.key("logprobs")
+        guard let entries else { return writer.null() }
+        if shape == .chat {
+            writer.chatLogProbabilities(entries)
+        } else {
+            writer.completionLogProbabilities(entries, offset: &offset)
+        }
     }
 
     /// `"usage": {…}, "timings": {…}` without braces around.
@@ -178,8 +196,10 @@ public struct ResponseFormat: Sendable {
 public struct CollectedChoice: Sendable, Equatable {
     public var text = ""
     public var reason: FinishReason?
+    /// Nil where none were asked for.
+    public var logProbabilities: [TokenLogProbabilities]?
 
-    public init() {}
+    public init(wantsLogProbabilities: Bool = false) { logProbabilities = wantsLogProbabilities ? [] : nil }
 }
 
 extension FinishReason {

@@ -59,6 +59,7 @@ public struct Outbox: Sendable {
         events.removeLast()
         last.ids += new.ids
         last.text += new.text
+        last.logProbabilities += new.logProbabilities
         bytes -= Self.overhead
         events.append(.tokens(last))
         return true
@@ -68,6 +69,12 @@ public struct Outbox: Sendable {
 
     private static func size(of event: EngineEvent) -> Int {
         guard case .tokens(let chunk) = event else { return overhead }
-        return overhead + chunk.text.utf8.count + chunk.ids.count * 4
+        var size = overhead + chunk.text.utf8.count + chunk.ids.count * 4
+        for entry in chunk.logProbabilities {
+            size += Self.size(of: entry.chosen) + entry.top.reduce(0) { $0 + Self.size(of: $1) }
+        }
+        return size
     }
+
+    private static func size(of token: TokenLogProbability) -> Int { overhead + token.bytes.count }
 }

@@ -4,6 +4,9 @@
 /// The argument is cut to r + n ln 2 with |r| <= ln 2 / 2, and e^r is its Taylor polynomial of degree 10: the relative
 /// error is below 1e-11, far under the rounding of the Float that stores the weight.
 enum Exponential {
+    /// For any argument; infinity above 104.
+    static func of(_ x: Double) -> Double { x <= 0 ? ofNonPositive(x) : 1 / ofNonPositive(-x) }
+
     @inline(__always)
     static func ofNonPositive(_ x: Double) -> Double {
         // Below this the result is under the smallest positive Float; it also keeps the exponent in range.

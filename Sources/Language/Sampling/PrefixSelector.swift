@@ -1,9 +1,9 @@
 /// Finds where a prefix of a row's descending order ends, without sorting the row.
 ///
-/// Top-k and top-p are the same question: the order is "greater value first, ties by lower id", and the prefix is the
-/// shortest one whose measure (a count, or a sum of weights) reaches a target. Values become integers of the same order,
-/// and three passes over a histogram of 2048 entries narrow the last value down from its upper bits to its lower ones:
-/// time is linear in the row, memory is fixed.
+/// Top-k, top-p and typical-p are the same question: the order is "greater score first, ties by lower id", and the prefix
+/// is the shortest one whose measure (a count, or a sum of weights) reaches a target. Scores become integers of the same
+/// order, and three passes over a histogram of 2048 entries narrow the last score down from its upper bits to its lower
+/// ones: time is linear in the row, memory is fixed.
 struct PrefixSelector: Sendable {
     /// The last member of the prefix.
     struct Cut: Equatable {
@@ -30,18 +30,20 @@ struct PrefixSelector: Sendable {
 
     /// The cut of the shortest prefix whose measure reaches `target`; the whole row where none does.
     ///
-    /// `row` must not be empty. Complexity: O(row.count).
+    /// `row` must not be empty, and no score may be NaN; without `score` a value is its own. Complexity: O(row.count).
     mutating func cut(
-        _ row: UnsafeMutableBufferPointer<Float>, reaching target: Double, measure: (Float) -> Double
+        _ row: UnsafeMutableBufferPointer<Float>, reaching target: Double, score: (Float) -> Float = { $0 },
+        measure: (Float) -> Double
     ) -> Cut {
         var known: UInt32 = 0
         var before = 0.0
         for level in Self.levels {
-            let bucket = narrow(row, level, known: known, before: &before, reaching: target, measure: measure)
+            let bucket = narrow(
+                row, level, known: known, before: &before, reaching: target, score: score, measure: measure)
             known = known << level.bits | bucket
         }
         var last = 0
-        for index in row.indices where Self.key(row[index]) == known {
+        for index in row.indices where Self.key(score(row[index])) == known {
             last = index
             before += measure(row[index])
             if before >= target { break }
@@ -52,14 +54,14 @@ struct PrefixSelector: Sendable {
     /// The bucket in which the target is reached among the values whose upper bits are `known`.
     private mutating func narrow(
         _ row: UnsafeMutableBufferPointer<Float>, _ level: (shift: UInt32, bits: UInt32), known: UInt32,
-        before: inout Double, reaching target: Double, measure: (Float) -> Double
+        before: inout Double, reaching target: Double, score: (Float) -> Float, measure: (Float) -> Double
     ) -> UInt32 {
         let count = 1 << Int(level.bits)
         let mask = UInt32(count - 1)
         return histogram.withUnsafeMutableBufferPointer { histogram in
             for bucket in 0..<count { histogram[bucket] = 0 }
             for value in row {
-                let key = Self.key(value)
+                let key = Self.key(score(value))
                 if key >> (level.shift + level.bits) == known {
                     histogram[Int(key >> level.shift & mask)] += measure(value)
                 }

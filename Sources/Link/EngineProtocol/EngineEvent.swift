@@ -39,12 +39,45 @@ public struct TokenChunk: Sendable, Equatable {
     /// Always valid UTF-8.
     public var text: String
     public var kind: Kind
+    /// Of the tokens that `text` shows, if they were asked for.
+    ///
+    /// They lag the ids as the text does, and tokens that are never shown have none.
+    public var logProbabilities: [TokenLogProbabilities]
 
-    public init(choice: UInt32, ids: [Int32], text: String, kind: Kind = .content) {
+    public init(
+        choice: UInt32, ids: [Int32], text: String, kind: Kind = .content,
+        logProbabilities: [TokenLogProbabilities] = []
+    ) {
         self.choice = choice
         self.ids = ids
         self.text = text
         self.kind = kind
+        self.logProbabilities = logProbabilities
+    }
+}
+
+/// A chosen token and the likeliest ones at its place, likeliest first; it can be among them.
+public struct TokenLogProbabilities: Sendable, Equatable {
+    public var chosen: TokenLogProbability
+    public var top: [TokenLogProbability]
+
+    public init(chosen: TokenLogProbability, top: [TokenLogProbability]) {
+        self.chosen = chosen
+        self.top = top
+    }
+}
+
+/// A token and the natural logarithm of its probability.
+public struct TokenLogProbability: Sendable, Equatable {
+    public var id: Int32
+    public var logProbability: Float
+    /// What the token writes; it need not be whole characters.
+    public var bytes: [UInt8]
+
+    public init(id: Int32, logProbability: Float, bytes: [UInt8]) {
+        self.id = id
+        self.logProbability = logProbability
+        self.bytes = bytes
     }
 }
 

@@ -17,6 +17,10 @@ public enum EngineProtocolLimits {
     public static let stopStringBytes = 4_096
     public static let stopTokenIDs = 1_024
     public static let logitBiases = 65_536
+    public static let sequenceBreakers = 64
+    public static let sequenceBreakerBytes = 4_096
+    /// Likeliest tokens beside a chosen one.
+    public static let topLogProbabilities = 128
     /// Tenants, model names, feature names, request fields.
     public static let nameBytes = 4_096
     /// Explanations in errors.

@@ -72,6 +72,10 @@ public struct GenerateRequest: Sendable, Equatable {
     public var stopTokenIDs: [Int32]
     /// Generates past the model's end-of-sequence tokens: for measurements.
     public var ignoreEndOfSequence: Bool
+    /// Tokens of a choice before which no end-of-sequence token and no stop token is chosen.
+    public var minimumTokens: UInt32 = 0
+    /// Nil asks for none.
+    public var logProbabilities: LogProbabilityOptions?
     /// Who asked: fairness in the queue is per tenant.
     public var tenant: String
     /// Higher goes first.
@@ -94,6 +98,25 @@ public struct GenerateRequest: Sendable, Equatable {
         self.tenant = tenant
         self.priority = priority
         self.deadline = deadline
+    }
+}
+
+/// Which log-probabilities come with the tokens.
+public struct LogProbabilityOptions: Sendable, Equatable {
+    public enum Stage: UInt8, Sendable {
+        /// The model's own distribution.
+        case model = 0
+        /// The one that was drawn from, after penalties, temperature and filters.
+        case sampling = 1
+    }
+
+    /// The likeliest tokens that are told beside the chosen one.
+    public var top: UInt32
+    public var stage: Stage
+
+    public init(top: UInt32 = 0, stage: Stage = .model) {
+        self.top = top
+        self.stage = stage
     }
 }
 
@@ -133,6 +156,18 @@ public struct SamplingParameters: Sendable, Equatable {
     /// 0 is off.
     public var topK: UInt32
     public var minP: Float
+    /// 1 is off.
+    public var typicalP: Float = 1
+    /// 0 is off.
+    public var topNSigma: Float = 0
+    /// 0 is off.
+    public var xtcProbability: Float = 0
+    public var xtcThreshold: Float = 0.1
+    /// To both sides of the temperature; 0 is off.
+    public var dynamicTemperatureRange: Float = 0
+    public var dynamicTemperatureExponent: Float = 1
+    public var dry = DRYParameters()
+    public var mirostat = MirostatParameters()
     /// Over prompt and answer; 1 is off.
     public var repetitionPenalty: Float
     /// Over the answer.
@@ -157,6 +192,35 @@ public struct SamplingParameters: Sendable, Equatable {
         self.logitBias = logitBias
         self.seed = seed
     }
+}
+
+/// The penalty against repeated sequences.
+public struct DRYParameters: Sendable, Equatable {
+    /// 0 is off.
+    public var multiplier: Float = 0
+    public var base: Float = 1.75
+    public var allowedLength: UInt32 = 2
+    /// Tokens that are looked at; nil is all of them.
+    public var window: UInt32?
+    public var breakers: [String] = []
+
+    public init() {}
+}
+
+/// The control of an answer's surprise.
+public struct MirostatParameters: Sendable, Equatable {
+    public enum Version: UInt8, Sendable {
+        case off = 0
+        case one = 1
+        case two = 2
+    }
+
+    public var version = Version.off
+    /// Bits for each token.
+    public var target: Float = 5
+    public var rate: Float = 0.1
+
+    public init() {}
 }
 
 public struct LogitBias: Sendable, Equatable {

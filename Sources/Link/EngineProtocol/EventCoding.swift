@@ -15,7 +15,7 @@ private enum EventCode: UInt16 {
         switch self {
         case .accepted, .choiceFinished: 8
         case .started: 4
-        case .tokens: 24
+        case .tokens: 32
         case .finished: 48
         case .failed, .result: 12
         case .statistics: 72
@@ -59,6 +59,25 @@ extension PayloadWriter {
         zeros(3)
         tokenIDs("ids", chunk.ids)
         text("text", chunk.text, limit: EngineProtocolLimits.payloadBytes)
+        list(
+            "logProbabilities", chunk.logProbabilities, elementSize: Self.logProbabilitiesSize,
+            limit: EngineProtocolLimits.tokenIDs
+        ) { writer, entry in
+            writer.logProbability(entry.chosen)
+            writer.list(
+                "logProbabilities", entry.top, elementSize: Self.logProbabilitySize,
+                limit: EngineProtocolLimits.topLogProbabilities
+            ) { $0.logProbability($1) }
+        }
+    }
+
+    fileprivate static let logProbabilitySize = 16
+    fileprivate static let logProbabilitiesSize = logProbabilitySize + 8
+
+    private mutating func logProbability(_ value: TokenLogProbability) {
+        integer(value.id)
+        float("logProbability", value.logProbability)
+        raw("bytes", value.bytes, limit: EngineProtocolLimits.payloadBytes)
     }
 
     private mutating func finished(_ usage: Usage, _ timings: Timings) {
@@ -140,8 +159,27 @@ extension PayloadReader {
         let kind: TokenChunk.Kind = try choice("kind")
         try zeros("kind", 3)
         let ids = try tokenIDs("ids")
-        return TokenChunk(
-            choice: index, ids: ids, text: try text("text", limit: EngineProtocolLimits.payloadBytes), kind: kind)
+        let text = try text("text", limit: EngineProtocolLimits.payloadBytes)
+        let logProbabilities = try list(
+            "logProbabilities", elementSize: PayloadWriter.logProbabilitiesSize,
+            limit: EngineProtocolLimits.tokenIDs, Self.logProbabilities)
+        return TokenChunk(choice: index, ids: ids, text: text, kind: kind, logProbabilities: logProbabilities)
+    }
+
+    private static func logProbabilities(
+        _ reader: inout PayloadReader
+    ) throws(CodecError) -> TokenLogProbabilities {
+        let chosen = try logProbability(&reader)
+        let top = try reader.list(
+            "logProbabilities", elementSize: PayloadWriter.logProbabilitySize,
+            limit: EngineProtocolLimits.topLogProbabilities, logProbability)
+        return TokenLogProbabilities(chosen: chosen, top: top)
+    }
+
+    private static func logProbability(_ reader: inout PayloadReader) throws(CodecError) -> TokenLogProbability {
+        TokenLogProbability(
+            id: try reader.integer("logProbability"), logProbability: try reader.float("logProbability"),
+            bytes: try reader.raw("bytes", limit: EngineProtocolLimits.payloadBytes))
     }
 
     private mutating func finished() throws(CodecError) -> EngineEvent {

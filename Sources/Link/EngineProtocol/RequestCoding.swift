@@ -107,6 +107,8 @@ extension PayloadWriter {
         integer(request.priority)
         zeros(2)
         integer(request.deadline)
+        integer(request.minimumTokens)
+        logProbabilityOptions(request.logProbabilities)
         sampling(request.sampling)
         list("stopStrings", request.stopStrings, elementSize: 8, limit: EngineProtocolLimits.stopStrings) {
             $0.text("stopStrings", $1, limit: EngineProtocolLimits.stopStringBytes)
@@ -132,6 +134,16 @@ extension PayloadWriter {
         }
     }
 
+    private mutating func logProbabilityOptions(_ options: LogProbabilityOptions?) {
+        if let top = options?.top, top > EngineProtocolLimits.topLogProbabilities {
+            let limit = EngineProtocolLimits.topLogProbabilities
+            fail(.limitExceeded(field: "logProbabilities", limit: limit, value: Int(top)))
+        }
+        optional(options?.top)
+        integer((options?.stage ?? .model).rawValue)
+        zeros(3)
+    }
+
     private mutating func sampling(_ sampling: SamplingParameters) {
         float("temperature", sampling.temperature)
         float("topP", sampling.topP)
@@ -140,10 +152,31 @@ extension PayloadWriter {
         float("repetitionPenalty", sampling.repetitionPenalty)
         float("presencePenalty", sampling.presencePenalty)
         float("frequencyPenalty", sampling.frequencyPenalty)
+        float("typicalP", sampling.typicalP)
+        float("topNSigma", sampling.topNSigma)
+        float("xtcProbability", sampling.xtcProbability)
+        float("xtcThreshold", sampling.xtcThreshold)
+        float("dynamicTemperatureRange", sampling.dynamicTemperatureRange)
+        float("dynamicTemperatureExponent", sampling.dynamicTemperatureExponent)
+        dry(sampling.dry)
+        integer(sampling.mirostat.version.rawValue)
+        zeros(3)
+        float("mirostat", sampling.mirostat.target)
+        float("mirostat", sampling.mirostat.rate)
         integer(sampling.seed)
         list("logitBias", sampling.logitBias, elementSize: 8, limit: EngineProtocolLimits.logitBiases) {
             $0.integer($1.token)
             $0.float("logitBias", $1.bias)
+        }
+    }
+
+    private mutating func dry(_ dry: DRYParameters) {
+        float("dry", dry.multiplier)
+        float("dry", dry.base)
+        integer(dry.allowedLength)
+        optional(dry.window)
+        list("breakers", dry.breakers, elementSize: 8, limit: EngineProtocolLimits.sequenceBreakers) {
+            $0.text("breakers", $1, limit: EngineProtocolLimits.sequenceBreakerBytes)
         }
     }
 }
@@ -163,6 +196,8 @@ extension PayloadReader {
         request.priority = try integer("priority")
         try zeros("priority", 2)
         request.deadline = try integer("deadline")
+        request.minimumTokens = try integer("minimumTokens")
+        request.logProbabilities = try logProbabilityOptions()
         request.sampling = try sampling()
         request.stopStrings = try list(
             "stopStrings", elementSize: 8, limit: EngineProtocolLimits.stopStrings, Self.stopString)
@@ -189,6 +224,21 @@ extension PayloadReader {
         try reader.text("stopStrings", limit: EngineProtocolLimits.stopStringBytes)
     }
 
+    private mutating func logProbabilityOptions() throws(CodecError) -> LogProbabilityOptions? {
+        let top = try optional("logProbabilities")
+        let stage: LogProbabilityOptions.Stage = try choice("logProbabilities")
+        try zeros("logProbabilities", 3)
+        guard let top else {
+            guard stage == .model else { throw .unknownValue(field: "logProbabilities", value: UInt64(stage.rawValue)) }
+            return nil
+        }
+        guard top <= EngineProtocolLimits.topLogProbabilities else {
+            let limit = EngineProtocolLimits.topLogProbabilities
+            throw .limitExceeded(field: "logProbabilities", limit: limit, value: Int(top))
+        }
+        return LogProbabilityOptions(top: top, stage: stage)
+    }
+
     private mutating func sampling() throws(CodecError) -> SamplingParameters {
         var sampling = SamplingParameters()
         sampling.temperature = try float("temperature")
@@ -198,10 +248,36 @@ extension PayloadReader {
         sampling.repetitionPenalty = try float("repetitionPenalty")
         sampling.presencePenalty = try float("presencePenalty")
         sampling.frequencyPenalty = try float("frequencyPenalty")
+        sampling.typicalP = try float("typicalP")
+        sampling.topNSigma = try float("topNSigma")
+        sampling.xtcProbability = try float("xtcProbability")
+        sampling.xtcThreshold = try float("xtcThreshold")
+        sampling.dynamicTemperatureRange = try float("dynamicTemperatureRange")
+        sampling.dynamicTemperatureExponent = try float("dynamicTemperatureExponent")
+        sampling.dry = try dry()
+        sampling.mirostat.version = try choice("mirostat")
+        try zeros("mirostat", 3)
+        sampling.mirostat.target = try float("mirostat")
+        sampling.mirostat.rate = try float("mirostat")
         sampling.seed = try integer("seed")
         sampling.logitBias = try list(
             "logitBias", elementSize: 8, limit: EngineProtocolLimits.logitBiases, Self.logitBias)
         return sampling
+    }
+
+    private mutating func dry() throws(CodecError) -> DRYParameters {
+        var dry = DRYParameters()
+        dry.multiplier = try float("dry")
+        dry.base = try float("dry")
+        dry.allowedLength = try integer("dry")
+        dry.window = try optional("dry")
+        dry.breakers = try list(
+            "breakers", elementSize: 8, limit: EngineProtocolLimits.sequenceBreakers, Self.breaker)
+        return dry
+    }
+
+    private static func breaker(_ reader: inout PayloadReader) throws(CodecError) -> String {
+        try reader.text("breakers", limit: EngineProtocolLimits.sequenceBreakerBytes)
     }
 
     private static func logitBias(_ reader: inout PayloadReader) throws(CodecError) -> LogitBias {

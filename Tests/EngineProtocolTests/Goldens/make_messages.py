@@ -93,6 +93,10 @@ def error(code, fields):
     return [u16(code), u16(0), one(fields)]
 
 
+def logprob(token, value, data):
+    return [u32(token), f32(value), Range(data)]
+
+
 def result(code, fields):
     return [u16(code), u16(0), one(fields)]
 
@@ -109,7 +113,11 @@ GOLDENS = {
                [u8(1), bytes(3), text("Once upon")],
                [u8(2), bytes(3), ids(1, -2, 300)]]),
         u32(2), optional(64), u8(1), i8(-5), u16(0), u64(123456789012345),
-        f32(0.5), f32(0.9), u32(40), f32(0.05), f32(1.1), f32(-0.25), f32(0.75), u64(2**64 - 1),
+        u32(3), optional(5), u8(1), bytes(3),
+        f32(0.5), f32(0.9), u32(40), f32(0.05), f32(1.1), f32(-0.25), f32(0.75),
+        f32(0.95), f32(1.5), f32(0.25), f32(0.125), f32(0.3), f32(2),
+        f32(0.8), f32(1.5), u32(4), optional(1024), Range([[text("\n")], [text("§")]]),
+        u8(2), bytes(3), f32(4), f32(0.2), u64(2**64 - 1),
         Range([[u32(0) + f32(-100)], [struct.pack("<i", 7) + f32(1.5)]]),
         Range([[text("\n\n")], [text("Ende ✓")]]), ids(2, 32000), text("tenant-a"),
     ], checksum=True),
@@ -120,8 +128,11 @@ GOLDENS = {
     "eventsOfAGeneration": message("events", 0, [Range([
         event(CALL, 0, [u32(17), u32(3)]),
         event(CALL, 1, [u32(16)]),
-        event(CALL, 2, [u32(1), u8(1), bytes(3), ids(5, 6), text("Grüße")]),
-        event(CALL + 1, 2, [u32(0), u8(0), bytes(3), ids(), text("")]),
+        event(CALL, 2, [u32(1), u8(1), bytes(3), ids(5, 6), text("Grüße"), Range([
+            [*logprob(5, -0.5, "Gr".encode()), Range([logprob(5, -0.5, "Gr".encode()), logprob(9, -2, b"\xff")])],
+            [*logprob(6, -9999, "üße".encode()), Range([])],
+        ])]),
+        event(CALL + 1, 2, [u32(0), u8(0), bytes(3), ids(), text(""), Range([])]),
         event(CALL, 3, [u32(1), u8(1), bytes(3)]),
         event(CALL, 4, [u32(17), u32(2), u32(16), u32(0), u64(1), u64(2), u64(3), u64(4)]),
     ])]),
