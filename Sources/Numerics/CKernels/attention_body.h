@@ -16,6 +16,8 @@ INLINE const uint8_t *block_of(const struct apus_attention *job, size_t position
     return (const uint8_t *)job->cache + (size_t)job->blocks[position / APUS_BLOCK_POSITIONS] * job->block_bytes;
 }
 
+INLINE size_t element_bytes(uint32_t type) { return type == TYPE_F32 ? 4 : type == TYPE_F16 ? 2 : 1; }
+
 // Sixteen elements that begin at element `index` of an area.
 INLINE fvec load_elements(uint32_t type, const uint8_t *area, size_t index) {
     return type == TYPE_F32   ? load_floats((const float *)area + index)
@@ -23,29 +25,52 @@ INLINE fvec load_elements(uint32_t type, const uint8_t *area, size_t index) {
                               : load_signed_bytes(area + index);
 }
 
-// scores[r][i] = query r · key of position start + i. `queries` holds element d of all rows side by side.
-INLINE void part_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, size_t start,
-                        size_t end, float scores[][PART_POSITIONS]) {
+// Few rows make few sums, whose additions would wait for each other: several panels are computed side by side, and share
+// what is broadcast to them.
+INLINE int panels_at_once(int rows) { return rows <= 2 ? 4 : 2; }
+
+// scores[r][i] = query r · key of position start + i, for `count` panels of sixteen positions.
+INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, int count,
+                         size_t start, float scores[][PART_POSITIONS], size_t place) {
     const struct head_areas areas = head_areas(type, job->head_dimension);
     const size_t dimension = job->head_dimension, groups = scale_groups(dimension);
-    for (size_t position = start; position < end; position += PANEL_ROWS) {
+    const uint8_t *keys[4];
+    const uint16_t *scales[4];
+    fvec sums[4][TILE_ROWS], scale[4];
+    UNROLL for (int p = 0; p < count; p++) {
+        const size_t position = start + place + (size_t)p * PANEL_ROWS;
         const uint8_t *block = block_of(job, position);
         const size_t panel = position % APUS_BLOCK_POSITIONS / PANEL_ROWS;
-        const uint16_t *scales = (const uint16_t *)(block + areas.key_scales) + panel * groups * PANEL_ROWS;
-        fvec sums[TILE_ROWS];
-        UNROLL for (int r = 0; r < rows; r++) sums[r] = (fvec){0};
-        for (size_t first = 0; first < dimension; first += 32) {
-            const size_t stop = dimension - first < 32 ? dimension : first + 32;
-            const fvec scale = type == TYPE_Q8_0 ? load_halves(scales + first / 32 * PANEL_ROWS) : (fvec){0};
-            for (size_t d = first; d < stop; d++) {
-                fvec key = load_elements(type, block, (panel * dimension + d) * PANEL_ROWS);
-                if (type == TYPE_Q8_0) key *= scale;
+        keys[p] = block + panel * dimension * PANEL_ROWS * element_bytes(type);
+        scales[p] = (const uint16_t *)(block + areas.key_scales) + panel * groups * PANEL_ROWS;
+        UNROLL for (int r = 0; r < rows; r++) sums[p][r] = (fvec){0};
+    }
+    for (size_t first = 0; first < dimension; first += 32) {
+        const size_t stop = dimension - first < 32 ? dimension : first + 32;
+        if (type == TYPE_Q8_0)
+            UNROLL for (int p = 0; p < count; p++) scale[p] = load_halves(scales[p] + first / 32 * PANEL_ROWS);
+        for (size_t d = first; d < stop; d++) {
+            UNROLL for (int p = 0; p < count; p++) {
+                fvec key = load_elements(type, keys[p], d * PANEL_ROWS);
+                if (type == TYPE_Q8_0) key *= scale[p];
                 UNROLL for (int r = 0; r < rows; r++)
-                    sums[r] = fused(key, splat(queries[d * (size_t)rows + (size_t)r]), sums[r]);
+                    sums[p][r] = fused(key, splat(queries[d * (size_t)rows + (size_t)r]), sums[p][r]);
             }
         }
-        UNROLL for (int r = 0; r < rows; r++) *(fvec *)(scores[r] + (position - start)) = sums[r] * job->scale;
     }
+    UNROLL for (int p = 0; p < count; p++)
+        UNROLL for (int r = 0; r < rows; r++)
+            *(fvec *)(scores[r] + place + (size_t)p * PANEL_ROWS) = sums[p][r] * job->scale;
+}
+
+// The scores of the positions start ..< end, and of some beyond. `queries` holds element d of all rows side by side.
+INLINE void part_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, size_t start,
+                        size_t end, float scores[][PART_POSITIONS]) {
+    const size_t panels = (end - start + PANEL_ROWS - 1) / PANEL_ROWS, step = (size_t)panels_at_once(rows);
+    size_t panel = 0;
+    for (; panel + step <= panels; panel += step)
+        panel_scores(type, job, queries, rows, panels_at_once(rows), start, scores, panel * PANEL_ROWS);
+    for (; panel < panels; panel++) panel_scores(type, job, queries, rows, 1, start, scores, panel * PANEL_ROWS);
 }
 
 // Turns the scores of the positions first ..< end of a part into weights, all others into zeros. Returns the factor by
@@ -71,29 +96,45 @@ INLINE float part_weights(float *scores, size_t first, size_t end, struct runnin
     return shrink;
 }
 
-// outputs[r] = outputs[r] · shrink[r] + Σ weights[r][i] · value of position start + i
-INLINE void part_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
-                        const float *shrink, int rows, size_t start, size_t end, float *outputs) {
+// outputs[r] = outputs[r] · shrink[r] + Σ weights[r][i] · value of position start + i, for `count` times sixteen elements
+// of a value from element `first` on.
+INLINE void lane_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
+                        const float *shrink, int rows, int count, size_t first, size_t start, size_t end,
+                        float *outputs) {
     const struct head_areas areas = head_areas(type, job->head_dimension);
     const size_t width = line_of_lanes(job->head_dimension), groups = scale_groups(job->head_dimension);
-    for (size_t d = 0; d < width; d += PANEL_ROWS) {
-        fvec sums[TILE_ROWS];
-        UNROLL for (int r = 0; r < rows; r++) sums[r] = load_floats(outputs + (size_t)r * width + d) * shrink[r];
-        for (size_t position = start; position < end;) {
-            const uint8_t *block = block_of(job, position);
-            const uint16_t *scales = (const uint16_t *)(block + areas.value_scales) + d / 32;
-            const size_t block_end = (position / APUS_BLOCK_POSITIONS + 1) * APUS_BLOCK_POSITIONS;
-            const size_t stop = block_end < end ? block_end : end;
-            for (; position < stop; position++) {
-                const size_t place = position % APUS_BLOCK_POSITIONS;
+    fvec sums[4][TILE_ROWS];
+    UNROLL for (int p = 0; p < count; p++)
+        UNROLL for (int r = 0; r < rows; r++)
+            sums[p][r] = load_floats(outputs + (size_t)r * width + first + (size_t)p * PANEL_ROWS) * shrink[r];
+    for (size_t position = start; position < end;) {
+        const uint8_t *block = block_of(job, position);
+        const uint16_t *scales = (const uint16_t *)(block + areas.value_scales);
+        const size_t block_end = (position / APUS_BLOCK_POSITIONS + 1) * APUS_BLOCK_POSITIONS;
+        const size_t stop = block_end < end ? block_end : end;
+        for (; position < stop; position++) {
+            const size_t place = position % APUS_BLOCK_POSITIONS;
+            UNROLL for (int p = 0; p < count; p++) {
+                const size_t d = first + (size_t)p * PANEL_ROWS;
                 fvec value = load_elements(type, block + areas.values, place * width + d);
-                if (type == TYPE_Q8_0) value *= load_half((const uint8_t *)(scales + place * groups));
+                if (type == TYPE_Q8_0) value *= load_half((const uint8_t *)(scales + place * groups + d / 32));
                 UNROLL for (int r = 0; r < rows; r++)
-                    sums[r] = fused(value, splat(weights[r][position - start]), sums[r]);
+                    sums[p][r] = fused(value, splat(weights[r][position - start]), sums[p][r]);
             }
         }
-        UNROLL for (int r = 0; r < rows; r++) *(fvec *)(outputs + (size_t)r * width + d) = sums[r];
     }
+    UNROLL for (int p = 0; p < count; p++)
+        UNROLL for (int r = 0; r < rows; r++)
+            *(fvec *)(outputs + (size_t)r * width + first + (size_t)p * PANEL_ROWS) = sums[p][r];
+}
+
+INLINE void part_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
+                        const float *shrink, int rows, size_t start, size_t end, float *outputs) {
+    const size_t width = line_of_lanes(job->head_dimension), step = (size_t)panels_at_once(rows) * PANEL_ROWS;
+    size_t d = 0;
+    for (; d + step <= width; d += step)
+        lane_values(type, job, weights, shrink, rows, panels_at_once(rows), d, start, end, outputs);
+    for (; d < width; d += PANEL_ROWS) lane_values(type, job, weights, shrink, rows, 1, d, start, end, outputs);
 }
 
 INLINE void attend_part(uint32_t type, const struct apus_attention *job, const struct apus_attention_row *lines,

@@ -270,38 +270,44 @@ INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *t
     }
 }
 
-INLINE void plain_sums(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows, fvec *sums) {
+// `count` panels side by side, which share what is broadcast to them.
+INLINE void plain_sums(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
+                       size_t columns, int rows, fvec sums[][TILE_ROWS]) {
     const float *input = (const float *)tile;
-    UNROLL for (int r = 0; r < rows; r++) sums[r] = (fvec){0};
+    UNROLL for (int p = 0; p < count; p++)
+        UNROLL for (int r = 0; r < rows; r++) sums[p][r] = (fvec){0};
     for (size_t k = 0; k < columns; k++, input += rows) {
-        const fvec weights = type == TYPE_F16    ? load_halves((const uint16_t *)panel + k * PANEL_ROWS)
-                             : type == TYPE_BF16 ? load_brain_halves((const uint16_t *)panel + k * PANEL_ROWS)
-                                                 : load_floats((const float *)panel + k * PANEL_ROWS);
-        UNROLL for (int r = 0; r < rows; r++) sums[r] = fused(weights, splat(input[r]), sums[r]);
+        UNROLL for (int p = 0; p < count; p++) {
+            const uint8_t *panel = panels + (size_t)p * panel_bytes;
+            const fvec weights = type == TYPE_F16    ? load_halves((const uint16_t *)panel + k * PANEL_ROWS)
+                                 : type == TYPE_BF16 ? load_brain_halves((const uint16_t *)panel + k * PANEL_ROWS)
+                                                     : load_floats((const float *)panel + k * PANEL_ROWS);
+            UNROLL for (int r = 0; r < rows; r++) sums[p][r] = fused(weights, splat(input[r]), sums[p][r]);
+        }
     }
 }
 
-INLINE void multiply_rows(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows,
-                          fvec *sums) {
+INLINE void multiply_rows(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
+                          size_t columns, int rows, fvec sums[][TILE_ROWS]) {
     const float *guards = (const float *)tile;
     tile += 4 * TILE_ROWS;
     if (panel_format(type).quants == PLAIN) {
-        plain_sums(type, panel, tile, columns, rows, sums);
+        plain_sums(type, panels, panel_bytes, count, tile, columns, rows, sums);
     } else {
-        quantised_sums(type, panel, tile, columns, rows, sums);
-        UNROLL for (int r = 0; r < rows; r++) sums[r] *= guards[r];
+        quantised_sums(type, panels, tile, columns, rows, sums[0]);
+        UNROLL for (int r = 0; r < rows; r++) sums[0][r] *= guards[r];
     }
 }
 
-INLINE void multiply_tile(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, size_t rows,
-                          fvec *sums) {
+INLINE void multiply_tile(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
+                          size_t columns, size_t rows, fvec sums[][TILE_ROWS]) {
     switch (padded_rows(rows)) {
-    case 1: multiply_rows(type, panel, tile, columns, 1, sums); break;
-    case 2: multiply_rows(type, panel, tile, columns, 2, sums); break;
-    case 3: multiply_rows(type, panel, tile, columns, 3, sums); break;
-    case 4: multiply_rows(type, panel, tile, columns, 4, sums); break;
-    case 6: multiply_rows(type, panel, tile, columns, 6, sums); break;
-    default: multiply_rows(type, panel, tile, columns, 8, sums); break;
+    case 1: multiply_rows(type, panels, panel_bytes, count, tile, columns, 1, sums); break;
+    case 2: multiply_rows(type, panels, panel_bytes, count, tile, columns, 2, sums); break;
+    case 3: multiply_rows(type, panels, panel_bytes, count, tile, columns, 3, sums); break;
+    case 4: multiply_rows(type, panels, panel_bytes, count, tile, columns, 4, sums); break;
+    case 6: multiply_rows(type, panels, panel_bytes, count, tile, columns, 6, sums); break;
+    default: multiply_rows(type, panels, panel_bytes, count, tile, columns, 8, sums); break;
     }
 }
 
@@ -320,23 +326,30 @@ INLINE void finish_row(fvec sums, const float *bias, size_t count, int adds, flo
     }
 }
 
-INLINE void multiply_panels(uint32_t type, const struct apus_product *product) {
+INLINE void multiply_some(uint32_t type, const struct apus_product *product, size_t panel, int count) {
     const size_t panel_bytes = panel_areas(type, product->columns).end;
-    for (size_t panel = product->first_panel; panel < product->end_panel; panel++) {
-        const size_t column = panel * PANEL_ROWS;
-        const size_t left = product->output_columns - column;
-        const size_t count = left < PANEL_ROWS ? left : PANEL_ROWS;
-        const uint8_t *tile = product->tiles;
-        for (size_t row = 0; row < product->rows; row += TILE_ROWS, tile += product->tile_bytes) {
-            const size_t rows = product->rows - row < TILE_ROWS ? product->rows - row : TILE_ROWS;
-            fvec sums[TILE_ROWS];
-            multiply_tile(type, (const uint8_t *)product->panels + panel * panel_bytes, tile, product->columns, rows,
-                          sums);
+    const uint8_t *panels = (const uint8_t *)product->panels + panel * panel_bytes;
+    const uint8_t *tile = product->tiles;
+    for (size_t row = 0; row < product->rows; row += TILE_ROWS, tile += product->tile_bytes) {
+        const size_t rows = product->rows - row < TILE_ROWS ? product->rows - row : TILE_ROWS;
+        fvec sums[2][TILE_ROWS];
+        multiply_tile(type, panels, panel_bytes, count, tile, product->columns, rows, sums);
+        for (int p = 0; p < count; p++) {
+            const size_t column = (panel + (size_t)p) * PANEL_ROWS;
+            const size_t left = product->output_columns - column;
             for (size_t r = 0; r < rows; r++)
-                finish_row(sums[r], product->bias ? product->bias + column : NULL, count, product->adds,
+                finish_row(sums[p][r], product->bias ? product->bias + column : NULL,
+                           left < PANEL_ROWS ? left : PANEL_ROWS, product->adds,
                            product->output + (row + r) * product->output_stride + column);
         }
     }
+}
+
+INLINE void multiply_panels(uint32_t type, const struct apus_product *product) {
+    size_t panel = product->first_panel;
+    if (panel_format(type).quants == PLAIN)
+        for (; panel + 2 <= product->end_panel; panel += 2) multiply_some(type, product, panel, 2);
+    for (; panel < product->end_panel; panel++) multiply_some(type, product, panel, 1);
 }
 
 // A function for each type, so that the compiler sees each type's constants once.
