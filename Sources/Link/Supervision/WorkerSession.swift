@@ -124,8 +124,12 @@ public final class WorkerSession {
     ///
     /// Ctrl-C cancels them all; the call then throws `interrupted` when the worker has confirmed.
     ///
-    /// - Parameter onEvent: gets the request's place and the event.
-    public func run(_ requests: [EngineRequest], onEvent: (Int, EngineEvent) -> Void) throws(Failure) {
+    /// - Parameters:
+    ///   - isEnough: asked after events came; true cancels what is still open, and that is no failure.
+    ///   - onEvent: gets the request's place and the event.
+    public func run(
+        _ requests: [EngineRequest], isEnough: () -> Bool = { false }, onEvent: (Int, EngineEvent) -> Void
+    ) throws(Failure) {
         var open: [CallID: Int] = [:]
         inbox.wasInterrupted = false
         for (place, request) in requests.enumerated() {
@@ -136,6 +140,10 @@ public final class WorkerSession {
         }
         var failure: Failure?
         var isCancelled = false
+        func cancelOpenCalls() {
+            isCancelled = true
+            for id in open.keys { try? worker.send(.cancel, call: id) }
+        }
         while !open.isEmpty {
             loop.run()
             let events = inbox.events
@@ -143,13 +151,15 @@ public final class WorkerSession {
             for (id, event) in events {
                 guard let place = open[id] else { continue }
                 if event.isEnd { open[id] = nil }
+                if isCancelled, case .failed(.cancelled) = event { continue }
                 if case .failed(let error) = event { failure = failure ?? .engine(error) }
                 onEvent(place, event)
             }
-            if inbox.wasInterrupted, !isCancelled {
-                isCancelled = true
+            if inbox.wasInterrupted, failure != .interrupted {
                 failure = .interrupted
-                for id in open.keys { try? worker.send(.cancel, call: id) }
+                cancelOpenCalls()
+            } else if !isCancelled, isEnough() {
+                cancelOpenCalls()
             }
             if let end = inbox.workerEnd, !open.isEmpty { throw .workerEnded(end) }
         }

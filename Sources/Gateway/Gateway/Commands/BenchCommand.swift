@@ -3,11 +3,15 @@ import JSON
 import Platform
 
 /// `apus bench`: prefill and decode speed, measured over the same path that every request takes.
+///
+/// Each measurement has two runs over the same prompts. The first asks for one token of each and measures prefill. The
+/// second decodes; where the worker kept the prompts' keys and values, all its sequences start at once.
 struct BenchCommand {
     var model: String
     var promptTokens: Int
     var generatedTokens: Int
     var batches: [Int]
+    var repeats: Int
     var asJSON: Bool
     var threads: UInt32
 
@@ -18,69 +22,117 @@ struct BenchCommand {
         return copy
     }
 
-    private struct Row {
-        let batch: Int
-        let prefill: Double
-        let decode: Double
-    }
-
     func run(console: Console) throws(CommandFailure) {
         let largest = batches.max() ?? 1
         let session = try ModelSession.open(
             model: model, purpose: .generate, console: console,
             contextLength: UInt32(promptTokens + maximumTokens(batch: largest)), parallel: UInt32(largest),
             threads: threads)
-        if !asJSON { console.result("prompt generate batch   prefill tok/s   decode tok/s") }
+        let report = BenchReport(
+            model: model, description: session.description, promptTokens: promptTokens,
+            generatedTokens: generatedTokens, repeats: repeats)
+        if !asJSON { console.result(report.heading) }
+        var prompts = BenchPrompts(tokens: promptTokens, vocabularySize: session.description.vocabularySize)
         for batch in batches {
-            try session.generate(requests(batch: 1, session, maximumTokens: 1)) { _, _ in }
-            let row = try measure(batch: batch, session)
-            console.result(asJSON ? json(row, session.description) : text(row))
+            // What is touched for the first time is slow: weights, cache, code.
+            try session.generate(requests(prompts.next(1), maximumTokens: 4)) { _, _ in }
+            var speeds: [BenchSpeed] = []
+            for _ in 0..<repeats { speeds.append(try measure(prompts.next(batch), session)) }
+            let median = BenchSpeed.median(of: speeds)
+            console.result(asJSON ? report.json(batch: batch, median) : report.text(batch: batch, median))
         }
     }
 
-    private func measure(batch: Int, _ session: ModelSession) throws(CommandFailure) -> Row {
-        var prefill = PrefillWindow()
-        try session.generate(requests(batch: batch, session, maximumTokens: 1)) { _, event in
-            prefill.receive(event, now: MonotonicClock.now())
+    private func measure(_ prompts: [[Int32]], _ session: ModelSession) throws(CommandFailure) -> BenchSpeed {
+        var prefill = PrefillTimes(sequences: prompts.count)
+        try session.generate(requests(prompts, maximumTokens: 1)) {
+            prefill.receive($1, sequence: $0, now: MonotonicClock.now())
         }
-        var decode = DecodeWindow(sequences: batch)
-        try session.generate(requests(batch: batch, session, maximumTokens: maximumTokens(batch: batch))) {
+        var decode = DecodeWindow(sequences: prompts.count, tokensPerSequence: generatedTokens)
+        let decoding = requests(prompts, maximumTokens: maximumTokens(batch: prompts.count))
+        try session.generate(decoding, isEnough: { decode.isClosed }) {
             decode.receive($1, sequence: $0, now: MonotonicClock.now())
         }
-        guard let prefillSpeed = prefill.tokensPerSecond(promptTokens: promptTokens * batch),
+        guard let prefillSpeed = prefill.tokensPerSecond(promptTokens: promptTokens * prompts.count),
             let decodeSpeed = decode.tokensPerSecond
         else { throw .failed("the run was too short to measure; raise --generate") }
-        return Row(batch: batch, prefill: prefillSpeed, decode: decodeSpeed)
+        return BenchSpeed(prefill: prefillSpeed, decode: decodeSpeed)
     }
 
-    /// Enough that every sequence still decodes while the last ones are prefilled.
+    /// Enough that the first sequence still decodes when the last one comes to its first token.
+    ///
+    /// Of a prompt that the worker kept, only a rest is computed again, in a few steps beside the decoding sequences.
     private func maximumTokens(batch: Int) -> Int {
-        generatedTokens + batch + batch * promptTokens / 64 + 1
+        generatedTokens + 1 + (batch > 1 ? 16 + 4 * batch : 0)
     }
 
-    private func requests(batch: Int, _ session: ModelSession, maximumTokens: Int) -> [GenerateRequest] {
-        (0..<batch).map { sequence in
-            // Spread over the vocabulary, different in each sequence, the same in every run.
-            let vocabulary = UInt64(max(session.description.vocabularySize, 1))
-            let ids = (0..<promptTokens).map { position in
-                Int32((UInt64(sequence * promptTokens + position) &* 2_654_435_761) % vocabulary)
-            }
-            return GenerateRequest(
+    private func requests(_ prompts: [[Int32]], maximumTokens: Int) -> [GenerateRequest] {
+        prompts.map { ids in
+            GenerateRequest(
                 inputs: [.ids(ids)], maximumTokens: UInt32(maximumTokens),
                 sampling: SamplingParameters(temperature: 0), ignoreEndOfSequence: true)
         }
     }
+}
 
-    private func text(_ row: Row) -> String {
-        let columns = [
-            (String(promptTokens), 6), (String(generatedTokens), 8), (String(row.batch), 5),
-            (String(rounded: row.prefill, places: 1), 15), (String(rounded: row.decode, places: 1), 14),
-        ]
-        return columns.map { text, width in String(repeating: " ", count: max(0, width - text.count)) + text }
-            .joined(separator: " ")
+/// Prompts of ids that spread over the vocabulary: the same in every run of the program, and no two alike.
+///
+/// A prompt that came before would be found in the worker's prefix cache.
+private struct BenchPrompts {
+    let tokens: Int
+    let vocabularySize: UInt32
+    private var position: UInt64 = 0
+
+    init(tokens: Int, vocabularySize: UInt32) {
+        self.tokens = tokens
+        self.vocabularySize = vocabularySize
     }
 
-    private func json(_ row: Row, _ description: ModelDescription) -> String {
+    mutating func next(_ count: Int) -> [[Int32]] {
+        (0..<count).map { _ in (0..<tokens).map { _ in nextID() } }
+    }
+
+    /// SplitMix64 of a counter.
+    private mutating func nextID() -> Int32 {
+        position &+= 0x9E37_79B9_7F4A_7C15
+        var bits = position
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Int32((bits ^ (bits >> 31)) % UInt64(max(vocabularySize, 1)))
+    }
+}
+
+/// What was measured, as a line for people or for programs.
+private struct BenchReport {
+    let model: String
+    let description: ModelDescription
+    let promptTokens: Int
+    let generatedTokens: Int
+    let repeats: Int
+
+    private static let columns = [
+        ("prompt", 6), ("generate", 8), ("batch", 5), ("prefill tok/s", 15), ("decode tok/s", 14),
+    ]
+
+    var heading: String {
+        let machine = "\(description.threads) thread\(description.threads == 1 ? "" : "s")"
+        return machine + "\n" + Self.line(Self.columns.map(\.0))
+    }
+
+    func text(batch: Int, _ speed: BenchSpeed) -> String {
+        Self.line([
+            String(promptTokens), String(generatedTokens), String(batch), String(rounded: speed.prefill, places: 1),
+            String(rounded: speed.decode, places: 1),
+        ])
+    }
+
+    private static func line(_ values: [String]) -> String {
+        zip(values, columns).map { value, column in
+            String(repeating: " ", count: max(0, column.1 - value.count)) + value
+        }.joined(separator: " ")
+    }
+
+    func json(batch: Int, _ speed: BenchSpeed) -> String {
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("model")
@@ -89,16 +141,20 @@ struct BenchCommand {
         writer.string(description.architecture)
         writer.key("threads")
         writer.integer(description.threads)
+        writer.key("load_seconds")
+        writer.double(Double(description.loadNanoseconds) / 1e9)
         writer.key("prompt")
         writer.integer(promptTokens)
         writer.key("generate")
         writer.integer(generatedTokens)
         writer.key("batch")
-        writer.integer(row.batch)
+        writer.integer(batch)
+        writer.key("repeat")
+        writer.integer(repeats)
         writer.key("prefill_tokens_per_second")
-        writer.double(row.prefill)
+        writer.double(speed.prefill)
         writer.key("decode_tokens_per_second")
-        writer.double(row.decode)
+        writer.double(speed.decode)
         writer.endObject()
         return String(decoding: writer.bytes, as: UTF8.self)
     }

@@ -54,11 +54,12 @@ final class ModelSession {
         }
     }
 
+    /// - Parameter isEnough: asked after events came; true ends what still runs.
     func generate(
-        _ requests: [GenerateRequest], onEvent: (Int, EngineEvent) -> Void
+        _ requests: [GenerateRequest], isEnough: () -> Bool = { false }, onEvent: (Int, EngineEvent) -> Void
     ) throws(CommandFailure) {
         do throws(WorkerSession.Failure) {
-            try session.run(requests.map { .generate($0) }, onEvent: onEvent)
+            try session.run(requests.map { .generate($0) }, isEnough: isEnough, onEvent: onEvent)
         } catch {
             throw Self.failure(error, model: "")
         }

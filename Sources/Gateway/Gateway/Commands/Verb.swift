@@ -92,6 +92,7 @@ struct Verb: Sendable {
                 OptionSyntax("--prompt", value: "N", help: "Tokens of each prompt. Default: 256."),
                 OptionSyntax("--generate", value: "N", help: "Tokens each sequence decodes. Default: 64."),
                 OptionSyntax("--batch", value: "LIST", help: "Sequences at once, such as 1,8,32. Default: 1."),
+                OptionSyntax("--repeat", value: "N", help: "Measurements, of which the median is told. Default: 3."),
                 OptionSyntax("--threads", value: "N", help: "Compute threads. Default: as the machine allows."),
                 OptionSyntax("--json", help: "One JSON object per line."),
             ])
@@ -100,7 +101,8 @@ struct Verb: Sendable {
             BenchCommand(
                 model: "", promptTokens: try arguments.integer("--prompt", in: 1...65_536) ?? 256,
                 generatedTokens: try arguments.integer("--generate", in: 1...65_536) ?? 64,
-                batches: try arguments.integers("--batch", in: 1...256) ?? [1], asJSON: arguments.has("--json"),
+                batches: try arguments.integers("--batch", in: 1...256) ?? [1],
+                repeats: try arguments.integer("--repeat", in: 1...100) ?? 3, asJSON: arguments.has("--json"),
                 threads: UInt32(try arguments.integer("--threads", in: 1...1024) ?? 0))
         }
         try command.measuring(try path(arguments)).run(console: console)

@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""Measures llama.cpp through the low-level API of llama-cpp-python, as `apus bench --json` measures Apus.
+
+Usage: peer.py MODEL.gguf [--prompt 256] [--generate 64] [--batch 1,8,32] [--repeat 1] [--threads 2]
+               [--flash-attention auto] [--unified auto] [--instant-depth]
+
+What is timed is llama_decode and the wait for it, nothing of Python's: token ids are chosen before, no token is sampled,
+and logits are asked for only where a server would need them (the last token of a prompt, each row of a decode step).
+KV cache F16, memory map, weights repacked as llama.cpp does by itself, 512 rows in a micro-batch: its defaults.
+
+ - prefill: prompts of the batch one after the other, each in one call;
+ - decode: all sequences together, one row each in every call, from the depth of the prompt on.
+
+`auto` tries flash attention on and off, and with several sequences also the unified KV cache on and off, and takes what
+decodes (or, with one sequence, prefills and decodes) fastest. Each line says which that was.
+`--instant-depth` fills the KV cache of the other sequences by copying the first one's: deep contexts in bearable time.
+"""
+import argparse
+import itertools
+import json
+import statistics
+import time
+
+import llama_cpp as llama
+import numpy as np
+
+MICRO_BATCH = 512
+BATCH = 2048
+F16 = 1
+NO_LOG = llama.llama_log_callback(lambda level, text, data: None)
+
+
+class Contender:
+    """A loaded model, and one context at a time."""
+
+    def __init__(self, path, threads):
+        llama.llama_log_set(NO_LOG, None)
+        llama.llama_backend_init()
+        begun = time.perf_counter()
+        self.model = llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params())
+        if not self.model:
+            raise SystemExit(f"llama.cpp could not load {path}")
+        self.load_seconds = time.perf_counter() - begun
+        self.threads = threads
+        self.context = None
+        self.vocabulary = llama.llama_vocab_n_tokens(llama.llama_model_get_vocab(self.model))
+        self.batch = llama.llama_batch_init(BATCH, 0, 1)
+        self.random = np.random.default_rng(1)
+
+    def open(self, sequences, positions, flash_attention, unified):
+        self.close()
+        parameters = llama.llama_context_default_params()
+        parameters.n_ctx = sequences * (-(-positions // 256) * 256)
+        parameters.n_batch, parameters.n_ubatch, parameters.n_seq_max = BATCH, MICRO_BATCH, sequences
+        parameters.n_threads = parameters.n_threads_batch = self.threads
+        parameters.type_k = parameters.type_v = F16
+        parameters.flash_attn_type = int(flash_attention)
+        parameters.kv_unified = unified
+        self.context = llama.llama_init_from_model(self.model, parameters)
+        if not self.context:
+            raise SystemExit(f"llama.cpp could not make a context of {sequences} x {positions} positions")
+
+    def close(self):
+        if self.context:
+            llama.llama_free(self.context)
+        self.context = None
+
+    def clear(self):
+        llama.llama_memory_clear(llama.llama_get_memory(self.context), False)
+
+    def tokens(self, count):
+        return [int(token) for token in self.random.integers(0, self.vocabulary - 8, count)]
+
+    def compute(self, rows):
+        """Seconds of one call. Rows are (token, position, sequence, wants logits)."""
+        batch = self.batch
+        for index, (token, position, sequence, wants_logits) in enumerate(rows):
+            batch.token[index] = token
+            batch.pos[index] = position
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = sequence
+            batch.logits[index] = wants_logits
+        batch.n_tokens = len(rows)
+        begun = time.perf_counter()
+        status = llama.llama_decode(self.context, batch)
+        llama.llama_synchronize(self.context)
+        seconds = time.perf_counter() - begun
+        if status != 0:
+            raise SystemExit(f"llama_decode failed with status {status}")
+        return seconds
+
+    def prefill(self, sequence, count):
+        """Seconds in which a prompt is computed."""
+        rows = [(token, at, sequence, at == count - 1) for at, token in enumerate(self.tokens(count))]
+        return sum(self.compute(rows[first:first + BATCH]) for first in range(0, count, BATCH))
+
+    def fill_others(self, sequences, count):
+        memory = llama.llama_get_memory(self.context)
+        for sequence in range(1, sequences):
+            llama.llama_memory_seq_cp(memory, 0, sequence, -1, -1)
+
+    def decode(self, sequences, depth, steps):
+        """Seconds in which each of the sequences decodes `steps` tokens."""
+        seconds = 0
+        for step in range(steps):
+            tokens = self.tokens(sequences)
+            seconds += self.compute([(tokens[index], depth + step, index, True) for index in range(sequences)])
+        return seconds
+
+
+def measure(contender, sequences, prompt, generate, instant_depth):
+    """Prefill and decode, both in tokens per second over all sequences."""
+    contender.clear()
+    prefilled = 1 if instant_depth else sequences
+    prefill = sum(contender.prefill(sequence, prompt) for sequence in range(prefilled))
+    if instant_depth:
+        contender.fill_others(sequences, prompt)
+    contender.decode(sequences, prompt, 1)
+    decode = contender.decode(sequences, prompt + 1, generate)
+    return prefilled * prompt / prefill, sequences * generate / decode
+
+
+def choices(arguments, sequences):
+    both = {"auto": [True, False], "on": [True], "off": [False]}
+    # Copied sequences share the cells of a unified cache, which no real load would.
+    unified = ["off"] if sequences == 1 or arguments.instant_depth else [arguments.unified]
+    return list(itertools.product(both[arguments.flash_attention], both[unified[0]]))
+
+
+def best_setting(contender, arguments, sequences):
+    candidates = choices(arguments, sequences)
+    if len(candidates) == 1:
+        return candidates[0]
+    prompt, seconds = min(arguments.prompt, 512), {}
+    for setting in candidates:
+        contender.open(sequences, prompt + 16, *setting)
+        tries = []
+        for _ in range(2):
+            prefill, decode = measure(contender, sequences, prompt, 6, arguments.instant_depth)
+            # Several sequences are measured for their decoding, one for both.
+            tries.append(sequences / decode + (prompt / prefill / 16 if sequences == 1 else 0))
+        seconds[setting] = min(tries)
+    return min(seconds, key=seconds.get)
+
+
+def numbers(text):
+    return [int(word) for word in text.split(",")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("model")
+    parser.add_argument("--prompt", type=int, default=256)
+    parser.add_argument("--generate", type=int, default=64)
+    parser.add_argument("--batch", type=numbers, default=[1])
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--flash-attention", choices=["auto", "on", "off"], default="auto")
+    parser.add_argument("--unified", choices=["auto", "on", "off"], default="auto")
+    parser.add_argument("--instant-depth", action="store_true")
+    arguments = parser.parse_args()
+    contender = Contender(arguments.model, arguments.threads)
+    for sequences in arguments.batch:
+        setting = best_setting(contender, arguments, sequences)
+        contender.open(sequences, arguments.prompt + arguments.generate + 2, *setting)
+        measure(contender, sequences, min(arguments.prompt, 256), 2, arguments.instant_depth)
+        runs = [
+            measure(contender, sequences, arguments.prompt, arguments.generate, arguments.instant_depth)
+            for _ in range(arguments.repeat)]
+        print(json.dumps({
+            "model": arguments.model, "threads": arguments.threads, "prompt": arguments.prompt,
+            "generate": arguments.generate, "batch": sequences, "repeat": arguments.repeat,
+            "prefill_tokens_per_second": round(statistics.median(prefill for prefill, _ in runs), 3),
+            "decode_tokens_per_second": round(statistics.median(decode for _, decode in runs), 3),
+            "load_seconds": round(contender.load_seconds, 3), "flash_attention": setting[0], "unified": setting[1],
+        }), flush=True)
+
+
+if __name__ == "__main__":
+    main()
