@@ -90,7 +90,8 @@ let rooms: [Target] = [
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"]),
     program("apus-worker", path: "Sources/Programs/apus-worker", ["WorkerHost"]),
-    program("apus-benchmarks", path: "Benchmarks/apus-benchmarks", ["JSON", "Platform"]),
+    program(
+        "apus-benchmarks", path: "Benchmarks/apus-benchmarks", ["JSON", "Platform", "Tensors", "ModelFiles", "Models"]),
 ]
 
 let testRooms: [Target] = [

@@ -1,6 +1,8 @@
 import Foundation
 
 /// `apus-benchmarks GROUP [--json]`: measures parts of Apus on this machine.
+///
+/// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
 @main
 enum Program {
     private static let groups: [(name: String, make: @Sendable () throws -> [Contest])] = [
@@ -10,9 +12,15 @@ enum Program {
     static func main() throws {
         let words = CommandLine.arguments.dropFirst()
         let wanted = words.filter { !$0.hasPrefix("--") }
+        if wanted.first == "quality", wanted.count == 3 {
+            var measurement = try QualityMeasurement(
+                model: wanted[wanted.startIndex + 1], reference: wanted[wanted.startIndex + 2])
+            return print(try measurement.run())
+        }
         guard !wanted.isEmpty, wanted.allSatisfy({ word in groups.contains { $0.name == word } }) else {
             let names = groups.map(\.name).joined(separator: "|")
-            FileHandle.standardError.write(Data("Usage: apus-benchmarks \(names) [--json]\n".utf8))
+            FileHandle.standardError.write(
+                Data("Usage: apus-benchmarks \(names) [--json]\n       apus-benchmarks quality MODEL REFERENCE\n".utf8))
             exit(2)
         }
         for group in groups where wanted.contains(group.name) {
