@@ -6,8 +6,8 @@ Usage: quality.py [--python PYTHON] [--base FILE.gguf] [--tokens 6000] [--window
        quality.py --show results.json [--write PAGE]
 
 The base is the model that this project trained, its weights turned into F32, and quantised by llama.cpp's own quantiser.
-The text is conversations of its generator with a seed that training did not use. It is cut into windows that are scored
-alone; every token after a window's first counts: the rule of `apus score`, which llama.cpp's logits are made to follow.
+The text is stories of its generator with a seed that training did not use. It is cut into windows that are scored alone;
+every token after a window's first counts: the rule of `apus score`, which llama.cpp's logits are made to follow.
 
  - reference: llama.cpp on the F32 file, its KV cache F32, flash attention off;
  - llama.cpp: the quantised file, with its defaults;
@@ -24,27 +24,25 @@ from pathlib import Path
 import contest
 
 TYPES = ["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K_M", "IQ4_NL", "Q4_1", "Q4_0", "Q3_K_M", "Q2_K"]
-SEED, CONVERSATIONS = 900, 400
+SEED, STORIES = 900, 400
 DIVERGENCE_BAR, PERPLEXITY_BAR = 1.05, 0.002
 # Two programs that both compute in F32 differ by rounding alone; below this, a ratio of divergences says nothing.
 DIVERGENCE_FLOOR = 1e-6
 
 
-def text_of_conversations():
-    """Lines of the trained model's own kind of text; the training seeds were others."""
-    folder = contest.ROOT / "tools/demo-model"
-    command = [sys.executable, "generate.py", "--seed", str(SEED), "--count", str(CONVERSATIONS)]
-    lines = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-    documents = [json.loads(line) for line in lines]
-    said = [[message for _, message in document.get("messages", [])] or [document["text"]] for document in documents]
-    return "\n".join(line for lines in said for line in lines) + "\n"
+def text_of_stories():
+    """Plain texts of the trained model's own kind; the training seeds were others."""
+    program = (f"import random, stories; source = random.Random({SEED})\n"
+               f"for _ in range({STORIES}): print(stories.plain_text(source))")
+    return subprocess.run([sys.executable, "-c", program], cwd=contest.ROOT / "tools/demo-model",
+                          stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def measure(arguments, python):
     folder = arguments.models / "quality"
     folder.mkdir(parents=True, exist_ok=True)
     text = folder / "text.txt"
-    text.write_text(text_of_conversations())
+    text.write_text(text_of_stories())
     command = [python, str(contest.HERE / "quality_peer.py"), str(arguments.base), str(folder), str(text),
                "--tokens", str(arguments.tokens), "--window", str(arguments.window), "--type", *arguments.type]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
