@@ -1,6 +1,6 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
-.PHONY: run build release test lint format smoke bench clean help
+.PHONY: run build release test lint format smoke bench compare clean help
 
 help:
 	@echo "make run      install what is missing, build, start the server with the demo model"
@@ -9,6 +9,7 @@ help:
 	@echo "make lint     check the format"
 	@echo "make smoke    start the optimised server and talk to it once"
 	@echo "make bench    measure the demo model and the server"
+	@echo "make compare  measure the engine against llama.cpp: hours, 20 GB, a quiet machine"
 
 run: release
 	@exec .build/release/apus serve
@@ -37,6 +38,10 @@ smoke: release
 
 bench: release
 	@scripts/measure
+
+compare: release
+	@swift build -c release --product apus-benchmarks
+	@scripts/compare
 
 clean:
 	@swift package clean
