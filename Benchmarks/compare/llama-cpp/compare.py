@@ -47,8 +47,10 @@ def measure(arguments, python):
 def measure_case(arguments, python, model, shape, type_name, batches):
     peer = contest.Peer(python, model)
     case = {"shape": shape, "type": type_name, "batches": batches, APUS: [], LLAMA: [], "errors": {}, "busy": []}
+    # The likeliest tokens of random weights soon repeat, and would all go to the same few experts.
+    temperature = 1 if "moe" in shape else 0
     programs = {
-        APUS: lambda: contest.measure_apus(arguments, model, PROMPT, GENERATE, batches),
+        APUS: lambda: contest.measure_apus(arguments, model, PROMPT, GENERATE, batches, temperature),
         LLAMA: lambda: peer.measure(PROMPT, GENERATE, batches)}
     for repeat in range(arguments.repeats):
         # Who begins changes, so that neither always follows the other's warm caches.

@@ -22,8 +22,8 @@ def add_options(parser):
     parser.add_argument("--python", type=Path, help="a Python with llama-cpp-python; default: one is set up")
     parser.add_argument("--programs", type=Path, default=ROOT / ".build/release", help="folder of apus")
     parser.add_argument("--models", type=Path, default=FOLDER / "models", help="folder of the model files")
-    parser.add_argument("--quiet-seconds", type=int, default=0,
-                        help="wait so long for an idle machine before each measurement")
+    parser.add_argument("--quiet-seconds", type=int, default=60,
+                        help="wait at most so long for an idle machine before each measurement")
 
 
 def peer_python(arguments):
@@ -57,8 +57,9 @@ def phase_options(prompt, generate, batches):
             "--threads", str(THREADS), "--repeat", "1"]
 
 
-def measure_apus(arguments, model, prompt, generate, batches):
-    return lines_of([str(arguments.programs / "apus"), "bench", model, "--json", *phase_options(prompt, generate, batches)])
+def measure_apus(arguments, model, prompt, generate, batches, temperature=0):
+    return lines_of([str(arguments.programs / "apus"), "bench", model, "--json", "--temperature", str(temperature),
+                     *phase_options(prompt, generate, batches)])
 
 
 class Peer:
@@ -98,7 +99,7 @@ def busy_share(seconds=0.5):
 
 
 def wait_until_quiet(seconds):
-    """The share of the machine that others use now; waits for less than a twentieth as long as it may."""
+    """The share of the machine that others use; waits, as long as it may, until that is less than a twentieth."""
     deadline = time.monotonic() + seconds
     busy = busy_share()
     while busy > 0.05 and time.monotonic() < deadline:

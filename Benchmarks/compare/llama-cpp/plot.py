@@ -10,7 +10,7 @@ import sys
 import matplotlib
 
 matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "apus"
+matplotlib.rcParams.update({"svg.hashsalt": "apus", "svg.fonttype": "none"})
 import matplotlib.pyplot as plots
 
 STYLE = {"apus": ("Apus", "#0b6e4f", "o"), "llama.cpp": ("llama.cpp", "#8d8d8d", "s")}

@@ -12,6 +12,8 @@ struct BenchCommand {
     var generatedTokens: Int
     var batches: [Int]
     var repeats: Int
+    /// Above 0, sequences go different ways even with random weights, whose likeliest tokens soon repeat.
+    var temperature: Float
     var asJSON: Bool
     var threads: UInt32
 
@@ -67,10 +69,11 @@ struct BenchCommand {
     }
 
     private func requests(_ prompts: [[Int32]], maximumTokens: Int) -> [GenerateRequest] {
-        prompts.map { ids in
+        prompts.enumerated().map { sequence, ids in
             GenerateRequest(
                 inputs: [.ids(ids)], maximumTokens: UInt32(maximumTokens),
-                sampling: SamplingParameters(temperature: 0), ignoreEndOfSequence: true)
+                sampling: SamplingParameters(temperature: temperature, seed: UInt64(sequence)),
+                ignoreEndOfSequence: true)
         }
     }
 }

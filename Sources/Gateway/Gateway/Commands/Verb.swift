@@ -93,6 +93,7 @@ struct Verb: Sendable {
                 OptionSyntax("--generate", value: "N", help: "Tokens each sequence decodes. Default: 64."),
                 OptionSyntax("--batch", value: "LIST", help: "Sequences at once, such as 1,8,32. Default: 1."),
                 OptionSyntax("--repeat", value: "N", help: "Measurements, of which the median is told. Default: 3."),
+                OptionSyntax("--temperature", value: "T", help: "Of the sampled tokens. Default: 0, the likeliest."),
                 OptionSyntax("--threads", value: "N", help: "Compute threads. Default: as the machine allows."),
                 OptionSyntax("--json", help: "One JSON object per line."),
             ])
@@ -102,7 +103,9 @@ struct Verb: Sendable {
                 model: "", promptTokens: try arguments.integer("--prompt", in: 1...65_536) ?? 256,
                 generatedTokens: try arguments.integer("--generate", in: 1...65_536) ?? 64,
                 batches: try arguments.integers("--batch", in: 1...256) ?? [1],
-                repeats: try arguments.integer("--repeat", in: 1...100) ?? 3, asJSON: arguments.has("--json"),
+                repeats: try arguments.integer("--repeat", in: 1...100) ?? 3,
+                temperature: Float(try arguments.number("--temperature", in: 0...2) ?? 0),
+                asJSON: arguments.has("--json"),
                 threads: UInt32(try arguments.integer("--threads", in: 1...1024) ?? 0))
         }
         try command.measuring(try path(arguments)).run(console: console)
