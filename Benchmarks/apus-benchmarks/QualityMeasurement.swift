@@ -31,6 +31,7 @@ struct QualityMeasurement {
         self.reference = try Reference(path: reference)
         workspace = try ForwardWorkspace(
             configuration: model.configuration, maximumRows: Self.rowsPerStep, maximumLogitRows: Self.rowsPerStep)
+        try model.pack(pool: pool)
         guard self.reference.vocabularySize == model.configuration.vocabularySize else {
             throw Failure(description: "the reference has another vocabulary than the model")
         }
@@ -48,13 +49,14 @@ struct QualityMeasurement {
         let (tokens, logits) = try reference.nextWindow()
         let prefix = reference.bos.map { [$0] } ?? []
         let input = prefix + tokens.dropLast()
-        let cache = try KeyValueCache(configuration: model.configuration, slots: 1, positions: input.count)
+        let blocks = (input.count + KeyValueCache.blockPositions - 1) / KeyValueCache.blockPositions
+        let cache = try KeyValueCache(configuration: model.configuration, blocks: blocks)
         for start in stride(from: 0, to: input.count, by: Self.rowsPerStep) {
             let positions = start..<min(start + Self.rowsPerStep, input.count)
             let step = ForwardStep(
                 rows: positions.map {
                     ForwardRow(token: input[$0], position: Int32($0), sequence: 0, wantsLogits: true)
-                })
+                }, blockTables: [(0..<Int32(blocks)).map { $0 }])
             try model.forward(step, cache: cache, workspace: workspace, pool: pool)
             for position in positions where position >= prefix.count {
                 guard let own = workspace.logits(row: position - start) else { continue }
