@@ -1,20 +1,31 @@
 import EngineProtocol
-import Scheduling
 import TestSupport
 import Testing
 
-/// Random loads; after each event the scheduler's promises are checked against a model that only counts.
+@testable import Scheduling
+
+/// Random loads on small caches; each step is carried out on a model of the cache that remembers what each position
+/// holds, and after each step the scheduler's promises are checked.
 @Suite struct SchedulerPropertyTests {
-    struct Tracked {
-        let rows: Int
-        let kind: SequenceRequest.Kind
-        let deadline: UInt64
-        /// Steps that a generation decodes, windows that a text has, before it ends.
-        var roundsLeft: Int
-        var processed = 0
-        var slot: Int?
-        /// Counts admissions: lower is older.
-        var admission = 0
+    @Test(arguments: 0..<80)
+    func `random loads keep every promise`(_ run: Int) throws {
+        let seed = UInt64(run) &* 7919 &+ UInt64.random(in: 0...UInt64.max) & 0xFFFF
+        var random = SeededRandom(seed: seed)
+        var world = World(random: &random, seed: seed)
+        for _ in 0..<300 {
+            try world.randomEvent(&random)
+            try world.step(&random)
+        }
+        // Nothing new comes: everything that was accepted must end.
+        var steps = 0
+        while !world.live.isEmpty {
+            try world.step(&random)
+            steps += 1
+            try #require(steps < 30_000, "seed \(seed): \(world.live.count) sequences never end")
+        }
+        #expect(world.scheduler.isIdle, "seed \(seed)")
+        #expect(world.scheduler.blocksUsed == 0, "seed \(seed): blocks are lost")
+        #expect(world.ended == world.accepted, "seed \(seed)")
     }
 
     struct Key: Hashable {
@@ -22,194 +33,318 @@ import Testing
         let choice: UInt32
     }
 
-    @Test(arguments: 0..<60)
-    func `random loads keep every promise`(_ run: Int) throws {
-        let seed = UInt64(run) &* 7919 &+ UInt64.random(in: 0...UInt64.max) & 0xFFFF
-        var random = SeededRandom(seed: seed)
-        var world = World(random: &random)
-        for _ in 0..<400 {
-            try world.randomEvent(&random, seed: seed)
-            try world.step(seed: seed)
-        }
-        // Nothing new comes: everything that was accepted must end.
-        var steps = 0
-        while !world.live.isEmpty {
-            try world.step(seed: seed)
-            steps += 1
-            try #require(steps < 20_000, "seed \(seed): \(world.live.count) sequences never end")
-        }
-        #expect(world.scheduler.isIdle, "seed \(seed)")
-        #expect(world.ended == world.accepted, "seed \(seed)")
+    struct Tracked {
+        let request: SequenceRequest
+        /// Prompt and generated tokens of a generation; a text has made-up ones.
+        var tokens: [Int32]
+        var generated = 0
+        /// Windows that a text has left.
+        var windows: Int
+        /// Positions of its slot that the model has seen computed.
+        var slot: Int?
     }
 
     struct World {
+        let seed: UInt64
         var scheduler: Scheduler
         var live: [Key: Tracked] = [:]
+        /// For each position of each block, the hash of the tokens up to the one that it holds.
+        var cache: [[UInt64]]
         var accepted = 0
         var ended = 0
-        var admissions = 0
         var nextCall: UInt64 = 1
         var now: UInt64 = 1
         var plan = StepPlan()
+        var costs: StepCosts?
+        /// Calls whose rows were dropped in the last step: they must go before the next.
+        var cancelled: Set<UInt64> = []
 
-        init(random: inout SeededRandom) {
+        init(random: inout SeededRandom, seed: UInt64) {
+            self.seed = seed
+            let positions = Int.random(in: 1...6, using: &random)
             scheduler = Scheduler(
                 limits: SchedulerLimits(
-                    slots: Int.random(in: 1...6, using: &random),
-                    waitingSequences: Int.random(in: 1...24, using: &random),
+                    slots: Int.random(in: 1...8, using: &random), blocks: Int.random(in: 4...60, using: &random),
+                    blockPositions: positions, waitingSequences: Int.random(in: 1...24, using: &random),
                     prefillRows: Int.random(in: 1...40, using: &random),
                     prefillRowsBesideDecoding: Int.random(in: 1...20, using: &random),
+                    leastPrefillRows: Int.random(in: 1...8, using: &random),
                     scoreRows: Int.random(in: 1...12, using: &random),
                     admissionsPerPriority: Int.random(in: 1...40, using: &random)))
+            cache = Array(repeating: Array(repeating: 0, count: positions), count: scheduler.limits.blocks)
+            if Bool.random(using: &random) { costs = StepCosts(step: 100, row: 10, depth: 1) }
         }
 
-        mutating func randomEvent(_ random: inout SeededRandom, seed: UInt64) throws {
+        // MARK: Events
+
+        mutating func randomEvent(_ random: inout SeededRandom) throws {
             now += UInt64.random(in: 0...3, using: &random)
             switch Int.random(in: 0..<10, using: &random) {
-            case 0...4: try submit(&random, seed: seed)
+            case 0...4: try submit(&random)
             case 5:
                 guard let call = live.keys.map(\.call).sorted().randomElement(using: &random) else { return }
-                try end(call: call, removed: scheduler.remove(call: CallID(rawValue: call)), seed: seed)
-            case 6:
-                #expect(scheduler.remove(call: CallID(rawValue: 1 << 40)) == 0, "seed \(seed)")
-            case 7: try expire(seed: seed)
+                try cancel(call)
+            case 6: #expect(scheduler.remove(call: CallID(rawValue: 1 << 40)) == 0, "seed \(seed)")
+            case 7: try expire()
+            case 8:
+                for slot in 0..<scheduler.limits.slots {
+                    scheduler.propose(slot: slot, draftTokens: Int.random(in: 0...5, using: &random))
+                }
             default: break
             }
         }
 
-        mutating func submit(_ random: inout SeededRandom, seed: UInt64) throws {
+        mutating func submit(_ random: inout SeededRandom) throws {
             let call = nextCall
             nextCall += 1
-            let kind: SequenceRequest.Kind = Int.random(in: 0..<5, using: &random) == 0 ? .scoring : .generation
-            let choices = kind == .scoring ? 1 : UInt32.random(in: 1...4, using: &random)
-            let rows = [1, 2, Int.random(in: 1...90, using: &random)].randomElement(using: &random) ?? 1
-            let deadline = Bool.random(using: &random) ? 0 : now + UInt64.random(in: 0...200, using: &random)
-            let template = SequenceRequest(
-                call: CallID(rawValue: call), tenant: ["", "a", "b"].randomElement(using: &random) ?? "",
-                priority: Int8.random(in: -3...3, using: &random), deadline: deadline, promptRows: rows, kind: kind)
+            let tenant = ["", "a", "b"].randomElement(using: &random) ?? ""
+            let priority = Int8.random(in: -2...2, using: &random)
+            let deadline = Bool.random(using: &random) ? 0 : now + UInt64.random(in: 0...300, using: &random)
+            let salt = ["", "", "s"].randomElement(using: &random) ?? ""
+            // Prompts begin alike often enough to be shared, and differ somewhere.
+            let length = [1, 2, Int.random(in: 1...80, using: &random)].randomElement(using: &random) ?? 1
+            let common = Int.random(in: 0...length, using: &random)
+            let prompt = (0..<length).map { $0 < common ? Int32($0 % 7) : Int32.random(in: 0...2, using: &random) }
+            let isScoring = Int.random(in: 0..<6, using: &random) == 0
+            let maximum = Int.random(in: 1...40, using: &random)
+            let choices = isScoring ? 1 : UInt32.random(in: 1...5, using: &random)
             let requests = (0..<choices).map { choice in
-                var request = template
-                request.choice = choice
-                request.input = choice / 2
-                return request
+                SequenceRequest(
+                    call: CallID(rawValue: call), choice: choice, tenant: tenant, priority: priority,
+                    deadline: deadline, cacheSalt: salt,
+                    work: isScoring ? .scoring(rows: length) : .generation(prompt: prompt, maximumTokens: maximum))
             }
-            let room = scheduler.limits.waitingSequences - scheduler.waitingCount
-            do {
+            let limits = scheduler.limits
+            let positions = isScoring ? length : length + maximum - 1
+            let fits = (positions + limits.blockPositions - 1) / limits.blockPositions <= limits.blocks
+            let room = limits.waitingSequences - scheduler.waitingCount
+            do throws(SubmissionError) {
                 _ = try scheduler.submit(requests)
-                try #require(requests.count <= room, "seed \(seed): accepted beyond the bound")
+                try? #require(fits && requests.count <= room, "seed \(seed): accepted beyond the bounds")
             } catch {
-                try #require(requests.count > room, "seed \(seed): refused although there was room")
+                switch error {
+                case .neverFits: #expect(!fits, "seed \(seed)")
+                case .queueFull: #expect(requests.count > room, "seed \(seed)")
+                }
                 return
             }
             for request in requests {
                 accepted += 1
                 live[Key(call: call, choice: request.choice)] = Tracked(
-                    rows: rows, kind: kind, deadline: deadline, roundsLeft: Int.random(in: 1...30, using: &random))
+                    request: request, tokens: prompt, windows: Int.random(in: 1...3, using: &random))
             }
         }
 
-        mutating func expire(seed: UInt64) throws {
-            let due = Set(live.filter { $0.value.deadline != 0 && $0.value.deadline <= now }.keys.map(\.call))
+        mutating func cancel(_ call: UInt64) throws {
+            let count = live.keys.count { $0.call == call }
+            #expect(scheduler.remove(call: CallID(rawValue: call)) == count, "seed \(seed)")
+            forget(call)
+        }
+
+        mutating func expire() throws {
+            let due = Set(live.filter { $0.value.request.deadline != 0 && $0.value.request.deadline <= now }.keys.map(\.call))
             let expired = scheduler.expire(now: now).map(\.rawValue)
             #expect(Set(expired) == due, "seed \(seed)")
             #expect(Set(expired).count == expired.count, "seed \(seed): a call expired twice")
-            for call in expired { try end(call: call, removed: nil, seed: seed) }
+            for call in expired { forget(call) }
         }
 
-        mutating func end(call: UInt64, removed: Int?, seed: UInt64) throws {
-            let keys = live.keys.filter { $0.call == call }
-            if let removed { #expect(removed == keys.count, "seed \(seed)") }
-            for key in keys { live[key] = nil }
-            ended += keys.count
-        }
-
-        mutating func step(seed: UInt64) throws {
-            let runningBefore = scheduler.runningCount
-            scheduler.planStep(into: &plan)
-            let limits = scheduler.limits
-            try #require(plan.admitted.count <= limits.slots - runningBefore, "seed \(seed)")
-            for admission in plan.admitted {
-                try #require(!live.values.contains { $0.slot == admission.slot }, "seed \(seed): slot given twice")
-                live[Key(call: admission.call.rawValue, choice: admission.choice)]?.slot = admission.slot
-                admissions += 1
-                live[Key(call: admission.call.rawValue, choice: admission.choice)]?.admission = admissions
+        mutating func forget(_ call: UInt64) {
+            for key in live.keys where key.call == call {
+                live[key] = nil
+                ended += 1
             }
-            // No slot stays free while somebody waits.
-            #expect(scheduler.waitingCount == 0 || scheduler.runningCount == limits.slots, "seed \(seed)")
-            try checkCopies(seed: seed)
-            try checkRows(limits: limits, seed: seed)
-            for slice in plan.slices { try compute(slice, seed: seed) }
         }
 
-        func checkRows(limits: SchedulerLimits, seed: UInt64) throws {
+        // MARK: Step
+
+        mutating func step(_ random: inout SeededRandom) throws {
+            for call in cancelled where live.keys.contains(where: { $0.call == call }) { try cancel(call) }
+            cancelled.removeAll()
+            scheduler.planStep(into: &plan, costs: costs)
+            try followChanges()
+            for copy in plan.copies {
+                #expect(scheduler.pool.userCount(of: copy.target) == 1, "seed \(seed): copied into a shared block")
+                cache[Int(copy.target)] = cache[Int(copy.source)]
+            }
+            try checkRows()
+            if !live.isEmpty { try #require(!plan.isEmpty, "seed \(seed): nothing moves") }
+            // First all rows are written, and then each may look back at those of its sequence.
+            var decisions: [(StepPlan.Slice, [Int32])] = []
+            for slice in plan.slices { decisions.append((slice, try write(slice, &random))) }
+            for (slice, rows) in decisions { try check(slice, rows) }
+            for (slice, rows) in decisions { try end(slice, rows, &random) }
+            checkBlocks()
+        }
+
+        mutating func followChanges() throws {
+            for change in plan.changes {
+                let key = Key(call: change.call.rawValue, choice: change.choice)
+                switch change.kind {
+                case .admitted, .resumed:
+                    try #require(!live.values.contains { $0.slot == change.slot }, "seed \(seed): slot given twice")
+                    try #require(live[key]?.slot == nil, "seed \(seed)")
+                    live[key]?.slot = change.slot
+                case .preempted:
+                    try #require(live[key]?.slot == change.slot, "seed \(seed)")
+                    live[key]?.slot = nil
+                }
+            }
+        }
+
+        func checkRows() throws {
+            let limits = scheduler.limits
             #expect(Set(plan.slices.map(\.slot)).count == plan.slices.count, "seed \(seed): slot twice in a step")
             let decoding = plan.slices.filter(\.isDecoding)
+            let drafts = plan.slices.reduce(0) { $0 + $1.draftTokens }
             let prefill = plan.slices.filter { !$0.isDecoding }.reduce(0) { $0 + $1.count }
-            let budget = decoding.isEmpty ? limits.prefillRows : limits.prefillRowsBesideDecoding
+            let budget = decoding.isEmpty || costs != nil ? limits.prefillRows : limits.prefillRowsBesideDecoding
             #expect(prefill <= budget, "seed \(seed): row budget")
-            #expect(plan.rowCount <= limits.rowsPerStep, "seed \(seed)")
+            #expect(prefill + drafts <= limits.prefillRows, "seed \(seed): drafts count as rows")
+            if let costs, !decoding.isEmpty {
+                let decodingTime = costs.step
+                    + decoding.reduce(0) { $0 + self.time(of: $1, costs) }
+                let least = costs.nanoseconds(rows: limits.leastPrefillRows, depths: Double(limits.leastPrefillRows * 130))
+                let time = plan.slices.filter { !$0.isDecoding }.reduce(0) { $0 + self.time(of: $1, costs) }
+                #expect(time <= decodingTime * 0.75 + least, "seed \(seed): prefill takes too long")
+            }
             let logits = plan.slices.reduce(0) { $0 + ($1.logits == .all ? $1.count : $1.logits == .last ? 1 : 0) }
             #expect(logits <= limits.logitsRowsPerStep, "seed \(seed): logits budget")
-            try checkProgress(prefillRows: prefill, budget: budget, seed: seed)
-        }
-
-        /// Decoding sequences and the oldest prompt move in every step, and no rows are left over while a prompt waits.
-        func checkProgress(prefillRows: Int, budget: Int, seed: UInt64) throws {
-            let moved = Set(plan.slices.map(\.slot))
-            let prompts = live.values.filter { $0.slot != nil && $0.processed < $0.rows }
-            for sequence in live.values {
-                guard let slot = sequence.slot, sequence.processed >= sequence.rows else { continue }
-                #expect(moved.contains(slot), "seed \(seed): the stream in slot \(slot) stands still")
-            }
-            if let oldest = prompts.min(by: { $0.admission < $1.admission }), let slot = oldest.slot {
-                #expect(moved.contains(slot), "seed \(seed): the oldest prompt, in slot \(slot), stands still")
-            }
-            let rowsWanted = prompts.filter { $0.kind == .generation && $0.processed > 0 }
-                .reduce(0) { $0 + $1.rows - $1.processed }
-            #expect(prefillRows >= min(budget, rowsWanted), "seed \(seed): rows are left over")
-        }
-
-        mutating func checkCopies(seed: UInt64) throws {
-            for copy in plan.copies {
-                let source = try #require(live.first { $0.value.slot == copy.source }, "seed \(seed)")
-                let target = try #require(live.first { $0.value.slot == copy.target }, "seed \(seed)")
-                #expect(source.key.call == target.key.call, "seed \(seed)")
-                #expect(source.value.processed >= copy.positions, "seed \(seed): copied before it was computed")
-                #expect(copy.positions < target.value.rows, "seed \(seed): no row is left for the logits")
-                #expect(target.value.processed == 0, "seed \(seed)")
-                live[target.key]?.processed = copy.positions
+            // Streams never stand still beside a prompt, unless they had to give up their blocks.
+            for sequence in scheduler.running.enumerated() where sequence.element?.isDecoding == true {
+                #expect(plan.slices.contains { $0.slot == sequence.offset }, "seed \(seed): a stream stands still")
             }
         }
 
-        mutating func compute(_ slice: StepPlan.Slice, seed: UInt64) throws {
+        func time(of slice: StepPlan.Slice, _ costs: StepCosts) -> Double {
+            costs.nanoseconds(
+                rows: slice.count, depths: StepCosts.depths(from: slice.firstPosition, count: slice.count))
+        }
+
+        /// Writes the rows of a slice, and returns their tokens.
+        mutating func write(_ slice: StepPlan.Slice, _ random: inout SeededRandom) throws -> [Int32] {
             let key = Key(call: slice.call.rawValue, choice: slice.choice)
-            var sequence = try #require(live[key], "seed \(seed): a row of a sequence that has ended")
+            let sequence = try #require(live[key], "seed \(seed): a row of a sequence that has ended")
             #expect(sequence.slot == slice.slot, "seed \(seed)")
-            #expect(slice.firstPosition == sequence.processed, "seed \(seed): a gap in the cache")
             #expect(slice.count > 0, "seed \(seed)")
-            sequence.processed += slice.count
-            let promptDone = sequence.processed >= sequence.rows
-            switch sequence.kind {
-            case .scoring:
-                #expect(slice.logits == .all, "seed \(seed)")
-                #expect(sequence.processed <= sequence.rows, "seed \(seed)")
-            case .generation:
-                #expect(slice.logits == (promptDone ? .last : .none), "seed \(seed)")
+            let known = slice.count - slice.draftTokens
+            #expect(slice.firstPosition + known <= sequence.tokens.count, "seed \(seed)")
+            #expect(slice.isDecoding == (sequence.generated > 0 && known == 1
+                && slice.firstPosition == sequence.tokens.count - 1), "seed \(seed)")
+            var tokens = Array(sequence.tokens.prefix(slice.firstPosition + known))
+            // About half of the drafts are right.
+            for _ in 0..<slice.draftTokens {
+                let right = chosenToken(after: tokens, key)
+                tokens.append(Bool.random(using: &random) ? right : right + 1)
             }
+            for position in slice.firstPosition..<slice.firstPosition + slice.count {
+                let (index, offset) = (position / scheduler.limits.blockPositions, position % scheduler.limits.blockPositions)
+                let block = try #require(slice.blocks.indices.contains(index) ? slice.blocks[index] : nil, "seed \(seed)")
+                #expect(scheduler.pool.userCount(of: block) == 1, "seed \(seed): a shared block is written")
+                cache[Int(block)][offset] = content(of: sequence, tokens, through: position)
+            }
+            return tokens
+        }
+
+        /// Every position up to a row's own holds what the row's sequence needs there.
+        func check(_ slice: StepPlan.Slice, _ tokens: [Int32]) throws {
+            let sequence = try #require(live[Key(call: slice.call.rawValue, choice: slice.choice)])
+            for position in 0..<slice.firstPosition + slice.count {
+                let (index, offset) = (position / scheduler.limits.blockPositions, position % scheduler.limits.blockPositions)
+                #expect(
+                    cache[Int(slice.blocks[index])][offset] == content(of: sequence, tokens, through: position),
+                    "seed \(seed): position \(position) of call \(slice.call) is not its own")
+            }
+        }
+
+        mutating func end(_ slice: StepPlan.Slice, _ rows: [Int32], _ random: inout SeededRandom) throws {
+            let key = Key(call: slice.call.rawValue, choice: slice.choice)
+            guard var sequence = live[key] else { return }
+            if Int.random(in: 0..<150, using: &random) == 0 {
+                // Cancelled between two layers: what it wrote is no good.
+                for position in slice.firstPosition..<slice.firstPosition + slice.count {
+                    cache[Int(slice.blocks[position / scheduler.limits.blockPositions])][
+                        position % scheduler.limits.blockPositions] = 1
+                }
+                cancelled.insert(key.call)
+                return
+            }
+            if sequence.request.isScoring { return endWindow(slice, &sequence, key) }
+            guard slice.logits != .none else { return scheduler.complete(slot: slice.slot) }
+            #expect(slice.logits == (slice.draftTokens > 0 ? .all : .last), "seed \(seed)")
+            var chosen: [Int32] = []
+            for row in slice.count - slice.draftTokens - 1..<slice.count {
+                let position = slice.firstPosition + row
+                // A draft counts as long as it is what was chosen.
+                if row > slice.count - slice.draftTokens - 1, rows[position] != chosen.last { break }
+                chosen.append(chosenToken(after: Array(rows[0...position]), key))
+            }
+            sequence.tokens += chosen
+            sequence.generated += chosen.count
+            guard case .generation(let prompt, let maximum) = sequence.request.work else { return }
+            #expect(sequence.generated <= maximum, "seed \(seed): more tokens than wanted")
+            scheduler.complete(slot: slice.slot, tokens: chosen[...])
             live[key] = sequence
-            guard promptDone else { return }
-            sequence.roundsLeft -= 1
-            if sequence.roundsLeft == 0 {
+            guard sequence.generated >= maximum else { return }
+            // Preempted or not, it said what its tokens lead to.
+            var expected = prompt
+            for _ in 0..<maximum { expected.append(chosenToken(after: expected, key)) }
+            #expect(sequence.tokens == expected, "seed \(seed)")
+            scheduler.finish(slot: slice.slot)
+            live[key] = nil
+            ended += 1
+        }
+
+        mutating func endWindow(_ slice: StepPlan.Slice, _ sequence: inout Tracked, _ key: Key) {
+            #expect(slice.logits == .all, "seed \(seed)")
+            scheduler.complete(slot: slice.slot)
+            guard slice.firstPosition + slice.count == sequence.tokens.count else { return }
+            sequence.windows -= 1
+            if sequence.windows == 0 {
                 scheduler.finish(slot: slice.slot)
                 live[key] = nil
                 ended += 1
-            } else if sequence.kind == .scoring {
-                scheduler.restart(slot: slice.slot, promptRows: sequence.rows)
-                sequence.processed = 0
-                live[key] = sequence
             } else {
+                scheduler.restart(slot: slice.slot, rows: sequence.tokens.count)
                 live[key] = sequence
             }
+        }
+
+        /// Every block's users are the tables with it and the prefix cache, and nothing else.
+        func checkBlocks() {
+            var users: [Int32: Int] = [:]
+            for case let sequence? in scheduler.running { for block in sequence.table { users[block, default: 0] += 1 } }
+            let inTables = users
+            var known = 0
+            for block in 0..<Int32(scheduler.limits.blocks) where scheduler.prefixes.contains(block) {
+                users[block, default: 0] += 1
+                known += 1
+            }
+            #expect(scheduler.pool.freeCount == scheduler.limits.blocks - users.count, "seed \(seed): lost blocks")
+            for (block, count) in users {
+                #expect(scheduler.pool.userCount(of: block) == count, "seed \(seed): users of block \(block)")
+            }
+            #expect(scheduler.prefixes.count == known, "seed \(seed)")
+            #expect(scheduler.blocksUsed == inTables.count, "seed \(seed)")
+            #expect(scheduler.blocksCached == users.count - inTables.count, "seed \(seed)")
+            #expect(scheduler.blocksUsed + scheduler.blocksCached <= scheduler.limits.blocks, "seed \(seed)")
+        }
+
+        // MARK: A model that is a hash
+
+        func chosenToken(after tokens: [Int32], _ key: Key) -> Int32 {
+            Int32(hash(tokens[...], start: UInt64(key.choice)) % 3)
+        }
+
+        /// What a position holds: a text's own, or what all with the same tokens and salt have there.
+        func content(of sequence: Tracked, _ tokens: [Int32], through position: Int) -> UInt64 {
+            let request = sequence.request
+            let start = request.isScoring ? request.call.rawValue << 8 : UInt64(request.cacheSalt.utf8.count)
+            return hash(tokens[0...position], start: start) | 2
+        }
+
+        func hash(_ tokens: ArraySlice<Int32>, start: UInt64) -> UInt64 {
+            tokens.reduce(start &+ 99) { ($0 ^ UInt64(UInt32(bitPattern: $1))) &* 0xFF51_AFD7_ED55_8CCD ^ ($0 >> 29) }
         }
     }
 }

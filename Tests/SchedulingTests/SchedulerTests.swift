@@ -1,38 +1,58 @@
 import EngineProtocol
-import Scheduling
 import Testing
+
+@testable import Scheduling
 
 /// What the scheduler plans, step by step, for small hand-made loads.
 @Suite struct SchedulerTests {
+    /// A generation whose prompt is like no other call's, but for the first `common` tokens.
     static func request(
-        _ call: UInt64, choice: UInt32 = 0, input: UInt32? = nil, tenant: String = "", priority: Int8 = 0,
-        deadline: UInt64 = 0, rows: Int = 4, kind: SequenceRequest.Kind = .generation
+        _ call: UInt64, choice: UInt32 = 0, tenant: String = "", priority: Int8 = 0, deadline: UInt64 = 0,
+        rows: Int = 4, common: Int = 0, salt: String = "", tokens: Int = 50
     ) -> SequenceRequest {
-        SequenceRequest(
-            call: CallID(rawValue: call), choice: choice, input: input ?? choice, tenant: tenant, priority: priority,
-            deadline: deadline, promptRows: rows, kind: kind)
+        let prompt = (0..<rows).map { $0 < common ? Int32($0) : Int32(call) * 1000 + Int32($0) }
+        return SequenceRequest(
+            call: CallID(rawValue: call), choice: choice, tenant: tenant, priority: priority, deadline: deadline,
+            cacheSalt: salt, work: .generation(prompt: prompt, maximumTokens: tokens))
+    }
+
+    static func scoring(_ call: UInt64, rows: Int) -> SequenceRequest {
+        SequenceRequest(call: CallID(rawValue: call), work: .scoring(rows: rows))
     }
 
     static func scheduler(
-        slots: Int = 2, waiting: Int = 8, rows: Int = 8, beside: Int = 4, score: Int = 4, aging: Int = 32
+        slots: Int = 2, blocks: Int = 1000, positions: Int = 4, waiting: Int = 8, rows: Int = 8, beside: Int = 4,
+        score: Int = 4, aging: Int = 32
     ) -> Scheduler {
         Scheduler(
             limits: SchedulerLimits(
-                slots: slots, waitingSequences: waiting, prefillRows: rows, prefillRowsBesideDecoding: beside,
-                scoreRows: score, admissionsPerPriority: aging))
+                slots: slots, blocks: blocks, blockPositions: positions, waitingSequences: waiting, prefillRows: rows,
+                prefillRowsBesideDecoding: beside, leastPrefillRows: 1, scoreRows: score, admissionsPerPriority: aging))
     }
 
-    static func step(_ scheduler: inout Scheduler) -> StepPlan {
+    /// Plans a step and completes it; every row with logits makes a token of its own.
+    @discardableResult
+    static func step(_ scheduler: inout Scheduler, costs: StepCosts? = nil) -> StepPlan {
         var plan = StepPlan()
-        scheduler.planStep(into: &plan)
+        scheduler.planStep(into: &plan, costs: costs)
+        for slice in plan.slices {
+            scheduler.complete(
+                slot: slice.slot, tokens: slice.logits == .last ? [Int32(slice.firstPosition) + 500] : [])
+        }
         return plan
     }
+
+    static func calls(_ changes: [StepPlan.SlotChange], _ kind: StepPlan.SlotChange.Kind) -> [UInt64] {
+        changes.filter { $0.kind == kind }.map(\.call.rawValue)
+    }
+
+    static func admitted(_ plan: StepPlan) -> [UInt64] { calls(plan.changes, .admitted) }
 
     /// The calls in the order in which a single slot serves them.
     static func order(_ scheduler: inout Scheduler) -> [UInt64] {
         var served: [UInt64] = []
         while case let plan = step(&scheduler), !plan.isEmpty {
-            served += plan.admitted.map(\.call.rawValue)
+            served += admitted(plan)
             for slice in plan.slices where slice.logits != .none { scheduler.finish(slot: slice.slot) }
         }
         return served
@@ -95,10 +115,10 @@ import Testing
         var scheduler = Self.scheduler(slots: 1)
         _ = try scheduler.submit([Self.request(1)])
         #expect(try scheduler.submit([Self.request(2)]) == 1)
-        #expect(Self.step(&scheduler).admitted.map(\.call.rawValue) == [1])
-        #expect(Self.step(&scheduler).admitted.isEmpty)
+        #expect(Self.admitted(Self.step(&scheduler)) == [1])
+        #expect(Self.admitted(Self.step(&scheduler)).isEmpty)
         scheduler.finish(slot: 0)
-        #expect(Self.step(&scheduler).admitted.map(\.call.rawValue) == [2])
+        #expect(Self.admitted(Self.step(&scheduler)) == [2])
     }
 
     @Test func `higher priority goes first and tenants take turns`() throws {
@@ -118,7 +138,7 @@ import Testing
         for call: UInt64 in 2...40 {
             _ = try scheduler.submit([Self.request(call, tenant: "high", priority: 1)])
             let plan = Self.step(&scheduler)
-            order += plan.admitted.map(\.call.rawValue)
+            order += Self.admitted(plan)
             for slice in plan.slices { scheduler.finish(slot: slice.slot) }
         }
         let place = try #require(order.firstIndex(of: 1))
@@ -128,47 +148,22 @@ import Testing
     @Test func `a full queue refuses a whole call`() throws {
         var scheduler = Self.scheduler(slots: 1, waiting: 3)
         _ = try scheduler.submit([Self.request(1), Self.request(1, choice: 1)])
-        #expect(throws: QueueFull(waiting: 2, limit: 3)) {
+        #expect(throws: SubmissionError.queueFull(waiting: 2, limit: 3)) {
             _ = try scheduler.submit([Self.request(2), Self.request(2, choice: 1)])
         }
         #expect(scheduler.waitingCount == 2)
         #expect(try scheduler.submit([Self.request(3)]) == 2)
     }
 
-    @Test func `choices of one input prefill their prompt once`() throws {
-        var scheduler = Self.scheduler(slots: 3, rows: 8)
-        _ = try scheduler.submit((0..<3).map { Self.request(1, choice: $0, input: 0, rows: 10) })
-        #expect(Self.step(&scheduler).slices.map(\.count) == [8])
-        #expect(Self.step(&scheduler).slices.map(\.count) == [2])
-        let third = Self.step(&scheduler)
-        #expect(third.copies.map(\.positions) == [9, 9])
-        #expect(third.copies.map(\.source) == [0, 0])
-        #expect(third.copies.map(\.target) == [1, 2])
-        #expect(third.slices.map(\.firstPosition) == [10, 9, 9])
-        #expect(third.slices.map(\.logits) == [.last, .last, .last])
-    }
-
-    @Test func `choices prefill by themselves when the first has ended`() throws {
-        var scheduler = Self.scheduler(slots: 2, rows: 8)
-        _ = try scheduler.submit((0..<2).map { Self.request(1, choice: $0, input: 0, rows: 5) })
-        let first = Self.step(&scheduler)
-        #expect(first.slices.map(\.slot) == [0])
-        scheduler.finish(slot: 0)
-        let second = Self.step(&scheduler)
-        #expect(second.copies.isEmpty)
-        #expect(second.slices.map(\.slot) == [1])
-        #expect(second.slices.map(\.firstPosition) == [0])
-    }
-
     @Test func `a text to score wants all logits, in small chunks, and starts again for its next window`() throws {
         var scheduler = Self.scheduler(slots: 1, rows: 8, score: 4)
-        _ = try scheduler.submit([Self.request(1, rows: 6, kind: .scoring)])
+        _ = try scheduler.submit([Self.scoring(1, rows: 6)])
         #expect(Self.step(&scheduler).slices.map(\.count) == [4])
         let last = Self.step(&scheduler)
         #expect(last.slices.map(\.logits) == [.all])
         #expect(last.slices.map(\.count) == [2])
         #expect(Self.step(&scheduler).isEmpty)
-        scheduler.restart(slot: 0, promptRows: 3)
+        scheduler.restart(slot: 0, rows: 3)
         let again = Self.step(&scheduler)
         #expect(again.slices.map(\.firstPosition) == [0])
         #expect(again.slices.map(\.count) == [3])
@@ -181,7 +176,7 @@ import Testing
         _ = Self.step(&scheduler)
         #expect(scheduler.remove(call: CallID(rawValue: 1)) == 2)
         #expect(scheduler.remove(call: CallID(rawValue: 1)) == 0)
-        #expect(Self.step(&scheduler).admitted.map(\.call.rawValue) == [2])
+        #expect(Self.admitted(Self.step(&scheduler)) == [2])
     }
 
     @Test func `a deadline ends a call that waits and one that runs`() throws {
@@ -193,6 +188,6 @@ import Testing
         #expect(scheduler.expire(now: 49).isEmpty)
         #expect(scheduler.expire(now: 50).map(\.rawValue) == [1])
         #expect(scheduler.expire(now: 60).map(\.rawValue) == [2])
-        #expect(Self.step(&scheduler).admitted.map(\.call.rawValue) == [3])
+        #expect(Self.admitted(Self.step(&scheduler)) == [3])
     }
 }

@@ -1,57 +1,53 @@
 public import EngineProtocol
 
-/// The waiting queue is full.
-public struct QueueFull: Error, Sendable, Equatable {
-    public let waiting: Int
-    public let limit: Int
-
-    public init(waiting: Int, limit: Int) {
-        self.waiting = waiting
-        self.limit = limit
-    }
-}
-
-/// Continuous batching: which rows of which sequences the next step computes.
+/// Continuous batching: which rows of which sequences the next step computes, and in which blocks of the cache.
 ///
-/// Sequences wait, get a slot, prefill their prompt in chunks and decode one row in each step, all side by side. The
-/// owner plans a step, computes it, and then says which sequences have ended. Pure: no clock, no threads, no tensors.
+/// Sequences wait, get a slot, prefill their prompt in chunks and decode side by side. The owner plans a step, computes
+/// it, says what came of each slice with `complete`, and which sequences have ended. Pure: no clock, no threads, no
+/// tensors.
 ///
 /// | State | Leaves it by |
 /// |---|---|
-/// | waiting | a free slot, `remove`, `expire` |
-/// | prefill | its last prompt row, `finish`, `remove`, `expire` |
-/// | decoding | `finish`, `remove`, `expire` |
+/// | waiting | a free slot and blocks for its prompt, `remove`, `expire` |
+/// | prefill | its last row, preemption, `finish`, `remove`, `expire` |
+/// | decoding | preemption, `finish`, `remove`, `expire` |
+///
+/// Blocks are given as positions are computed. A full block is made known to the prefix cache at once, so that every
+/// sequence that begins with the same tokens uses it, and does not compute what another is about to. When blocks run
+/// out, the sequence of the lowest priority that came last waits again, with its tokens, and computes what is no longer
+/// in the cache.
 public struct Scheduler: Sendable {
-    struct Running: Sendable, Equatable {
-        let request: SequenceRequest
-        /// Counts admissions: lower came earlier.
-        let order: UInt64
-        var promptRows: Int
-        /// Positions of its slot that are computed once the planned steps are.
-        var processed = 0
-        var isFirstSlice = true
-
-        var promptRowsLeft: Int { max(0, promptRows - processed) }
-        var isDecoding: Bool { request.kind == .generation && processed >= promptRows }
-    }
-
     public let limits: SchedulerLimits
-    private var waiting: WaitingQueue
+    var waiting: WaitingQueue
+    var shares = Shares()
     /// One entry per slot.
-    private(set) var running: [Running?]
+    var running: [RunningSequence?]
+    var pool: BlockPool
+    var prefixes = PrefixCache()
     private var admissions: UInt64 = 0
+    /// Used again in each step: running slots, those of the highest rank first, and blocks that are being computed.
+    var ranked: [Int] = []
+    var claims: Set<UInt64> = []
+
+    /// Positions that were found in the cache and not computed.
+    public internal(set) var cachedPositions: UInt64 = 0
+    public private(set) var preemptions: UInt64 = 0
 
     public init(limits: SchedulerLimits) {
         self.limits = limits
         waiting = WaitingQueue(admissionsPerPriority: limits.admissionsPerPriority)
         running = Array(repeating: nil, count: limits.slots)
+        pool = BlockPool(count: limits.blocks)
+        ranked.reserveCapacity(limits.slots)
     }
 
     public var waitingCount: Int { waiting.count }
     public var runningCount: Int { running.count { $0 != nil } }
     public var isIdle: Bool { waiting.isEmpty && running.allSatisfy { $0 == nil } }
-    /// Positions of the cache that running sequences fill.
-    public var positionsUsed: Int { running.reduce(0) { $0 + ($1?.processed ?? 0) } }
+    /// Blocks that running sequences use.
+    public var blocksUsed: Int { pool.count - pool.freeCount - prefixes.idleCount }
+    /// Blocks that no sequence uses, kept because their content may be wanted again.
+    public var blocksCached: Int { prefixes.idleCount }
 
     /// The call whose sequence has a slot.
     public func call(inSlot slot: Int) -> CallID? { running.indices.contains(slot) ? running[slot]?.request.call : nil }
@@ -61,161 +57,161 @@ public struct Scheduler: Sendable {
     /// Queues all sequences of one call, or none of them.
     ///
     /// - Returns: how many waiting sequences are ahead of the first of them.
-    public mutating func submit(_ sequences: [SequenceRequest]) throws(QueueFull) -> Int {
+    public mutating func submit(_ sequences: [SequenceRequest]) throws(SubmissionError) -> Int {
         guard let first = sequences.first else { return 0 }
+        for sequence in sequences where limits.blocks(for: sequence.mostPositions) > limits.blocks {
+            throw .neverFits(positions: sequence.mostPositions, limit: limits.blocks * limits.blockPositions)
+        }
         guard sequences.count <= limits.waitingSequences - waiting.count else {
-            throw QueueFull(waiting: waiting.count, limit: limits.waitingSequences)
+            throw .queueFull(waiting: waiting.count, limit: limits.waitingSequences)
         }
         let ahead = waiting.count(atOrAbove: first.priority)
-        for sequence in sequences { waiting.append(sequence) }
+        var tokens = TokenBlocks([], size: limits.blockPositions, salt: first.cacheSalt)
+        for sequence in sequences {
+            switch sequence.work {
+            case .generation(let prompt, _):
+                // The choices of one input have the same prompt, which is hashed once.
+                if tokens.tokens != prompt || tokens.salt != sequence.cacheSalt {
+                    tokens = TokenBlocks(prompt, size: limits.blockPositions, salt: sequence.cacheSalt)
+                }
+                waiting.append(WaitingSequence(sequence, tokens: tokens, rows: max(1, prompt.count)))
+            case .scoring(let rows):
+                let none = TokenBlocks([], size: limits.blockPositions, salt: sequence.cacheSalt)
+                waiting.append(WaitingSequence(sequence, tokens: none, rows: max(1, rows)))
+            }
+            shares.enter(sequence)
+        }
         return ahead
     }
 
+    /// Proposes draft tokens for the next step of a decoding sequence.
+    ///
+    /// Its slice says how many of them are computed: rows, logits and blocks may be too few for all.
+    public mutating func propose(slot: Int, draftTokens: Int) { running[slot]?.proposedDrafts = max(0, draftTokens) }
+
     // MARK: Step
 
-    /// Fills `plan` with the next step and counts its rows as computed.
+    /// Fills `plan` with the next step.
     ///
-    /// An empty plan means that nothing is to do.
-    public mutating func planStep(into plan: inout StepPlan) {
+    /// An empty plan means that nothing is to do. Rows of an earlier step that were not completed are planned again.
+    ///
+    /// - Parameter costs: what steps cost, as measured; nil where nothing was.
+    public mutating func planStep(into plan: inout StepPlan, costs: StepCosts? = nil) {
         plan.clear()
+        for slot in running.indices where running[slot] != nil {
+            running[slot]?.planned = 0
+            running[slot]?.plannedDrafts = 0
+        }
         admit(into: &plan)
-        planDecoding(into: &plan)
-        planPrefill(into: &plan)
+        rankSlots()
+        takeKnownBlocks(into: &plan)
+        let drafts = planDecoding(into: &plan)
+        planPrefill(into: &plan, drafts: drafts, costs: costs)
     }
 
-    private mutating func admit(into plan: inout StepPlan) {
-        for slot in running.indices where running[slot] == nil {
-            guard let request = waiting.popNext() else { return }
-            running[slot] = Running(request: request, order: admissions, promptRows: request.promptRows)
-            admissions += 1
-            plan.admitted.append(.init(slot: slot, call: request.call, choice: request.choice))
-        }
-    }
-
-    private mutating func planDecoding(into plan: inout StepPlan) {
-        for slot in running.indices where running[slot]?.isDecoding == true {
-            append(slot: slot, count: 1, into: &plan)
-        }
-    }
-
-    /// Gives half of the row budget to the oldest prompt, and then as much as is left to those with the fewest rows.
+    /// Says that the rows of a slot's slice are in the cache, and which tokens were chosen from their logits.
     ///
-    /// So a short prompt does not wait behind a long one, equal ones come to their first token one after the other
-    /// instead of all at the end, and the oldest always moves.
-    private mutating func planPrefill(into plan: inout StepPlan) {
-        var budget = PrefillBudget(
-            rows: plan.slices.isEmpty ? limits.prefillRows : limits.prefillRowsBesideDecoding,
-            scoreRows: limits.scoreRows)
-        let slots = slotsInPrefill(copyingInto: &plan)
-        guard let oldest = slots.min(by: { order(of: $0) < order(of: $1) }) else { return }
-        let reserved = budget.take(rowsLeft(in: oldest), isScoring: isScoring(oldest), share: slots.count > 1 ? 2 : 1)
-        for slot in slots where slot != oldest {
-            append(slot: slot, count: budget.take(rowsLeft(in: slot), isScoring: isScoring(slot)), into: &plan)
+    /// Of a slice with drafts, the first tokens are the drafts that were right. A slice that is not completed, because
+    /// its call was cancelled between two layers, leaves no block to share.
+    public mutating func complete(slot: Int, tokens: ArraySlice<Int32> = []) {
+        guard var sequence = running[slot], sequence.planned > 0 else { return }
+        // Taken out of its place, so that its arrays are changed there and not copied.
+        running[slot] = nil
+        let wrongDrafts = max(0, sequence.plannedDrafts - max(0, tokens.count - 1))
+        sequence.computed += sequence.planned - wrongDrafts
+        sequence.planned = 0
+        sequence.plannedDrafts = 0
+        if !sequence.request.isScoring {
+            for token in tokens { sequence.tokens.append(token) }
+            sequence.rows += tokens.count
+            sequence.generatedTokens += tokens.count
+            makeBlocksKnown(of: &sequence)
         }
-        let rest = budget.take(rowsLeft(in: oldest) - reserved, isScoring: isScoring(oldest))
-        append(slot: oldest, count: reserved + rest, into: &plan)
-    }
-
-    /// Rows that a step still has for prompts.
-    private struct PrefillBudget {
-        var rows: Int
-        /// Of these, rows that may be scored.
-        var scoreRows: Int
-
-        /// Takes what a sequence needs, as far as it is there; at most one `share`-th of what is left, rounded up.
-        mutating func take(_ needed: Int, isScoring: Bool, share: Int = 1) -> Int {
-            let left = isScoring ? min(rows, scoreRows) : rows
-            let taken = min(needed, (left + share - 1) / share)
-            rows -= taken
-            if isScoring { scoreRows -= taken }
-            return taken
-        }
-    }
-
-    private func rowsLeft(in slot: Int) -> Int { running[slot]?.promptRowsLeft ?? 0 }
-    private func order(of slot: Int) -> UInt64 { running[slot]?.order ?? .max }
-    private func isScoring(_ slot: Int) -> Bool { running[slot]?.request.kind == .scoring }
-
-    /// Slots with prompt rows left, the fewest first and the oldest first among equals.
-    private mutating func slotsInPrefill(copyingInto plan: inout StepPlan) -> [Int] {
-        var slots: [Int] = []
-        for slot in running.indices where rowsLeft(in: slot) > 0 {
-            switch prefixSource(for: slot) {
-            case .none:
-                slots.append(slot)
-            case .wait:
-                continue
-            case .copy(let source):
-                // The last prompt row is computed, because its logits are needed.
-                let positions = (running[slot]?.promptRows ?? 1) - 1
-                plan.copies.append(.init(source: source, target: slot, positions: positions))
-                running[slot]?.processed = positions
-                slots.append(slot)
-            }
-        }
-        return slots.sorted { (rowsLeft(in: $0), order(of: $0)) < (rowsLeft(in: $1), order(of: $1)) }
-    }
-
-    private mutating func append(slot: Int, count: Int, into plan: inout StepPlan) {
-        guard count > 0, var sequence = running[slot] else { return }
-        let isDecoding = sequence.isDecoding
-        let first = sequence.processed
-        sequence.processed += count
-        let logits: StepPlan.Logits =
-            sequence.request.kind == .scoring ? .all : sequence.processed >= sequence.promptRows ? .last : .none
-        plan.slices.append(
-            .init(
-                slot: slot, call: sequence.request.call, choice: sequence.request.choice, firstPosition: first,
-                count: count, logits: logits, isFirst: sequence.isFirstSlice, isDecoding: isDecoding))
-        sequence.isFirstSlice = false
         running[slot] = sequence
     }
 
-    // MARK: Shared prompts
-
-    private enum PrefixSource {
-        case none
-        case wait
-        case copy(slot: Int)
+    func slice(_ sequence: RunningSequence, slot: Int, drafts: Int) -> StepPlan.Slice {
+        let reachesEnd = sequence.computed + sequence.planned >= sequence.rows
+        return .init(
+            slot: slot, call: sequence.request.call, choice: sequence.request.choice, firstPosition: sequence.computed,
+            count: sequence.planned,
+            logits: sequence.request.isScoring || drafts > 0 ? .all : reachesEnd ? .last : .none,
+            isFirst: !sequence.hasStarted, isDecoding: sequence.isDecoding, draftTokens: drafts,
+            cachedTokens: sequence.cachedTokens, blocks: sequence.table)
     }
 
-    /// Where a sequence that has computed nothing yet finds its prompt: in a slot of the same call and input.
-    private func prefixSource(for slot: Int) -> PrefixSource {
-        guard let sequence = running[slot], sequence.processed == 0, sequence.promptRows > 1,
-            sequence.request.kind == .generation
-        else { return .none }
-        var source = PrefixSource.none
-        for (otherSlot, other) in running.enumerated() where otherSlot != slot {
-            guard let other, other.request.kind == .generation, other.request.call == sequence.request.call,
-                other.request.input == sequence.request.input
-            else { continue }
-            if other.processed >= sequence.promptRows - 1, other.processed > 0, !other.isFirstSlice {
-                return .copy(slot: otherSlot)
-            }
-            // The earliest of them prefills; the others wait for it.
-            if other.order < sequence.order { source = .wait }
+    private mutating func rankSlots() {
+        ranked.removeAll(keepingCapacity: true)
+        for slot in running.indices where running[slot] != nil { ranked.append(slot) }
+        ranked.sort { [running] left, right in
+            guard let left = running[left], let right = running[right] else { return false }
+            return left.outranks(right)
         }
-        return source
+    }
+
+    // MARK: Slots
+
+    mutating func start(_ sequence: WaitingSequence, slot: Int, into plan: inout StepPlan) {
+        let request = sequence.request
+        let sharedBlocks = blocksSoonKnown(to: sequence, from: 0)
+        running[slot] = RunningSequence(sequence, order: admissions)
+        running[slot]?.sharedBlocks = sharedBlocks
+        if sequence.past == nil { admissions += 1 }
+        waiting.noteAdmission()
+        shares.start(request)
+        takeKnownBlocks(slot: slot)
+        shares.charge(request.tenant, rows: max(1, running[slot]?.rowsLeft ?? 0))
+        plan.changes.append(
+            .init(
+                kind: sequence.past == nil ? .admitted : .resumed, slot: slot, call: request.call,
+                choice: request.choice))
+    }
+
+    /// Takes a slot from its sequence, which waits for another one.
+    ///
+    /// - Parameter isUrgent: it goes because there are no blocks, and is the first to come back.
+    mutating func preempt(slot: Int, isUrgent: Bool, into plan: inout StepPlan) {
+        guard let sequence = takeOut(slot) else { return }
+        preemptions += 1
+        plan.changes.append(
+            .init(kind: .preempted, slot: slot, call: sequence.request.call, choice: sequence.request.choice))
+        waiting.append(sequence.preempted(isUrgent: isUrgent))
+    }
+
+    /// Empties a slot and lets go of its blocks.
+    private mutating func takeOut(_ slot: Int) -> RunningSequence? {
+        guard let sequence = running[slot] else { return nil }
+        running[slot] = nil
+        // The last block first, because what follows a block goes before it.
+        for block in sequence.table.reversed() { release(block) }
+        shares.stop(sequence.request)
+        return sequence
     }
 
     // MARK: Out
 
     /// Frees the slot of a sequence that has ended.
-    public mutating func finish(slot: Int) { running[slot] = nil }
+    public mutating func finish(slot: Int) {
+        if let sequence = takeOut(slot) { shares.leave(sequence.request) }
+    }
 
     /// Starts the sequence of a slot again at position 0 with other rows: the next window of a text to score.
-    public mutating func restart(slot: Int, promptRows: Int) {
-        running[slot]?.processed = 0
-        running[slot]?.promptRows = max(1, promptRows)
-        running[slot]?.isFirstSlice = true
+    public mutating func restart(slot: Int, rows: Int) {
+        running[slot]?.computed = 0
+        running[slot]?.rows = max(1, rows)
+        running[slot]?.hasStarted = false
     }
 
     /// Removes all sequences of a call, in whatever phase they are, and returns how many there were.
+    ///
+    /// What they had computed stays in the prefix cache.
     @discardableResult
     public mutating func remove(call: CallID) -> Int {
-        var removed = waiting.removeAll { $0.call == call }
+        let queued = waiting.removeAll { $0.call == call }
+        for request in queued { shares.leave(request) }
+        var removed = queued.count
         for slot in running.indices where running[slot]?.request.call == call {
-            running[slot] = nil
+            finish(slot: slot)
             removed += 1
         }
         return removed
@@ -234,4 +230,7 @@ public struct Scheduler: Sendable {
         for call in expired { remove(call: call) }
         return expired
     }
+
+    /// The blocks that became free since the last call: their memory may go to the system.
+    public mutating func takeReturnedBlocks() -> ArraySlice<Int32> { pool.takeReturned() }
 }

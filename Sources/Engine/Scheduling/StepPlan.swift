@@ -2,7 +2,8 @@ public import EngineProtocol
 
 /// What one step computes.
 ///
-/// Reused from step to step, so that planning allocates nothing.
+/// Reused from step to step. The owner first follows `changes`, then copies blocks, both in their order, and then
+/// computes the rows.
 public struct StepPlan: Sendable, Equatable {
     /// Which rows of a slice need logits.
     public enum Logits: Sendable, Equatable {
@@ -22,36 +23,56 @@ public struct StepPlan: Sendable, Equatable {
         public let logits: Logits
         /// True for the sequence's first slice since it got its slot (or was restarted).
         public let isFirst: Bool
-        /// True for the one row of a decoding sequence.
+        /// True for a sequence that continues with the token that it chose last.
         public let isDecoding: Bool
+        /// So many rows at the end are of tokens that are only proposed.
+        public let draftTokens: Int
+        /// Positions of the prompt that were found in the cache and not computed.
+        public let cachedTokens: Int
+        /// The blocks with the positions of the sequence, from the first on.
+        public let blocks: [Int32]
     }
 
-    /// The first `positions` of one slot's cache are copied to another slot before the step.
-    public struct PrefixCopy: Sendable, Equatable {
-        public let source: Int
-        public let target: Int
-        public let positions: Int
+    /// A block whose content another one gets before the step.
+    public struct BlockCopy: Sendable, Equatable {
+        public let source: Int32
+        public let target: Int32
     }
 
-    /// Sequences that got a slot in this step.
-    public internal(set) var admitted: [Admission] = []
-    public internal(set) var copies: [PrefixCopy] = []
-    /// Decoding sequences first, then prefill.
-    public internal(set) var slices: [Slice] = []
+    /// A sequence that gets a slot or loses it.
+    public struct SlotChange: Sendable, Equatable {
+        public enum Kind: Sendable, Equatable {
+            /// It begins.
+            case admitted
+            /// It had a slot before, and goes on where it was.
+            case resumed
+            /// It waits for a slot again, and keeps its tokens.
+            case preempted
+        }
 
-    public struct Admission: Sendable, Equatable {
+        public let kind: Kind
         public let slot: Int
         public let call: CallID
         public let choice: UInt32
     }
 
+    /// In the order in which they happened: a slot may change hands in one step.
+    public internal(set) var changes: [SlotChange] = []
+    public internal(set) var copies: [BlockCopy] = []
+    /// Decoding sequences first, then prefill.
+    public internal(set) var slices: [Slice] = []
+
     public init() {}
 
     public var rowCount: Int { slices.reduce(0) { $0 + $1.count } }
     public var isEmpty: Bool { slices.isEmpty }
+    /// The sum, over all rows, of the positions that they look back at.
+    public var depths: Double {
+        slices.reduce(0) { $0 + StepCosts.depths(from: $1.firstPosition, count: $1.count) }
+    }
 
     mutating func clear() {
-        admitted.removeAll(keepingCapacity: true)
+        changes.removeAll(keepingCapacity: true)
         copies.removeAll(keepingCapacity: true)
         slices.removeAll(keepingCapacity: true)
     }

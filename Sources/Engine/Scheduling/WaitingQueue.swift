@@ -1,22 +1,43 @@
 import EngineProtocol
 
+/// A sequence without a slot: a new one, or one that was preempted.
+struct WaitingSequence: Sendable {
+    let request: SequenceRequest
+    var tokens: TokenBlocks
+    /// Rows to compute before it decodes or, of a text, before its window is scored.
+    var rows: Int
+    /// What it had when it was preempted.
+    struct Past: Sendable {
+        /// Of its first admission and of its arrival: it keeps its rank and its turn.
+        let order: UInt64
+        let arrival: UInt64
+        let generatedTokens: Int
+        let cachedTokens: Int
+        /// It had to go because there were no blocks, and goes before all others of its priority.
+        let isUrgent: Bool
+    }
+    var past: Past?
+    fileprivate(set) var arrival: UInt64 = 0
+    fileprivate(set) var admissionsBefore: UInt64 = 0
+
+    init(_ request: SequenceRequest, tokens: TokenBlocks, rows: Int, past: Past? = nil) {
+        self.request = request
+        self.tokens = tokens
+        self.rows = rows
+        self.past = past
+    }
+}
+
 /// The sequences that wait for a slot, bounded by its owner.
 ///
-/// The next one is of the highest priority; among equals the tenants take turns; among the sequences of one tenant
-/// the oldest goes first. Every so many admissions that pass a sequence over raise its priority by one, so that none
-/// waits for ever.
+/// The next one is of the highest priority. Among equals those go first that had to give up their blocks; then a tenant
+/// that runs nothing, then the one that was given the fewest rows; of one tenant the call that runs the fewest
+/// sequences; and of one call the oldest. Every so many admissions that pass a sequence over raise its priority by one,
+/// so that none waits for ever.
 struct WaitingQueue: Sendable {
-    private struct Entry: Sendable {
-        let request: SequenceRequest
-        /// Admissions that had been made when it came.
-        let admissionsBefore: UInt64
-    }
-
-    /// In order of arrival.
-    private var entries: [Entry] = []
-    /// For each tenant that waits, the number of its turn: the lowest goes first.
-    private var turns: [String: UInt64] = [:]
-    private var lastTurn: UInt64 = 0
+    /// In no order.
+    private var entries: [WaitingSequence] = []
+    private var arrivals: UInt64 = 0
     private var admissions: UInt64 = 0
     private let admissionsPerPriority: UInt64
 
@@ -30,61 +51,76 @@ struct WaitingQueue: Sendable {
         entries.count { self.priority(of: $0) >= Int(priority) }
     }
 
-    mutating func append(_ request: SequenceRequest) {
-        entries.append(Entry(request: request, admissionsBefore: admissions))
-        if turns[request.tenant] == nil { turns[request.tenant] = nextTurn() }
+    mutating func append(_ sequence: WaitingSequence) {
+        var sequence = sequence
+        sequence.arrival = sequence.past?.arrival ?? arrivals
+        sequence.admissionsBefore = admissions
+        arrivals += 1
+        entries.append(sequence)
     }
 
-    /// Removes the sequence whose turn it is, in O(waiting).
-    mutating func popNext() -> SequenceRequest? {
+    /// Takes the sequence whose turn it is, in O(waiting).
+    mutating func popNext(_ shares: Shares) -> WaitingSequence? {
         guard var best = entries.indices.first else { return nil }
-        for index in entries.indices.dropFirst() where goesBefore(entries[index], entries[best]) { best = index }
-        let request = entries.remove(at: best).request
-        admissions += 1
-        turns[request.tenant] = nextTurn()
-        forgetTenants(of: [request.tenant])
-        return request
-    }
-
-    /// Removes every sequence for which `condition` holds, and returns how many there were.
-    mutating func removeAll(where condition: (SequenceRequest) -> Bool) -> Int {
-        var tenants: Set<String> = []
-        let before = entries.count
-        entries.removeAll {
-            guard condition($0.request) else { return false }
-            tenants.insert($0.request.tenant)
-            return true
+        for index in entries.indices.dropFirst() where goesBefore(entries[index], entries[best], shares) {
+            best = index
         }
-        forgetTenants(of: tenants)
-        return before - entries.count
+        entries.swapAt(best, entries.count - 1)
+        return entries.popLast()
     }
 
-    /// Calls with a waiting sequence whose deadline has come.
+    /// Notes that a popped sequence got a slot, and so passed all others over.
+    mutating func noteAdmission() { admissions += 1 }
+
+    /// Puts back what was popped and found no place; it keeps its turn.
+    mutating func putBack(_ sequence: WaitingSequence) { entries.append(sequence) }
+
+    /// Removes every sequence for which `condition` holds, and returns their requests.
+    mutating func removeAll(where condition: (SequenceRequest) -> Bool) -> [SequenceRequest] {
+        let removed = entries.filter { condition($0.request) }.map(\.request)
+        if !removed.isEmpty { entries.removeAll { condition($0.request) } }
+        return removed
+    }
+
+    /// Calls with a waiting sequence whose deadline has come, in the order in which they came.
     func expired(at now: UInt64) -> [CallID] {
-        entries.compactMap { entry in
-            let deadline = entry.request.deadline
-            return deadline != 0 && deadline <= now ? entry.request.call : nil
-        }
+        entries.filter { $0.request.deadline != 0 && $0.request.deadline <= now }
+            .sorted { $0.arrival < $1.arrival }.map(\.request.call)
     }
 
-    private func goesBefore(_ left: Entry, _ right: Entry) -> Bool {
+    private func goesBefore(_ left: WaitingSequence, _ right: WaitingSequence, _ shares: Shares) -> Bool {
         let (leftPriority, rightPriority) = (priority(of: left), priority(of: right))
         if leftPriority != rightPriority { return leftPriority > rightPriority }
-        // Equal turns mean the same tenant, and then the earlier entry stays ahead.
-        return turns[left.request.tenant, default: 0] < turns[right.request.tenant, default: 0]
+        switch (left.urgency, right.urgency) {
+        case (let left?, let right?): return left < right
+        case (_?, nil): return true
+        case (nil, _?): return false
+        case (nil, nil): break
+        }
+        if left.request.tenant != right.request.tenant {
+            return shares.tenantGoesBefore(left.request.tenant, right.request.tenant)
+        }
+        let (leftRunning, rightRunning) = (
+            shares.running(call: left.request.call), shares.running(call: right.request.call)
+        )
+        return leftRunning != rightRunning ? leftRunning < rightRunning : left.arrival < right.arrival
     }
 
-    private func priority(of entry: Entry) -> Int {
-        Int(entry.request.priority) + Int((admissions - entry.admissionsBefore) / admissionsPerPriority)
+    private func priority(of sequence: WaitingSequence) -> Int {
+        Int(sequence.request.priority) + Int((admissions - sequence.admissionsBefore) / admissionsPerPriority)
     }
+}
 
-    private mutating func nextTurn() -> UInt64 {
-        lastTurn += 1
-        return lastTurn
-    }
+extension WaitingSequence {
+    /// Its rank among those that gave up their blocks; nil if it did not.
+    fileprivate var urgency: UInt64? { past.flatMap { $0.isUrgent ? $0.order : nil } }
+}
 
-    /// Tenants that no longer wait lose their turn, so that the table holds at most one entry per waiting sequence.
-    private mutating func forgetTenants(of tenants: Set<String>) {
-        for tenant in tenants where !entries.contains(where: { $0.request.tenant == tenant }) { turns[tenant] = nil }
+extension Shares {
+    /// Whose turn it is, of two tenants.
+    fileprivate func tenantGoesBefore(_ left: String, _ right: String) -> Bool {
+        guard let left = tenant(left), let right = tenant(right) else { return false }
+        return (left.running == 0 ? 0 : 1, left.rows, left.number)
+            < (right.running == 0 ? 0 : 1, right.rows, right.number)
     }
 }

@@ -1,0 +1,68 @@
+import EngineProtocol
+
+/// A sequence that has a slot.
+struct RunningSequence: Sendable {
+    let request: SequenceRequest
+    /// Counts first admissions: lower came earlier.
+    let order: UInt64
+    let arrival: UInt64
+    /// True for one that had a slot before.
+    let isResumed: Bool
+    /// Of a generation: the prompt and what was generated. A text to score has none here.
+    var tokens: TokenBlocks
+    /// Positions that are to be computed.
+    var rows: Int
+    var generatedTokens: Int
+    /// Positions of the prompt that were found in the cache, as counted before its first token.
+    var cachedTokens: Int
+
+    /// The blocks with its positions, from the first on.
+    var table: [Int32] = []
+    /// Positions that are in the cache.
+    var computed = 0
+    /// So many blocks of the table are known to the prefix cache.
+    var knownBlocks = 0
+    /// False once a block could not be made known, because none can be found after it.
+    var makesBlocksKnown = true
+    /// So many blocks are, or will soon be, computed by others.
+    var sharedBlocks = 0
+    /// True from its first slice on, until it starts again.
+    var hasStarted = false
+    /// Rows of the step that is under way, and how many of them are drafts.
+    var planned = 0
+    var plannedDrafts = 0
+    /// Draft tokens that the owner proposes for the next step.
+    var proposedDrafts = 0
+
+    init(_ waiting: WaitingSequence, order: UInt64) {
+        request = waiting.request
+        self.order = waiting.past?.order ?? order
+        arrival = waiting.arrival
+        isResumed = waiting.past != nil
+        tokens = waiting.tokens
+        rows = waiting.rows
+        generatedTokens = waiting.past?.generatedTokens ?? 0
+        cachedTokens = waiting.past?.cachedTokens ?? 0
+    }
+
+    var rowsLeft: Int { max(0, rows - computed) }
+    /// One row is left, and it is of a token that the sequence chose itself.
+    var isDecoding: Bool { generatedTokens > 0 && rowsLeft == 1 }
+    /// Draft tokens after which there would still be room for the token that follows them.
+    var draftRoom: Int { max(0, request.mostPositions - rows) }
+
+    /// Of two sequences, the one that keeps its blocks longer.
+    func outranks(_ other: RunningSequence) -> Bool {
+        request.priority != other.request.priority
+            ? request.priority > other.request.priority : order < other.order
+    }
+
+    /// The sequence as it waits for another slot.
+    func preempted(isUrgent: Bool) -> WaitingSequence {
+        WaitingSequence(
+            request, tokens: tokens, rows: rows,
+            past: .init(
+                order: order, arrival: arrival, generatedTokens: generatedTokens, cachedTokens: cachedTokens,
+                isUrgent: isUrgent))
+    }
+}

@@ -1,0 +1,207 @@
+/// The parts of a step, in their order: who comes in, who decodes, and which rows of which prompts are left to compute.
+extension Scheduler {
+    // MARK: Admission
+
+    /// Gives free slots to those who wait, as long as there are blocks for all that they have to compute.
+    mutating func admit(into plan: inout StepPlan) {
+        while let next = waiting.popNext(shares) {
+            // Each turn admits one, takes a slot from one that has more than its share, or is the last.
+            if let slot = running.firstIndex(where: { $0 == nil }), hasBlocks(for: next) {
+                start(next, slot: slot, into: &plan)
+            } else {
+                let victim = slotBeyondShare(of: next)
+                waiting.putBack(next)
+                guard let victim else { return }
+                preempt(slot: victim, isUrgent: false, into: &plan)
+            }
+        }
+    }
+
+    /// The slot that a sequence may take because its tenant, or else its call, runs nothing while another runs several.
+    ///
+    /// It is the newest one of the call that runs the most.
+    private func slotBeyondShare(of next: WaitingSequence) -> Int? {
+        let isTenantIdle = shares.running(tenant: next.request.tenant) == 0
+        guard shares.running(call: next.request.call) == 0 else { return nil }
+        var best: (slot: Int, rank: (Int, Int, UInt64))?
+        for (slot, sequence) in running.enumerated() {
+            guard let request = sequence?.request, request.priority <= next.request.priority, !request.isScoring,
+                isTenantIdle || request.tenant == next.request.tenant
+            else { continue }
+            let ofTenant = isTenantIdle ? shares.running(tenant: request.tenant) : 0
+            let ofCall = shares.running(call: request.call)
+            guard max(ofTenant, ofCall) > 1 else { continue }
+            let rank = (ofTenant, ofCall, sequence?.order ?? 0)
+            if best.map({ $0.rank < rank }) ?? true { best = (slot, rank) }
+        }
+        return best?.slot
+    }
+
+    /// Gives those who prefill what others have computed by now.
+    mutating func takeKnownBlocks(into plan: inout StepPlan) {
+        for slot in ranked where isInPrefill(slot) {
+            takeKnownBlocks(slot: slot)
+            copyLastBlock(slot: slot, into: &plan)
+        }
+    }
+
+    // MARK: Decoding
+
+    /// Gives every decoding sequence its row, and the drafts of it that there is room for; returns the rows of drafts.
+    mutating func planDecoding(into plan: inout StepPlan) -> Int {
+        var draftsLeft = min(limits.scoreRows, limits.prefillRows - 1)
+        let most = draftsLeft
+        for slot in ranked {
+            guard let sequence = running[slot], sequence.isDecoding else { continue }
+            guard grow(slot: slot, to: sequence.rows, into: &plan, mayPreempt: true) >= sequence.rows else { continue }
+            let wanted = min(sequence.proposedDrafts, sequence.draftRoom, draftsLeft)
+            let room = grow(slot: slot, to: sequence.rows + wanted, into: &plan, mayPreempt: false)
+            let drafts = max(0, min(wanted, room - sequence.rows))
+            running[slot]?.proposedDrafts = 0
+            append(slot: slot, count: 1 + drafts, drafts: drafts, into: &plan)
+            shares.charge(sequence.request.tenant, rows: 1)
+            draftsLeft -= drafts
+        }
+        return most - draftsLeft
+    }
+
+    /// Adds blocks to a table until it has room for `positions`, and returns for how many it has.
+    ///
+    /// For want of blocks the running sequence of the lowest rank that has no rows in this step yet has to wait again;
+    /// that may be this one.
+    private mutating func grow(
+        slot: Int, to positions: Int, into plan: inout StepPlan, mayPreempt: Bool
+    ) -> Int {
+        while let room = running[slot].map({ $0.table.count * limits.blockPositions }) {
+            if room >= positions { return positions }
+            if let block = takeBlock() {
+                running[slot]?.table.append(block)
+            } else if mayPreempt, let victim = ranked.last(where: { running[$0]?.planned == 0 }) {
+                preempt(slot: victim, isUrgent: true, into: &plan)
+            } else {
+                return room
+            }
+        }
+        return 0
+    }
+
+    private mutating func append(slot: Int, count: Int, drafts: Int = 0, into plan: inout StepPlan) {
+        guard count > 0 else { return }
+        running[slot]?.planned = count
+        running[slot]?.plannedDrafts = drafts
+        guard let sequence = running[slot] else { return }
+        plan.slices.append(slice(sequence, slot: slot, drafts: drafts))
+        running[slot]?.hasStarted = true
+    }
+
+    // MARK: Prefill
+
+    /// Gives half of what a step has for prompts to the oldest, and then as much as is left to those with the fewest rows.
+    ///
+    /// So a short prompt does not wait behind a long one, equal ones come to their first token one after the other
+    /// instead of all at the end, and the oldest always moves.
+    mutating func planPrefill(into plan: inout StepPlan, drafts: Int, costs: StepCosts?) {
+        let slots = slotsInPrefill()
+        guard let oldest = slots.min(by: { order(of: $0) < order(of: $1) }) else { return }
+        var budget = PrefillBudget(limits: limits, drafts: drafts, decoding: plan, costs: costs)
+        let reserved = take(from: &budget, slot: oldest, share: slots.count > 1 ? 2 : 1)
+        for slot in slots where slot != oldest {
+            let count = take(from: &budget, slot: slot)
+            appendPrefill(slot: slot, count: count, into: &plan)
+        }
+        let rest = take(from: &budget, slot: oldest, after: reserved)
+        appendPrefill(slot: oldest, count: reserved + rest, into: &plan)
+    }
+
+    private func take(
+        from budget: inout PrefillBudget, slot: Int, after taken: Int = 0, share: Int = 1
+    ) -> Int {
+        guard let sequence = running[slot] else { return 0 }
+        return budget.take(
+            sequence.rowsLeft - taken, from: sequence.computed + taken, isScoring: sequence.request.isScoring,
+            share: share)
+    }
+
+    private mutating func appendPrefill(slot: Int, count: Int, into plan: inout StepPlan) {
+        guard count > 0, let computed = running[slot]?.computed else { return }
+        // A row that decodes is in the step already, so it keeps its blocks: who prefills can wait for them.
+        let room = grow(slot: slot, to: computed + count, into: &plan, mayPreempt: true)
+        append(slot: slot, count: min(count, room - computed), into: &plan)
+    }
+
+    private func order(of slot: Int) -> UInt64 { running[slot]?.order ?? .max }
+
+    /// Slots with prompt rows to compute now: those of the highest priority first, then the fewest rows, then the oldest.
+    ///
+    /// A sequence that has computed nothing yet waits while another computes the block that it needs next.
+    private mutating func slotsInPrefill() -> [Int] {
+        claims.removeAll(keepingCapacity: true)
+        var slots: [Int] = []
+        for hasStarted in [true, false] {
+            for slot in ranked where isInPrefill(slot) && running[slot]?.hasStarted == hasStarted {
+                if let block = nextBlock(of: slot), !claims.insert(block).inserted, !hasStarted { continue }
+                slots.append(slot)
+            }
+        }
+        return slots.sorted { [running] left, right in
+            guard let left = running[left], let right = running[right] else { return false }
+            return (-Int(left.request.priority), left.rowsLeft, left.order)
+                < (-Int(right.request.priority), right.rowsLeft, right.order)
+        }
+    }
+
+    private func isInPrefill(_ slot: Int) -> Bool {
+        guard let sequence = running[slot] else { return false }
+        return sequence.rowsLeft > 0 && !sequence.isDecoding
+    }
+
+    /// The hash through the block that a sequence computes next; nil where nobody else can use it.
+    private func nextBlock(of slot: Int) -> UInt64? {
+        guard let sequence = running[slot], !sequence.request.isScoring, sequence.makesBlocksKnown,
+            sequence.rowsLeft > 1
+        else { return nil }
+        return sequence.tokens.hash(throughBlock: sequence.computed / limits.blockPositions)
+    }
+}
+
+/// What a step still has for prompts: rows and, beside decoding sequences, time.
+struct PrefillBudget {
+    private let costs: StepCosts?
+    private var rows: Int
+    /// Of these, rows that may be scored.
+    private var scoreRows: Int
+    private var nanoseconds = Double.infinity
+    /// Rows that are given whatever they cost.
+    private var leastRows = 0
+
+    /// - Parameter decoding: the step as far as it is planned: its decoding sequences.
+    init(limits: SchedulerLimits, drafts: Int, decoding: StepPlan, costs: StepCosts?) {
+        self.costs = costs
+        rows = limits.prefillRows - drafts
+        scoreRows = limits.scoreRows - drafts
+        guard !decoding.isEmpty else { return }
+        guard let costs else {
+            rows = min(rows, limits.prefillRowsBesideDecoding)
+            return
+        }
+        let step = costs.step + costs.nanoseconds(rows: decoding.rowCount, depths: decoding.depths)
+        nanoseconds = step * Double(limits.prefillPercentBesideDecoding) / 100
+        leastRows = limits.leastPrefillRows
+    }
+
+    /// Takes what a sequence needs, as far as it is there; at most one `share`-th of what is left.
+    mutating func take(_ needed: Int, from position: Int, isScoring: Bool, share: Int) -> Int {
+        let left = isScoring ? min(rows, scoreRows) : rows
+        var taken = max(0, min(needed, (left + share - 1) / share))
+        if let costs, nanoseconds.isFinite {
+            let affordable = costs.rows(within: nanoseconds / Double(share), from: position, limit: taken)
+            taken = min(taken, max(affordable, (leastRows + share - 1) / share))
+            nanoseconds -= costs.nanoseconds(
+                rows: taken, depths: StepCosts.depths(from: position, count: taken))
+        }
+        rows -= taken
+        leastRows = max(0, leastRows - taken)
+        if isScoring { scoreRows -= taken }
+        return taken
+    }
+}
