@@ -129,8 +129,9 @@ enum Samples {
             .link,
             .statistics(
                 WorkerStatistics(
-                    takenAt: 1, sequencesRunning: 2, sequencesWaiting: 3, cachePositionsUsed: 4, cachePositions: 5,
-                    promptTokens: 6, generatedTokens: 7, steps: 8, stepNanoseconds: 9, cancelled: 10))
+                    takenAt: 1, sequencesRunning: 2, sequencesWaiting: 3, cacheBlocksUsed: 4, cacheBlocksIdle: 5,
+                    cacheBlocks: 6, promptTokens: 7, cachedTokens: 8, generatedTokens: 9, steps: 10,
+                    stepNanoseconds: 11, cancelled: 12, preemptions: 13))
         ),
     ]
 

@@ -122,7 +122,7 @@ import Testing
         for call in [first, queued] { #expect(try harness.log.finished(call).count(where: \.isEnd) == 1) }
         #expect(harness.engine.statistics.cancelled == 2)
         #expect(harness.engine.statistics.sequencesRunning == 0)
-        #expect(harness.engine.statistics.cachePositionsUsed == 0)
+        #expect(harness.engine.statistics.cacheBlocksUsed == 0)
     }
 
     @Test func `statistics count rows and tokens`() throws {
@@ -132,6 +132,6 @@ import Testing
         #expect(statistics.promptTokens == UInt64(prompt))
         #expect(statistics.generatedTokens == 6)
         #expect(statistics.steps == 6)
-        #expect(statistics.cachePositions == 4 * 256)
+        #expect(statistics.cacheBlocks == 4 * 256 / 32)
     }
 }

@@ -3,19 +3,20 @@ import Testing
 
 @testable import NativeEngine
 
-/// How the context length is chosen against the memory that is there.
+/// How context, sequences and blocks are chosen against the memory that is there.
 @Suite struct MemoryPlanTests {
     static func decide(
-        context: UInt32? = nil, parallel: UInt32 = 2, trained: Int = 4096, perPosition: UInt64 = 1000,
+        context: UInt32? = nil, parallel: UInt32 = 2, trained: Int = 4096, block: UInt64 = 32_000,
         weights: UInt64 = 1_000_000, memory: UInt64 = 100_000_000
     ) throws(EngineError) -> MemoryPlan {
         try MemoryPlan.decide(
             requestedContextLength: context, requestedParallel: parallel, trainedContextLength: trained,
-            bytesPerPosition: perPosition, weightBytes: weights, memory: memory, limits: EngineLimits())
+            blockBytes: block, weightBytes: weights, memory: memory, limits: EngineLimits())
     }
 
     @Test func `the trained length is served when it fits`() throws {
-        #expect(try Self.decide() == MemoryPlan(contextLength: 4096, parallel: 2, cacheBytes: 8_192_000))
+        #expect(
+            try Self.decide() == MemoryPlan(contextLength: 4096, parallel: 2, blocks: 256, cacheBytes: 8_192_000))
     }
 
     @Test func `a long trained length is served up to the default`() throws {
@@ -27,9 +28,34 @@ import Testing
         #expect(try Self.decide(context: 9999).contextLength == 4096)
     }
 
-    @Test func `parallel zero is the default`() throws { #expect(try Self.decide(parallel: 0).parallel == 8) }
+    @Test func `where nobody says how many run together, it follows from the blocks`() throws {
+        let roomy = try Self.decide(parallel: 0)
+        #expect((roomy.parallel, roomy.blocks) == (64, 8 * 128))
+        let tight = try Self.decide(parallel: 0, memory: 1_000_000 + 300 * 32_000)
+        #expect((tight.contextLength, tight.parallel, tight.blocks) == (4096, 18, 300))
+        #expect(try Self.decide(parallel: 0, trained: 64).parallel == 8)
+    }
 
-    @Test func `a length that nobody asked for shrinks until it fits`() throws {
+    @Test func `more sequences than fit at full length share what there is`() throws {
+        let plan = try Self.decide(context: 4096, parallel: 32, memory: 1_000_000 + 200 * 32_000)
+        #expect(plan == MemoryPlan(contextLength: 4096, parallel: 32, blocks: 200, cacheBytes: 200 * 32_000))
+    }
+
+    @Test func `a length that is no multiple of a block gets whole blocks`() throws {
+        #expect(try Self.decide(context: 100, parallel: 3).blocks == 12)
+    }
+
+    @Test func `weights and cache never exceed the memory`() throws {
+        for memory: UInt64 in stride(from: 5_000_000, to: 60_000_000, by: 77_777) {
+            for parallel: UInt32 in [0, 1, 8, 64] {
+                let plan = try Self.decide(parallel: parallel, memory: memory)
+                #expect(plan.cacheBytes + 1_000_000 <= memory)
+                #expect(plan.blocks * 32 >= plan.contextLength)
+            }
+        }
+    }
+
+    @Test func `a length that nobody asked for shrinks until two sequences fit`() throws {
         #expect(try Self.decide(memory: 3_500_000).contextLength == 1024)
     }
 
@@ -52,7 +78,7 @@ import Testing
     }
 
     @Test func `sizes that overflow are refused`() {
-        #expect(throws: EngineError.self) { try Self.decide(perPosition: .max / 2, memory: .max) }
+        #expect(throws: EngineError.self) { try Self.decide(block: .max / 2, memory: .max) }
         #expect(throws: EngineError.self) { try Self.decide(weights: .max, memory: .max) }
     }
 

@@ -12,8 +12,12 @@ import Testing
         var tiny = TinyModel()
         tiny.layers = layers
         let model = try EngineHarness.load(tiny.bytes(), context: 64, parallel: 2)
-        return try StepCompute(
-            decoder: model.requireDecoder(), model: model, limits: SchedulerLimits(slots: 2), isCancelled: isCancelled)
+        let compute = try StepCompute(
+            decoder: model.requireDecoder(), model: model, limits: SchedulerLimits(slots: 2, blocks: 4),
+            isCancelled: isCancelled)
+        compute.setBlocks([0, 1], slot: 0)
+        compute.setBlocks([2, 3], slot: 1)
+        return compute
     }
 
     @Test func `before each layer every sequence is asked whether it is still wanted`() throws {
@@ -52,7 +56,7 @@ import Testing
         #expect(Array(logits) == Array(try #require(alone.logits(row: 0))))
     }
 
-    @Test func `a copied prefix continues with the same bits`() throws {
+    @Test func `a copied block continues with the same bits`() throws {
         let compute = try Self.compute(layers: 2) { _ in false }
         let tokens: [Int32] = [1, 30, 40, 50, 60]
         compute.begin()
@@ -62,7 +66,7 @@ import Testing
         try compute.forward()
         let expected = Array(try #require(compute.logits(row: 4)))
         compute.begin()
-        compute.copyPrefix(from: 0, to: 1, positions: 4)
+        compute.copyBlock(from: 0, to: 2)
         compute.append(token: 60, position: 4, slot: 1, wantsLogits: true)
         try compute.forward()
         #expect(Array(try #require(compute.logits(row: 0))) == expected)

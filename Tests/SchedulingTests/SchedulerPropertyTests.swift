@@ -142,7 +142,8 @@ import Testing
         }
 
         mutating func expire() throws {
-            let due = Set(live.filter { $0.value.request.deadline != 0 && $0.value.request.deadline <= now }.keys.map(\.call))
+            let isDue = { [now] (tracked: Tracked) in tracked.request.deadline != 0 && tracked.request.deadline <= now }
+            let due = Set(live.filter { isDue($0.value) }.keys.map(\.call))
             let expired = scheduler.expire(now: now).map(\.rawValue)
             #expect(Set(expired) == due, "seed \(seed)")
             #expect(Set(expired).count == expired.count, "seed \(seed): a call expired twice")
@@ -202,9 +203,11 @@ import Testing
             #expect(prefill <= budget, "seed \(seed): row budget")
             #expect(prefill + drafts <= limits.prefillRows, "seed \(seed): drafts count as rows")
             if let costs, !decoding.isEmpty {
-                let decodingTime = costs.step
+                let decodingTime =
+                    costs.step
                     + decoding.reduce(0) { $0 + self.time(of: $1, costs) }
-                let least = costs.nanoseconds(rows: limits.leastPrefillRows, depths: Double(limits.leastPrefillRows * 130))
+                let least = costs.nanoseconds(
+                    rows: limits.leastPrefillRows, depths: Double(limits.leastPrefillRows * 130))
                 let time = plan.slices.filter { !$0.isDecoding }.reduce(0) { $0 + self.time(of: $1, costs) }
                 #expect(time <= decodingTime * 0.75 + least, "seed \(seed): prefill takes too long")
             }
@@ -229,8 +232,11 @@ import Testing
             #expect(slice.count > 0, "seed \(seed)")
             let known = slice.count - slice.draftTokens
             #expect(slice.firstPosition + known <= sequence.tokens.count, "seed \(seed)")
-            #expect(slice.isDecoding == (sequence.generated > 0 && known == 1
-                && slice.firstPosition == sequence.tokens.count - 1), "seed \(seed)")
+            #expect(
+                slice.isDecoding
+                    == (sequence.generated > 0 && known == 1
+                        && slice.firstPosition == sequence.tokens.count - 1),
+                "seed \(seed)")
             var tokens = Array(sequence.tokens.prefix(slice.firstPosition + known))
             // About half of the drafts are right.
             for _ in 0..<slice.draftTokens {
@@ -238,8 +244,9 @@ import Testing
                 tokens.append(Bool.random(using: &random) ? right : right + 1)
             }
             for position in slice.firstPosition..<slice.firstPosition + slice.count {
-                let (index, offset) = (position / scheduler.limits.blockPositions, position % scheduler.limits.blockPositions)
-                let block = try #require(slice.blocks.indices.contains(index) ? slice.blocks[index] : nil, "seed \(seed)")
+                let (index, offset) = place(position)
+                let block = try #require(
+                    slice.blocks.indices.contains(index) ? slice.blocks[index] : nil, "seed \(seed)")
                 #expect(scheduler.pool.userCount(of: block) == 1, "seed \(seed): a shared block is written")
                 cache[Int(block)][offset] = content(of: sequence, tokens, through: position)
             }
@@ -250,7 +257,7 @@ import Testing
         func check(_ slice: StepPlan.Slice, _ tokens: [Int32]) throws {
             let sequence = try #require(live[Key(call: slice.call.rawValue, choice: slice.choice)])
             for position in 0..<slice.firstPosition + slice.count {
-                let (index, offset) = (position / scheduler.limits.blockPositions, position % scheduler.limits.blockPositions)
+                let (index, offset) = place(position)
                 #expect(
                     cache[Int(slice.blocks[index])][offset] == content(of: sequence, tokens, through: position),
                     "seed \(seed): position \(position) of call \(slice.call) is not its own")
@@ -263,8 +270,8 @@ import Testing
             if Int.random(in: 0..<150, using: &random) == 0 {
                 // Cancelled between two layers: what it wrote is no good.
                 for position in slice.firstPosition..<slice.firstPosition + slice.count {
-                    cache[Int(slice.blocks[position / scheduler.limits.blockPositions])][
-                        position % scheduler.limits.blockPositions] = 1
+                    let (index, offset) = place(position)
+                    cache[Int(slice.blocks[index])][offset] = 1
                 }
                 cancelled.insert(key.call)
                 return
@@ -313,7 +320,7 @@ import Testing
         /// Every block's users are the tables with it and the prefix cache, and nothing else.
         func checkBlocks() {
             var users: [Int32: Int] = [:]
-            for case let sequence? in scheduler.running { for block in sequence.table { users[block, default: 0] += 1 } }
+            for block in scheduler.running.flatMap({ $0?.table ?? [] }) { users[block, default: 0] += 1 }
             let inTables = users
             var known = 0
             for block in 0..<Int32(scheduler.limits.blocks) where scheduler.prefixes.contains(block) {
@@ -328,6 +335,11 @@ import Testing
             #expect(scheduler.blocksUsed == inTables.count, "seed \(seed)")
             #expect(scheduler.blocksCached == users.count - inTables.count, "seed \(seed)")
             #expect(scheduler.blocksUsed + scheduler.blocksCached <= scheduler.limits.blocks, "seed \(seed)")
+        }
+
+        /// Index of a position's block in its table, and its place there.
+        func place(_ position: Int) -> (index: Int, offset: Int) {
+            (position / scheduler.limits.blockPositions, position % scheduler.limits.blockPositions)
         }
 
         // MARK: A model that is a hash

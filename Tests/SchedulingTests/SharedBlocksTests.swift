@@ -43,7 +43,9 @@ import Testing
 
     @Test func `fifty sequences with a common beginning compute it once`() throws {
         var scheduler = Base.scheduler(slots: 64, positions: 32, waiting: 64, rows: 256, beside: 64)
-        for call: UInt64 in 1...50 { _ = try scheduler.submit([Base.request(call, rows: 2100, common: 2080, tokens: 3)]) }
+        for call: UInt64 in 1...50 {
+            _ = try scheduler.submit([Base.request(call, rows: 2100, common: 2080, tokens: 3)])
+        }
         var computed = 0
         var finished = 0
         while finished < 50 {
@@ -71,6 +73,17 @@ import Testing
         let plan = Base.step(&scheduler)
         #expect(plan.slices.map(\.call.rawValue) == [2])
         #expect(plan.slices.map(\.firstPosition) == [16])
+    }
+
+    @Test func `nobody waits for what a lower priority computes`() throws {
+        var scheduler = Base.scheduler(slots: 3)
+        _ = try scheduler.submit([Base.request(1, priority: -1, rows: 40, common: 40)])
+        #expect(Self.rows(Base.step(&scheduler)) == [1: 8])
+        _ = try scheduler.submit([Base.request(2, rows: 40, common: 32)])
+        _ = try scheduler.submit([Base.request(3, rows: 40, common: 32)])
+        let plan = Base.step(&scheduler)
+        #expect(Set(plan.slices.map(\.call.rawValue)) == [1, 2])
+        #expect(plan.slices.map(\.firstPosition) == [8, 8])
     }
 
     @Test func `a step that was not completed leaves nothing to share`() throws {

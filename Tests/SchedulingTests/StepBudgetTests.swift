@@ -23,7 +23,8 @@ import Testing
         while scheduler.running[1]?.generatedTokens != 1 {
             let plan = Base.step(&scheduler, costs: costs)
             let (decoding, prefill) = (plan.slices[0], try #require(plan.slices.last))
-            let alone = costs.step
+            let alone =
+                costs.step
                 + costs.nanoseconds(rows: 1, depths: StepCosts.depths(from: decoding.firstPosition, count: 1))
             let added = costs.nanoseconds(
                 rows: prefill.count, depths: StepCosts.depths(from: prefill.firstPosition, count: prefill.count))

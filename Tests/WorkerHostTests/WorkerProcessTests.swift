@@ -152,8 +152,38 @@ import Testing
         }
         let statistics = try worker.statistics(after: MonotonicClock.now())
         #expect(statistics.sequencesRunning == 0 && statistics.sequencesWaiting == 0, "seed \(seed)")
-        #expect(statistics.cachePositionsUsed == 0, "seed \(seed)")
+        #expect(statistics.cacheBlocksUsed == 0, "seed \(seed)")
         #expect(statistics.cancelled > 0, "seed \(seed)")
+        _ = try worker.end()
+    }
+
+    @Test func `memory stays within the plan, however many prompts pass through the cache`() throws {
+        let worker = try WorkerProcess()
+        var tiny = TinyModel()
+        (tiny.width, tiny.heads, tiny.keyValueHeads, tiny.feedForward) = (256, 4, 4, 32)
+        let loaded = try worker.load(tiny.bytes(), context: 256, parallel: 2)
+        guard case .result(.loaded(let model)) = loaded else {
+            Issue.record("\(loaded)")
+            return
+        }
+        #expect(model.keyValueCacheBytes <= 2 << 20)
+        func anonymousBytes() throws -> UInt64 {
+            UInt64(try #require(ProcessMemory.of(processID: worker.process.processID)).anonymousBytes)
+        }
+        let before = try anonymousBytes()
+        // Forty times what the cache holds.
+        let calls = (0..<100).map { number in
+            var request = Self.letters("q", tokens: 3)
+            let bytes = (0..<200).map { UInt8(truncatingIfNeeded: $0 * $0 + number) }
+            request.inputs = [.ids(bytes.map(TinyModel.token(byte:)))]
+            return worker.send(.generate(request))
+        }
+        for call in calls { #expect(Self.text(try worker.finished(call)) == "qqq") }
+        #expect(try anonymousBytes() < before + model.keyValueCacheBytes + (16 << 20))
+        let statistics = try worker.statistics(after: MonotonicClock.now())
+        #expect(statistics.cacheBlocks == 16)
+        #expect(statistics.cacheBlocksUsed == 0)
+        #expect(statistics.cacheBlocksIdle > 8)
         _ = try worker.end()
     }
 

@@ -2,9 +2,14 @@
 public struct EngineLimits: Sendable, Equatable {
     /// Positions per sequence where neither the request nor the model says fewer.
     public var defaultContextLength = 8192
-    /// Sequences that decode together, where the request does not say.
-    public var defaultParallel = 8
+    /// Sequences that run together where the request does not say: at most, and at least, however small the cache is.
+    public var defaultParallel = 64
+    public var leastParallel = 8
     public var maximumParallel = 256
+    /// Sequences of the whole context that the cache has room for where the request does not say how many run together.
+    public var defaultWholeSequences = 8
+    /// Blocks of the cache, at most.
+    public var cacheBlocks = 1 << 20
     public var maximumThreads = 256
     /// Sequences that wait for a slot.
     public var waitingSequences = 512
@@ -19,9 +24,12 @@ public struct EngineLimits: Sendable, Equatable {
     public var promptBytes = 32 << 20
     /// Bytes of a text to score.
     public var scoreBytes = 64 << 20
-    /// Prefill rows of a step: alone, and beside streams.
+    /// Prefill rows of a step: alone, and beside streams before any step was measured.
     public var prefillRows = 256
     public var prefillRowsBesideDecoding = 64
+    /// Beside streams prefill may add so many hundredths of their time to a step, and computes at least so many rows.
+    public var prefillPercentBesideDecoding = 75
+    public var leastPrefillRows = 8
     /// Bytes of logits that a step of scored text may need.
     public var scoreLogitsBytes = 4 << 20
     /// Memory that is left for everything but weights and cache when a context length is chosen.

@@ -51,7 +51,7 @@ extension EngineLoop {
         var chunk = TokenChunk(choice: 0, ids: [token], text: "")
         guard var choice = choices[slot] else { return (chunk, nil) }
         choices[slot] = nil
-        choice.lastToken = token
+        choice.tokens.append(token)
         choice.generatedTokens += 1
         var reason: FinishReason?
         if choice.stopTokens.contains(token) {
@@ -88,9 +88,11 @@ extension EngineLoop {
         for offset in 0..<slice.count {
             guard let target = score.target(row: slice.firstPosition + offset) else { continue }
             guard let logits = compute.logits(row: firstRow + offset) else { return }
-            score.sum += LogLikelihood.negative(of: Int(target), in: UnsafeBufferPointer(logits))
+            score.windowSum += LogLikelihood.negative(of: Int(target), in: UnsafeBufferPointer(logits))
         }
         if slice.firstPosition + slice.count == score.windows.rows(of: score.window) {
+            score.sum += score.windowSum
+            score.windowSum = 0
             score.window += 1
             guard score.window < score.windows.count else {
                 endedSlots.append(slice.slot)
@@ -117,7 +119,7 @@ extension RunningCall {
         }
         return Usage(
             promptTokens: UInt32(clamping: generation.promptTokens), completionTokens: completionTokens,
-            cachedTokens: 0)
+            cachedTokens: UInt32(clamping: cachedTokens))
     }
 }
 

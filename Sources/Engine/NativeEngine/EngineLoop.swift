@@ -21,6 +21,7 @@ final class EngineLoop {
     /// The choice in each slot; a slot that scores has none.
     var choices: [RunningChoice?]
     private var plan = StepPlan()
+    private var costs = StepCostModel()
     var events: [(CallID, EngineEvent)] = []
     /// What the scheduler has to be told after the step.
     var endedSlots: [Int] = []
@@ -86,7 +87,8 @@ final class EngineLoop {
             state.statistics.cancelled += UInt64(cancelled.count)
             expired = state.scheduler.expire(now: MonotonicClock.now())
             state.live.subtract(expired)
-            state.scheduler.planStep(into: &plan)
+            state.scheduler.planStep(into: &plan, costs: costs.costs)
+            if plan.isEmpty { giveBackBlocks(of: &state.scheduler) }
             return true
         }
         for call in cancelled { end(call, with: .failed(.cancelled)) }
@@ -101,38 +103,59 @@ final class EngineLoop {
         for slot in slotCalls.indices where slotCalls[slot] == call { empty(slot) }
     }
 
-    /// Forgets the sequence of a slot and gives its memory back.
     private func empty(_ slot: Int) {
         slotCalls[slot] = nil
         choices[slot] = nil
-        compute.release(slot: slot)
     }
 
     private func startSequences(at now: UInt64) {
-        for admission in plan.admitted {
-            slotCalls[admission.slot] = admission.call
-            guard case .generation(let generation)? = calls[admission.call]?.work else { continue }
-            let input = generation.input(of: admission.choice)
-            choices[admission.slot] = RunningChoice(
-                call: admission.call, choice: admission.choice, prompt: generation.prompts[input],
-                maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
-                sampler: generation.samplers[input], text: makeText(generation.stopStrings),
-                trail: generation.logProbabilities.map(LogProbabilityTrail.init))
+        for change in plan.changes {
+            switch change.kind {
+            case .admitted: admit(change, at: now)
+            case .resumed: resume(change)
+            case .preempted: park(change)
+            }
         }
         for slice in plan.slices where slice.isFirst && calls[slice.call]?.progress.firstPrefillAt == nil {
             calls[slice.call]?.progress.firstPrefillAt = now
-            if choices[slice.slot] != nil { events.append((slice.call, .started(cachedTokens: 0))) }
+            guard choices[slice.slot] != nil else { continue }
+            events.append((slice.call, .started(cachedTokens: UInt32(clamping: slice.cachedTokens))))
         }
+    }
+
+    private func admit(_ change: StepPlan.SlotChange, at now: UInt64) {
+        slotCalls[change.slot] = change.call
+        guard case .generation(let generation)? = calls[change.call]?.work else { return }
+        let input = generation.input(of: change.choice)
+        choices[change.slot] = RunningChoice(
+            call: change.call, choice: change.choice, prompt: generation.prompts[input],
+            maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
+            sampler: generation.samplers[input], text: makeText(generation.stopStrings),
+            trail: generation.logProbabilities.map(LogProbabilityTrail.init))
+    }
+
+    private func resume(_ change: StepPlan.SlotChange) {
+        slotCalls[change.slot] = change.call
+        choices[change.slot] = calls[change.call]?.parked.removeValue(forKey: change.choice)
+    }
+
+    /// Keeps the choice of a slot that another sequence gets; a text begins its window again.
+    private func park(_ change: StepPlan.SlotChange) {
+        if let choice = choices[change.slot] { calls[change.call]?.parked[change.choice] = choice }
+        if case .scoring(var score)? = calls[change.call]?.work {
+            score.windowSum = 0
+            calls[change.call]?.work = .scoring(score)
+        }
+        empty(change.slot)
     }
 
     // MARK: Step
 
     private func fillRows() {
         compute.begin()
-        for copy in plan.copies {
-            compute.copyPrefix(from: copy.source, to: copy.target, positions: copy.positions)
-        }
+        for copy in plan.copies { compute.copyBlock(from: copy.source, to: copy.target) }
         for slice in plan.slices {
+            compute.setBlocks(slice.blocks, slot: slice.slot)
             let positions = slice.firstPosition..<slice.firstPosition + slice.count
             if case .scoring(let score)? = calls[slice.call]?.work {
                 for position in positions {
@@ -143,7 +166,7 @@ final class EngineLoop {
             } else if let choice = choices[slice.slot] {
                 for position in positions {
                     compute.append(
-                        token: choice.token(at: position), position: position, slot: slice.slot,
+                        token: choice.tokens[position], position: position, slot: slice.slot,
                         wantsLogits: slice.logits == .last && position == positions.upperBound - 1)
                 }
             }
@@ -155,23 +178,38 @@ final class EngineLoop {
         for slice in plan.slices {
             switch slice.logits {
             case .none: break
-            case .last: sample(slot: slice.slot, row: firstRow + slice.count - 1, at: now)
+            case .last:
+                noteCachedTokens(slice)
+                sample(slot: slice.slot, row: firstRow + slice.count - 1, at: now)
             case .all: score(slice, firstRow: firstRow)
             }
             firstRow += slice.count
         }
     }
 
+    /// Counts what the cache had of a prompt, once for all choices of it.
+    private func noteCachedTokens(_ slice: StepPlan.Slice) {
+        guard choices[slice.slot]?.generatedTokens == 0, case .generation(let generation)? = calls[slice.call]?.work,
+            slice.choice % generation.choicesPerInput == 0
+        else { return }
+        calls[slice.call]?.cachedTokens += slice.cachedTokens
+    }
+
     /// Tells the scheduler and the statistics what the step did.
     private func closeStep(startedAt: UInt64) {
         let now = MonotonicClock.now()
+        learnCosts(nanoseconds: now - startedAt)
         state.withLock { state in
+            // The rows of a cancelled call may have been dropped on the way.
+            for slice in plan.slices where !state.cancelRequests.contains(slice.call) {
+                complete(slice, in: &state.scheduler)
+            }
             for slot in endedSlots {
                 state.scheduler.finish(slot: slot)
                 if let choice = choices[slot] { state.noteSequenceEnd(nanoseconds: now - choice.admittedAt) }
                 empty(slot)
             }
-            for restart in restarts { state.scheduler.restart(slot: restart.slot, promptRows: restart.rows) }
+            for restart in restarts { state.scheduler.restart(slot: restart.slot, rows: restart.rows) }
             for call in failedCalls { state.scheduler.remove(call: call) }
             for (call, event) in events where event.isEnd {
                 state.live.remove(call)
@@ -183,10 +221,32 @@ final class EngineLoop {
             state.statistics.generatedTokens += generatedTokens
             state.statistics.steps += 1
             state.statistics.stepNanoseconds += now - startedAt
+            giveBackBlocks(of: &state.scheduler)
         }
         generatedTokens = 0
         endedSlots.removeAll(keepingCapacity: true)
         restarts.removeAll(keepingCapacity: true)
         failedCalls.removeAll(keepingCapacity: true)
+    }
+
+    private func complete(_ slice: StepPlan.Slice, in scheduler: inout Scheduler) {
+        // A call that failed in this step has left its slots.
+        guard slotCalls[slice.slot] == slice.call else { return }
+        guard let choice = choices[slice.slot] else { return scheduler.complete(slot: slice.slot) }
+        scheduler.complete(slot: slice.slot, tokens: choice.tokens[choice.scheduledTokens...])
+        choices[slice.slot]?.scheduledTokens = choice.tokens.count
+    }
+
+    /// Learns from steps that were computed as planned, and in which rows cost alike: scored ones have all logits.
+    private func learnCosts(nanoseconds: UInt64) {
+        guard !interruption.isRequested, !plan.slices.contains(where: { $0.logits == .all && $0.draftTokens == 0 })
+        else { return }
+        costs.add(rows: plan.rowCount, depths: plan.depths, nanoseconds: nanoseconds)
+    }
+
+    /// With nothing left to do, blocks that hold nothing worth keeping go back to the system.
+    private func giveBackBlocks(of scheduler: inout Scheduler) {
+        guard scheduler.isIdle else { return }
+        for block in scheduler.takeReturnedBlocks() { compute.release(block: block) }
     }
 }

@@ -39,6 +39,16 @@ struct EngineState: Sendable {
         sequenceNanoseconds = sequenceNanoseconds / 8 * 7 + nanoseconds / 8
     }
 
+    func engineError(_ error: SubmissionError) -> EngineError {
+        switch error {
+        case .queueFull: .queueFull(retryAfterMilliseconds: retryAfterMilliseconds)
+        case .neverFits(let positions, let limit):
+            .resourceExhausted(
+                message: "prompt and answer need \(positions) positions of the KV cache, which has \(limit)",
+                permanent: true)
+        }
+    }
+
     /// When a place in the queue may be free: as long as it takes to serve what waits, from 1 to 60 seconds.
     var retryAfterMilliseconds: UInt32 {
         let rounds = UInt64(scheduler.waitingCount / scheduler.limits.slots + 1)

@@ -27,6 +27,8 @@ public final class LoadedModel: Sendable {
     let purpose: LoadRequest.Purpose
     /// Positions per sequence; 0 where no decoder is loaded.
     let contextLength: Int
+    /// Blocks of the KV cache.
+    let cacheBlocks: Int
 
     /// Reads the model from its files, in the order of their split numbers.
     ///
@@ -47,6 +49,7 @@ public final class LoadedModel: Sendable {
         decoder = request.purpose == .generate ? try Self.readDecoder(file) : nil
         let plan = try Self.planMemory(decoder, request: request, memory: memory, limits: limits)
         contextLength = plan?.contextLength ?? 0
+        cacheBlocks = plan?.blocks ?? 0
         let threads = try Self.threads(request.threads, usable: usableThreads, limits: limits)
         pool = ComputePool(threads: decoder == nil ? 1 : threads, instructionSet: instructionSet)
         if let decoder { try Self.pack(decoder, pool: pool) }
@@ -116,11 +119,29 @@ public final class LoadedModel: Sendable {
         _ decoder: (any DecoderModel)?, request: LoadRequest, memory: MemoryLimits, limits: EngineLimits
     ) throws(EngineError) -> MemoryPlan? {
         guard let decoder else { return nil }
+        let parallel = request.parallel == 0 ? limits.defaultParallel : Int(request.parallel)
+        let buffers = try bufferBytes(decoder, parallel: min(parallel, limits.maximumParallel), limits: limits)
         return try MemoryPlan.decide(
             requestedContextLength: request.contextLength, requestedParallel: request.parallel,
             trainedContextLength: decoder.configuration.trainedContextLength,
-            bytesPerPosition: UInt64(decoder.configuration.cacheBytesPerBlock(.f16) / KeyValueCache.blockPositions),
-            weightBytes: decoder.packedBytes, memory: memory.usable(limits: limits), limits: limits)
+            blockBytes: UInt64(decoder.configuration.cacheBytesPerBlock(.f16)),
+            weightBytes: decoder.packedBytes + buffers, memory: memory.usable(limits: limits), limits: limits)
+    }
+
+    /// Bytes of the buffers of the largest step, measured on buffers that are never touched.
+    private static func bufferBytes(
+        _ decoder: any DecoderModel, parallel: Int, limits: EngineLimits
+    ) throws(EngineError) -> UInt64 {
+        let vocabularySize = decoder.configuration.vocabularySize
+        let step = SchedulerLimits(slots: parallel, blocks: 1, limits: limits, vocabularySize: vocabularySize)
+        do {
+            let workspace = try ForwardWorkspace(
+                configuration: decoder.configuration, maximumRows: step.rowsPerStep,
+                maximumLogitRows: step.logitsRowsPerStep)
+            return UInt64(workspace.byteCount)
+        } catch {
+            throw .resourceExhausted(message: error.description, permanent: true)
+        }
     }
 
     private static func threads(_ requested: UInt32, usable: Int, limits: EngineLimits) throws(EngineError) -> Int {

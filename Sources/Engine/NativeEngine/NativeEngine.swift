@@ -17,7 +17,6 @@ public final class NativeEngine: Sendable {
     /// Tells the layers of a running step that a cancellation came.
     private let interruption: Interruption
     private let emit: Emit
-    private let cachePositions: UInt64
     private let thread: Thread
 
     /// Reserves the cache and starts the loop.
@@ -32,7 +31,6 @@ public final class NativeEngine: Sendable {
         self.state = state
         self.interruption = interruption
         self.emit = emit
-        cachePositions = UInt64(model.contextLength) * UInt64(limits.slots)
         do {
             // The loop computes too, so it yields to I/O like the other compute threads.
             thread = try Thread.start(name: "engine", niceness: 5) {
@@ -51,9 +49,9 @@ public final class NativeEngine: Sendable {
         let requests = (0..<UInt32(generation.sequenceCount)).map { choice in
             let input = generation.input(of: choice)
             return SequenceRequest(
-                call: call, choice: choice, input: UInt32(input), tenant: generation.tenant,
-                priority: generation.priority, deadline: generation.deadline,
-                promptRows: generation.prompts[input].count)
+                call: call, choice: choice, tenant: generation.tenant, priority: generation.priority,
+                deadline: generation.deadline,
+                work: .generation(prompt: generation.prompts[input], maximumTokens: generation.maximumTokens[input]))
         }
         try submit(requests, call: call, work: .generation(generation)) { [emit] position in
             emit([
@@ -69,7 +67,7 @@ public final class NativeEngine: Sendable {
 
     /// Queues a text to score; its one event is the result.
     public func submit(_ score: PreparedScore, call: CallID) throws(EngineError) {
-        let request = SequenceRequest(call: call, promptRows: score.windows.rows(of: 0), kind: .scoring)
+        let request = SequenceRequest(call: call, work: .scoring(rows: score.windows.rows(of: 0)))
         try submit([request], call: call, work: .scoring(score)) { _ in }
     }
 
@@ -81,14 +79,14 @@ public final class NativeEngine: Sendable {
             guard !state.live.contains(call) else {
                 throw .invalidRequest(parameter: "", message: "the call is already running")
             }
-            do {
+            do throws(SubmissionError) {
                 let position = try state.scheduler.submit(requests)
                 state.live.insert(call)
                 state.arrivals.append(.init(call: call, work: work, acceptedAt: MonotonicClock.now()))
                 // Said under the lock, so that it comes before all that the loop says.
                 accepted(position)
             } catch {
-                throw .queueFull(retryAfterMilliseconds: state.retryAfterMilliseconds)
+                throw state.engineError(error)
             }
         }
     }
@@ -111,8 +109,11 @@ public final class NativeEngine: Sendable {
             statistics.takenAt = MonotonicClock.now()
             statistics.sequencesRunning = UInt32(clamping: state.scheduler.runningCount)
             statistics.sequencesWaiting = UInt32(clamping: state.scheduler.waitingCount)
-            statistics.cachePositionsUsed = UInt64(state.scheduler.positionsUsed)
-            statistics.cachePositions = cachePositions
+            statistics.cacheBlocks = UInt64(state.scheduler.limits.blocks)
+            statistics.cacheBlocksUsed = UInt64(state.scheduler.blocksUsed)
+            statistics.cacheBlocksIdle = UInt64(state.scheduler.blocksCached)
+            statistics.cachedTokens = state.scheduler.cachedPositions
+            statistics.preemptions = state.scheduler.preemptions
             return statistics
         }
     }
@@ -140,10 +141,17 @@ final class Interruption: Sendable {
 
 extension SchedulerLimits {
     init(model: LoadedModel, vocabularySize: Int) {
-        let limits = model.limits
         self.init(
-            slots: Int(model.description.parallel), waitingSequences: limits.waitingSequences,
-            prefillRows: limits.prefillRows, prefillRowsBesideDecoding: limits.prefillRowsBesideDecoding,
+            slots: Int(model.description.parallel), blocks: model.cacheBlocks, limits: model.limits,
+            vocabularySize: vocabularySize)
+    }
+
+    init(slots: Int, blocks: Int, limits: EngineLimits, vocabularySize: Int) {
+        self.init(
+            slots: slots, blocks: blocks, blockPositions: KeyValueCache.blockPositions,
+            waitingSequences: limits.waitingSequences, prefillRows: limits.prefillRows,
+            prefillRowsBesideDecoding: limits.prefillRowsBesideDecoding, leastPrefillRows: limits.leastPrefillRows,
+            prefillPercentBesideDecoding: limits.prefillPercentBesideDecoding,
             scoreRows: min(limits.prefillRows, limits.scoreLogitsBytes / (4 * max(1, vocabularySize))))
     }
 }

@@ -12,6 +12,10 @@ struct RunningCall {
     var progress: CallProgress
     var choicesLeft: Int
     var completionTokens: UInt32 = 0
+    /// Tokens of the prompts that were found in the cache; those that choices share count once, as in `promptTokens`.
+    var cachedTokens = 0
+    /// Choices that had a slot and wait for another one.
+    var parked: [UInt32: RunningChoice] = [:]
 
     init(_ arrival: EngineState.Arrival) {
         switch arrival.work {
@@ -31,7 +35,8 @@ struct RunningCall {
 struct RunningChoice {
     let call: CallID
     let choice: UInt32
-    let prompt: [Int32]
+    /// The prompt, and what was generated.
+    var tokens: [Int32]
     let maximumTokens: Int
     let stopTokens: Set<Int32>
     let admittedAt: UInt64
@@ -40,18 +45,33 @@ struct RunningChoice {
     /// Nil where no log-probabilities are wanted.
     var trail: LogProbabilityTrail?
     var generatedTokens = 0
-    var lastToken: Int32 = 0
+    /// Tokens that the scheduler knows.
+    var scheduledTokens: Int
 
-    /// The token of a row: of the prompt, or the last one that was generated.
-    func token(at position: Int) -> Int32 { position < prompt.count ? prompt[position] : lastToken }
+    init(
+        call: CallID, choice: UInt32, prompt: [Int32], maximumTokens: Int, stopTokens: Set<Int32>, admittedAt: UInt64,
+        sampler: Sampler, text: any ChoiceText, trail: LogProbabilityTrail?
+    ) {
+        self.call = call
+        self.choice = choice
+        tokens = prompt
+        self.maximumTokens = maximumTokens
+        self.stopTokens = stopTokens
+        self.admittedAt = admittedAt
+        self.sampler = sampler
+        self.text = text
+        self.trail = trail
+        scheduledTokens = prompt.count
+    }
 }
 
 /// A text that is being scored, window by window.
 struct RunningScore {
     let windows: ScoreWindows
     var window = 0
-    /// Nats over all targets so far.
+    /// Nats over all targets of the windows before, and of this one so far.
     var sum = 0.0
+    var windowSum = 0.0
 
     func token(row: Int) -> Int32 { windows.token(window: window, row: row) }
     /// The token that a row predicts, if it counts.

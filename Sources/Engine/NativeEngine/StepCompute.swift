@@ -11,7 +11,6 @@ final class StepCompute: @unchecked Sendable {
     private let cache: KeyValueCache
     private let workspace: ForwardWorkspace
     let pool: ComputePool
-    private let tables: [[Int32]]
     private var step: ForwardStep
 
     /// - Parameter isCancelled: asked between the layers for the sequence of a slot.
@@ -21,12 +20,7 @@ final class StepCompute: @unchecked Sendable {
     ) throws(EngineError) {
         self.decoder = decoder
         do {
-            let blocksPerSlot =
-                (model.contextLength + KeyValueCache.blockPositions - 1) / KeyValueCache.blockPositions
-            cache = try KeyValueCache(configuration: decoder.configuration, blocks: limits.slots * blocksPerSlot)
-            tables = (0..<limits.slots).map { slot in
-                (0..<blocksPerSlot).map { Int32(slot * blocksPerSlot + $0) }
-            }
+            cache = try KeyValueCache(configuration: decoder.configuration, blocks: limits.blocks)
             workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: limits.rowsPerStep,
                 maximumLogitRows: limits.logitsRowsPerStep)
@@ -34,18 +28,17 @@ final class StepCompute: @unchecked Sendable {
             throw .resourceExhausted(message: error.description, permanent: true)
         }
         pool = model.pool
+        let tables: [[Int32]] = Array(repeating: [], count: limits.slots)
         step = ForwardStep(rows: [], blockTables: tables, isCancelled: isCancelled)
         step.rows.reserveCapacity(limits.rowsPerStep)
     }
 
     func begin() { step.rows.removeAll(keepingCapacity: true) }
 
-    func copyPrefix(from source: Int, to target: Int, positions: Int) {
-        let blocks = (positions + KeyValueCache.blockPositions - 1) / KeyValueCache.blockPositions
-        for index in 0..<blocks {
-            cache.copyBlock(from: Int(tables[source][index]), to: Int(tables[target][index]))
-        }
-    }
+    func copyBlock(from source: Int32, to target: Int32) { cache.copyBlock(from: Int(source), to: Int(target)) }
+
+    /// Says where the positions of a slot's sequence are: in these blocks, from the first on.
+    func setBlocks(_ blocks: [Int32], slot: Int) { step.blockTables[slot] = blocks }
 
     func append(token: Int32, position: Int, slot: Int, wantsLogits: Bool) {
         step.rows.append(
@@ -61,8 +54,6 @@ final class StepCompute: @unchecked Sendable {
     /// The logits of a row of the step; nil if its sequence was cancelled on the way.
     func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.logits(row: row) }
 
-    /// Gives the memory of a sequence that has ended back to the system.
-    func release(slot: Int) {
-        for block in tables[slot] { cache.release(block: Int(block)) }
-    }
+    /// Gives the memory of a block that holds nothing back to the system.
+    func release(block: Int32) { cache.release(block: Int(block)) }
 }

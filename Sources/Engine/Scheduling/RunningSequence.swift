@@ -8,7 +8,7 @@ struct RunningSequence: Sendable {
     let arrival: UInt64
     /// True for one that had a slot before.
     let isResumed: Bool
-    /// Of a generation: the prompt and what was generated. A text to score has none here.
+    /// The prompt of a generation, and what was generated; none of a text to score.
     var tokens: TokenBlocks
     /// Positions that are to be computed.
     var rows: Int

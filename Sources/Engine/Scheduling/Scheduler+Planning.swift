@@ -133,13 +133,18 @@ extension Scheduler {
 
     /// Slots with prompt rows to compute now: those of the highest priority first, then the fewest rows, then the oldest.
     ///
-    /// A sequence that has computed nothing yet waits while another computes the block that it needs next.
+    /// A sequence that has computed nothing yet waits while another of its priority or a higher one computes the block that
+    /// it needs next.
     private mutating func slotsInPrefill() -> [Int] {
         claims.removeAll(keepingCapacity: true)
         var slots: [Int] = []
         for hasStarted in [true, false] {
             for slot in ranked where isInPrefill(slot) && running[slot]?.hasStarted == hasStarted {
-                if let block = nextBlock(of: slot), !claims.insert(block).inserted, !hasStarted { continue }
+                if let block = nextBlock(of: slot), let priority = running[slot]?.request.priority {
+                    let claimed = claims[block] ?? .min
+                    if !hasStarted, claims[block] != nil, claimed >= priority { continue }
+                    claims[block] = max(claimed, priority)
+                }
                 slots.append(slot)
             }
         }

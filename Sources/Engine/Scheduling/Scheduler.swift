@@ -25,9 +25,10 @@ public struct Scheduler: Sendable {
     var pool: BlockPool
     var prefixes = PrefixCache()
     private var admissions: UInt64 = 0
-    /// Used again in each step: running slots, those of the highest rank first, and blocks that are being computed.
+    /// Used again in each step: running slots, those of the highest rank first, and the blocks that are being computed,
+    /// each with the highest priority of those who compute it.
     var ranked: [Int] = []
-    var claims: Set<UInt64> = []
+    var claims: [UInt64: Int8] = [:]
 
     /// Positions that were found in the cache and not computed.
     public internal(set) var cachedPositions: UInt64 = 0

@@ -42,10 +42,16 @@ enum WorkerMetrics {
         gauge(registry, "apus_sequences_running", "Sequences in the batch.", labels, last.sequencesRunning)
         gauge(registry, "apus_sequences_waiting", "Sequences in the worker's queue.", labels, last.sequencesWaiting)
         gauge(
-            registry, "apus_cache_positions_used", "Positions of the KV cache in use.", labels, last.cachePositionsUsed)
-        gauge(registry, "apus_cache_positions", "Positions of the KV cache.", labels, last.cachePositions)
+            registry, "apus_cache_blocks_used", "Blocks of the KV cache that sequences use.", labels,
+            last.cacheBlocksUsed)
+        gauge(
+            registry, "apus_cache_blocks_idle", "Blocks of the KV cache that are kept for later prompts.", labels,
+            last.cacheBlocksIdle)
+        gauge(registry, "apus_cache_blocks", "Blocks of the KV cache.", labels, last.cacheBlocks)
         registry.counter("apus_prompt_tokens_total", "Tokens prefilled since the worker started.", labels)
             .add(last.promptTokens)
+        registry.counter("apus_cached_tokens_total", "Tokens found in the cache since the worker started.", labels)
+            .add(last.cachedTokens)
         registry.counter("apus_generated_tokens_total", "Tokens sampled since the worker started.", labels)
             .add(last.generatedTokens)
         registry.counter("apus_steps_total", "Steps of the engine since the worker started.", labels).add(last.steps)
@@ -53,6 +59,8 @@ enum WorkerMetrics {
             .add(last.stepNanoseconds)
         registry.counter("apus_sequences_cancelled_total", "Calls cancelled since the worker started.", labels)
             .add(last.cancelled)
+        registry.counter("apus_preemptions_total", "Slots taken from sequences since the worker started.", labels)
+            .add(last.preemptions)
     }
 
     private static func gauge(

@@ -174,29 +174,38 @@ public struct WorkerStatistics: Sendable, Equatable {
     public var takenAt: UInt64
     public var sequencesRunning: UInt32
     public var sequencesWaiting: UInt32
-    /// Positions of the KV cache in use, and in all.
-    public var cachePositionsUsed: UInt64
-    public var cachePositions: UInt64
+    /// Blocks of the KV cache: those that sequences use, those that are kept for later prompts, and all.
+    public var cacheBlocksUsed: UInt64
+    public var cacheBlocksIdle: UInt64
+    public var cacheBlocks: UInt64
     public var promptTokens: UInt64
+    /// Positions that were found in the cache and not computed.
+    public var cachedTokens: UInt64
     public var generatedTokens: UInt64
     public var steps: UInt64
     public var stepNanoseconds: UInt64
     public var cancelled: UInt64
+    /// Sequences that lost their slot and had to wait for another one.
+    public var preemptions: UInt64
 
     public init(
-        takenAt: UInt64 = 0, sequencesRunning: UInt32 = 0, sequencesWaiting: UInt32 = 0, cachePositionsUsed: UInt64 = 0,
-        cachePositions: UInt64 = 0, promptTokens: UInt64 = 0, generatedTokens: UInt64 = 0, steps: UInt64 = 0,
-        stepNanoseconds: UInt64 = 0, cancelled: UInt64 = 0
+        takenAt: UInt64 = 0, sequencesRunning: UInt32 = 0, sequencesWaiting: UInt32 = 0, cacheBlocksUsed: UInt64 = 0,
+        cacheBlocksIdle: UInt64 = 0, cacheBlocks: UInt64 = 0, promptTokens: UInt64 = 0, cachedTokens: UInt64 = 0,
+        generatedTokens: UInt64 = 0, steps: UInt64 = 0, stepNanoseconds: UInt64 = 0, cancelled: UInt64 = 0,
+        preemptions: UInt64 = 0
     ) {
         self.takenAt = takenAt
         self.sequencesRunning = sequencesRunning
         self.sequencesWaiting = sequencesWaiting
-        self.cachePositionsUsed = cachePositionsUsed
-        self.cachePositions = cachePositions
+        self.cacheBlocksUsed = cacheBlocksUsed
+        self.cacheBlocksIdle = cacheBlocksIdle
+        self.cacheBlocks = cacheBlocks
         self.promptTokens = promptTokens
+        self.cachedTokens = cachedTokens
         self.generatedTokens = generatedTokens
         self.steps = steps
         self.stepNanoseconds = stepNanoseconds
         self.cancelled = cancelled
+        self.preemptions = preemptions
     }
 }

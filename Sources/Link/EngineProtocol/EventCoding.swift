@@ -18,7 +18,7 @@ private enum EventCode: UInt16 {
         case .tokens: 32
         case .finished: 48
         case .failed, .result: 12
-        case .statistics: 72
+        case .statistics: 96
         }
     }
 }
@@ -95,13 +95,16 @@ extension PayloadWriter {
         integer(statistics.takenAt)
         integer(statistics.sequencesRunning)
         integer(statistics.sequencesWaiting)
-        integer(statistics.cachePositionsUsed)
-        integer(statistics.cachePositions)
+        integer(statistics.cacheBlocksUsed)
+        integer(statistics.cacheBlocksIdle)
+        integer(statistics.cacheBlocks)
         integer(statistics.promptTokens)
+        integer(statistics.cachedTokens)
         integer(statistics.generatedTokens)
         integer(statistics.steps)
         integer(statistics.stepNanoseconds)
         integer(statistics.cancelled)
+        integer(statistics.preemptions)
     }
 }
 
@@ -197,9 +200,10 @@ extension PayloadReader {
         WorkerStatistics(
             takenAt: try integer("takenAt"), sequencesRunning: try integer("sequencesRunning"),
             sequencesWaiting: try integer("sequencesWaiting"),
-            cachePositionsUsed: try integer("cachePositionsUsed"), cachePositions: try integer("cachePositions"),
-            promptTokens: try integer("promptTokens"), generatedTokens: try integer("generatedTokens"),
+            cacheBlocksUsed: try integer("cacheBlocksUsed"), cacheBlocksIdle: try integer("cacheBlocksIdle"),
+            cacheBlocks: try integer("cacheBlocks"), promptTokens: try integer("promptTokens"),
+            cachedTokens: try integer("cachedTokens"), generatedTokens: try integer("generatedTokens"),
             steps: try integer("steps"), stepNanoseconds: try integer("stepNanoseconds"),
-            cancelled: try integer("cancelled"))
+            cancelled: try integer("cancelled"), preemptions: try integer("preemptions"))
     }
 }

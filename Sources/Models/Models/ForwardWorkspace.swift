@@ -104,6 +104,9 @@ public final class ForwardWorkspace: @unchecked Sendable {
         logitPlaces.reserveCapacity(maximumRows)
     }
 
+    /// Bytes that are reserved.
+    public var byteCount: Int { memory.byteCount + tiles.byteCount + (experts?.byteCount ?? 0) }
+
     /// The logits of a row of the last step, `vocabularySize` of them; nil if it wanted none or was cancelled.
     public func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? {
         guard logitPlaces.indices.contains(row), let place = logitPlaces[row] else { return nil }

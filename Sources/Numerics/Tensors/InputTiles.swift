@@ -15,6 +15,9 @@ public final class InputTiles: @unchecked Sendable {
     private(set) var tileBytes = 0
     private var groups: [(rows: Range<Int>, firstTile: Int)] = []
     private let memory: ReservedMemory
+
+    /// Bytes that are reserved.
+    public var byteCount: Int { memory.byteCount }
     private let base: UnsafeMutableRawPointer
 
     /// - Parameter maximumGroups: groups that one layout may have.

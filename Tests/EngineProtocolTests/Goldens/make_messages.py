@@ -162,7 +162,7 @@ GOLDENS = {
         event(CALL, 6, result(3, [ids(9, 8)])),
         event(CALL, 6, result(4, [Range(b"\xff\x00")])),
         event(CALL, 6, result(5, [text("<s>")])),
-        event(0, 7, [u64(1), u32(2), u32(3), u64(4), u64(5), u64(6), u64(7), u64(8), u64(9), u64(10)]),
+        event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 14)]),
     ])], checksum=True),
 }
 

@@ -32,6 +32,9 @@ final class ExpertWorkspace: @unchecked Sendable {
     private var nextPlace: [Int]
     private let memory: [ReservedMemory]
 
+    /// Bytes that are reserved.
+    var byteCount: Int { memory.reduce(0) { $0 + $1.byteCount } }
+
     init(
         _ configuration: ExpertConfiguration, width: Int, feedForwardWidth: Int, maximumRows: Int
     ) throws(MemoryError) {
