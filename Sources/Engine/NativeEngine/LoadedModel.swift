@@ -3,6 +3,7 @@ public import EngineProtocol
 public import ModelFiles
 import Models
 public import Platform
+import Scheduling
 public import Tensors
 import Tokenizers
 

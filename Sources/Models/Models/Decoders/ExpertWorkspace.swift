@@ -33,7 +33,7 @@ final class ExpertWorkspace: @unchecked Sendable {
     private let memory: [ReservedMemory]
 
     /// Bytes that are reserved.
-    var byteCount: Int { memory.reduce(0) { $0 + $1.byteCount } }
+    var byteCount: Int { memory.reduce(tiles.byteCount) { $0 + $1.byteCount } }
 
     init(
         _ configuration: ExpertConfiguration, width: Int, feedForwardWidth: Int, maximumRows: Int
