@@ -118,7 +118,10 @@ enum Samples {
                         architecture: "llama", name: "demo", parameterCount: 3_000_000, vocabularySize: 4096,
                         contextLength: 2048, trainedContextLength: 4096, parallel: 4, threads: 2,
                         weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, hasChatTemplate: true,
-                        loadNanoseconds: 9)))
+                        loadNanoseconds: 9,
+                        compute: ComputeDescription(
+                            instructionSet: "neon", cacheType: .q8, operationsPerToken: 1 << 40, bytesPerStep: 77,
+                            byteOperationsPerSecond: 1.5e12, readBytesPerSecond: 2e10))))
         ),
         (call, .result(.inspected(json: "{}"))),
         (call, .result(.scored(tokens: 12, negativeLogLikelihood: 2.5))),
@@ -144,7 +147,8 @@ enum Samples {
                 .load(
                     LoadRequest(
                         source: .descriptors(count: 3), purpose: .generate, displayName: "модель.gguf",
-                        contextLength: 4096, parallel: 8, threads: 2)), call: call), false
+                        contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8, measuresMachine: true)),
+                call: call), false
         ),
         (
             "loadDemo",

@@ -4,7 +4,7 @@ public import ModelFiles
 import Models
 public import Platform
 import Scheduling
-public import Tensors
+import Tensors
 import Tokenizers
 
 /// A model as far as a purpose needs it: file, tokenizer, template, decoder.
@@ -30,14 +30,15 @@ public final class LoadedModel: Sendable {
     let contextLength: Int
     /// Blocks of the KV cache.
     let cacheBlocks: Int
+    let cacheType: CacheType
 
     /// Reads the model from its files, in the order of their split numbers.
     ///
-    /// Weights are used where they are mapped. A file that is no good model is an `invalidRequest`, one that needs what
+    /// `instructionSet` names what the kernels are chosen by; nil is the best that the processor has. A file that is no good model is an `invalidRequest`, one that needs what
     /// is not there is `unsupported`, and one that cannot fit is `resourceExhausted`.
     public init(
         parts: [GGUFBytes], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
-        instructionSet: InstructionSet = .best,
+        instructionSet: String? = nil,
         limits: EngineLimits = EngineLimits()
     ) throws(EngineError) {
         let started = MonotonicClock.now()
@@ -52,11 +53,14 @@ public final class LoadedModel: Sendable {
         contextLength = plan?.contextLength ?? 0
         cacheBlocks = plan?.blocks ?? 0
         let threads = try Self.threads(request.threads, usable: usableThreads, limits: limits)
-        pool = ComputePool(threads: decoder == nil ? 1 : threads, instructionSet: instructionSet)
+        pool = ComputePool(
+            threads: decoder == nil ? 1 : threads, instructionSet: try Self.instructionSet(instructionSet))
         if let decoder { try Self.pack(decoder, pool: pool) }
+        cacheType = CacheType(request.cacheType)
+        let compute = Self.describeCompute(decoder, pool: pool, request: request)
         description = Self.describe(
             file: file, tokenizer: tokenizer, template: chatTemplate, decoder: decoder, plan: plan, threads: threads,
-            loadNanoseconds: MonotonicClock.now() - started)
+            loadNanoseconds: MonotonicClock.now() - started, compute: compute)
         try checkVocabulary()
     }
 
@@ -108,6 +112,17 @@ public final class LoadedModel: Sendable {
         }
     }
 
+    /// The fastest instruction set, or the one that somebody wants.
+    private static func instructionSet(_ name: String?) throws(EngineError) -> InstructionSet {
+        guard let name else { return .best }
+        guard let set = InstructionSet(named: name) else {
+            let names = InstructionSet.available.map(\.name).joined(separator: ", ")
+            throw .invalidRequest(
+                parameter: "APUS_ISA", message: "APUS_ISA is \(name.debugDescription); this processor has \(names)")
+        }
+        return set
+    }
+
     private static func pack(_ decoder: any DecoderModel, pool: ComputePool) throws(EngineError) {
         do {
             try decoder.pack(pool: pool)
@@ -125,7 +140,7 @@ public final class LoadedModel: Sendable {
         return try MemoryPlan.decide(
             requestedContextLength: request.contextLength, requestedParallel: request.parallel,
             trainedContextLength: decoder.configuration.trainedContextLength,
-            blockBytes: UInt64(decoder.configuration.cacheBytesPerBlock(.f16)),
+            blockBytes: UInt64(decoder.configuration.cacheBytesPerBlock(CacheType(request.cacheType))),
             weightBytes: decoder.packedBytes + buffers, memory: memory.usable(limits: limits), limits: limits)
     }
 
@@ -166,7 +181,8 @@ public final class LoadedModel: Sendable {
 
     private static func describe(
         file: GGUFFile, tokenizer: Tokenizer?, template: TemplateState, decoder: (any DecoderModel)?,
-        plan: MemoryPlan?, threads: Int, loadNanoseconds: UInt64
+        plan: MemoryPlan?, threads: Int, loadNanoseconds: UInt64,
+        compute: ComputeDescription
     ) -> ModelDescription {
         let architecture = file.metadata.string("general.architecture") ?? ""
         let hasTemplate = if case .usable = template { true } else { false }
@@ -180,7 +196,20 @@ public final class LoadedModel: Sendable {
             contextLength: UInt32(clamping: plan?.contextLength ?? 0), trainedContextLength: UInt32(clamping: trained),
             parallel: UInt32(clamping: plan?.parallel ?? 0), threads: UInt32(clamping: threads),
             weightBytes: decoder?.weightBytes ?? file.tensors.reduce(0) { $0 + UInt64($1.byteCount) },
-            keyValueCacheBytes: plan?.cacheBytes ?? 0, hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds)
+            keyValueCacheBytes: plan?.cacheBytes ?? 0, hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds,
+            compute: compute)
+    }
+
+    private static func describeCompute(
+        _ decoder: (any DecoderModel)?, pool: ComputePool, request: LoadRequest
+    ) -> ComputeDescription {
+        guard let decoder else { return ComputeDescription() }
+        let peak = request.measuresMachine ? try? MachinePeak.measure(pool: pool) : nil
+        return ComputeDescription(
+            instructionSet: pool.instructionSet.name, cacheType: request.cacheType,
+            operationsPerToken: decoder.operationsPerToken, bytesPerStep: decoder.bytesPerStep,
+            byteOperationsPerSecond: peak?.byteOperationsPerSecond ?? 0,
+            readBytesPerSecond: peak?.readBytesPerSecond ?? 0)
     }
 }
 
@@ -190,6 +219,16 @@ extension EngineError {
         case .unsupported, .unsupportedArchitecture: self = .unsupported(feature: "model: \(error.description)")
         case .outOfMemory: self = .resourceExhausted(message: "model: \(error.description)", permanent: true)
         default: self = .invalidRequest(parameter: "model", message: "model: \(error.description)")
+        }
+    }
+}
+
+extension CacheType {
+    init(_ type: LoadRequest.CacheType) {
+        switch type {
+        case .f32: self = .f32
+        case .f16: self = .f16
+        case .q8: self = .q8
         }
     }
 }

@@ -19,8 +19,11 @@ public enum ModelPart: @unchecked Sendable {
 extension LoadedModel {
     /// Reads the model from its files, in the order of their split numbers.
     public convenience init(
-        parts: [ModelPart], request: LoadRequest, memory: MemoryLimits, usableThreads: Int
+        parts: [ModelPart], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
+        instructionSet: String? = nil
     ) throws(EngineError) {
-        try self.init(parts: parts.map(\.bytes), request: request, memory: memory, usableThreads: usableThreads)
+        try self.init(
+            parts: parts.map(\.bytes), request: request, memory: memory, usableThreads: usableThreads,
+            instructionSet: instructionSet)
     }
 }

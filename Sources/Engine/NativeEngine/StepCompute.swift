@@ -20,7 +20,8 @@ final class StepCompute: @unchecked Sendable {
     ) throws(EngineError) {
         self.decoder = decoder
         do {
-            cache = try KeyValueCache(configuration: decoder.configuration, blocks: limits.blocks)
+            cache = try KeyValueCache(
+                configuration: decoder.configuration, blocks: limits.blocks, type: model.cacheType)
             workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: limits.rowsPerStep,
                 maximumLogitRows: limits.logitsRowsPerStep)

@@ -89,6 +89,7 @@ final class RequestProcessor {
             .int("weight_bytes", model.weightBytes), .int("cache_bytes", model.keyValueCacheBytes),
             .int("context", model.contextLength), .int("trained_context", model.trainedContextLength),
             .int("parallel", model.parallel), .int("threads", model.threads),
+            .string("instruction_set", model.compute.instructionSet), .string("kv_cache", model.compute.cacheType.name),
             .double("milliseconds", Double(model.loadNanoseconds) / 1e6))
     }
 
@@ -98,7 +99,8 @@ final class RequestProcessor {
         }
         let loaded = try LoadedModel(
             parts: try ModelSource.parts(of: request, descriptors: descriptors, limits: limits), request: request,
-            memory: MemoryLimits.current(), usableThreads: CPULimits.current().usableCount)
+            memory: MemoryLimits.current(), usableThreads: CPULimits.current().usableCount,
+            instructionSet: Environment.value("APUS_ISA"))
         let engine =
             request.purpose == .generate
             ? try NativeEngine(model: loaded, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil

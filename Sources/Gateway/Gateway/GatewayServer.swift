@@ -87,7 +87,8 @@ final class GatewayServer {
             source: .bundledDemo, purpose: .generate, displayName: model.name,
             contextLength: options.settings.context.map { UInt32($0) },
             parallel: UInt32(options.settings.parallel ?? 0),
-            threads: UInt32(options.settings.threads ?? 0))
+            threads: UInt32(options.settings.threads ?? 0),
+            cacheType: LoadRequest.CacheType(named: options.settings.kvCache))
         let supervisor = WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(

@@ -147,11 +147,13 @@ public struct ModelDescription: Sendable, Equatable {
     public var keyValueCacheBytes: UInt64
     public var hasChatTemplate: Bool
     public var loadNanoseconds: UInt64
+    public var compute: ComputeDescription
 
     public init(
         architecture: String, name: String, parameterCount: UInt64, vocabularySize: UInt32, contextLength: UInt32,
         trainedContextLength: UInt32, parallel: UInt32, threads: UInt32, weightBytes: UInt64,
-        keyValueCacheBytes: UInt64, hasChatTemplate: Bool, loadNanoseconds: UInt64
+        keyValueCacheBytes: UInt64, hasChatTemplate: Bool, loadNanoseconds: UInt64,
+        compute: ComputeDescription = ComputeDescription()
     ) {
         self.architecture = architecture
         self.name = name
@@ -165,6 +167,34 @@ public struct ModelDescription: Sendable, Equatable {
         self.keyValueCacheBytes = keyValueCacheBytes
         self.hasChatTemplate = hasChatTemplate
         self.loadNanoseconds = loadNanoseconds
+        self.compute = compute
+    }
+}
+
+/// How a model is computed, and what the machine could do at most.
+public struct ComputeDescription: Sendable, Equatable {
+    /// Empty where nothing is computed.
+    public var instructionSet: String
+    public var cacheType: LoadRequest.CacheType
+    /// Additions and multiplications of weights for one token of a prompt.
+    public var operationsPerToken: UInt64
+    /// Bytes of weights that a step of one sequence reads.
+    public var bytesPerStep: UInt64
+    /// Additions and multiplications of bytes, all threads together; 0 if it was not measured.
+    public var byteOperationsPerSecond: Double
+    /// Bytes that all threads together read from memory; 0 if it was not measured.
+    public var readBytesPerSecond: Double
+
+    public init(
+        instructionSet: String = "", cacheType: LoadRequest.CacheType = .f16, operationsPerToken: UInt64 = 0,
+        bytesPerStep: UInt64 = 0, byteOperationsPerSecond: Double = 0, readBytesPerSecond: Double = 0
+    ) {
+        self.instructionSet = instructionSet
+        self.cacheType = cacheType
+        self.operationsPerToken = operationsPerToken
+        self.bytesPerStep = bytesPerStep
+        self.byteOperationsPerSecond = byteOperationsPerSecond
+        self.readBytesPerSecond = readBytesPerSecond
     }
 }
 

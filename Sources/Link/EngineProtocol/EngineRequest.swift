@@ -29,6 +29,26 @@ public struct LoadRequest: Sendable, Equatable {
         case generate = 2
     }
 
+    /// How the KV cache stores keys and values.
+    public enum CacheType: UInt8, Sendable, CaseIterable {
+        case f32 = 0
+        case f16 = 1
+        /// Q8_0: bytes with an F16 scale for every 32 elements of a position's head.
+        case q8 = 8
+
+        /// As users write it.
+        public var name: String {
+            switch self {
+            case .f32: "f32"
+            case .f16: "f16"
+            case .q8: "q8_0"
+            }
+        }
+
+        /// The default for any name that is not one of theirs.
+        public init(named name: String) { self = Self.allCases.first { $0.name == name } ?? .f16 }
+    }
+
     public var source: Source
     public var purpose: Purpose
     /// Names the model in errors and logs; it is never opened.
@@ -39,10 +59,13 @@ public struct LoadRequest: Sendable, Equatable {
     public var parallel: UInt32
     /// Compute threads; 0 takes the machine's limit (affinity and quota).
     public var threads: UInt32
+    public var cacheType: CacheType
+    /// Measures what the processor can do at most, for comparison with what a model reaches.
+    public var measuresMachine: Bool
 
     public init(
         source: Source, purpose: Purpose, displayName: String, contextLength: UInt32? = nil, parallel: UInt32 = 0,
-        threads: UInt32 = 0
+        threads: UInt32 = 0, cacheType: CacheType = .f16, measuresMachine: Bool = false
     ) {
         self.source = source
         self.purpose = purpose
@@ -50,6 +73,8 @@ public struct LoadRequest: Sendable, Equatable {
         self.contextLength = contextLength
         self.parallel = parallel
         self.threads = threads
+        self.cacheType = cacheType
+        self.measuresMachine = measuresMachine
     }
 }
 

@@ -42,7 +42,8 @@ extension PayloadWriter {
         case .descriptors(let count):
             integer(SourceCode.descriptors.rawValue)
             integer(load.purpose.rawValue)
-            zeros(2)
+            integer(load.cacheType.rawValue)
+            integer(UInt8(load.measuresMachine ? 1 : 0))
             if count > EngineProtocolLimits.descriptors {
                 fail(.limitExceeded(field: "source", limit: EngineProtocolLimits.descriptors, value: Int(count)))
             }
@@ -50,7 +51,9 @@ extension PayloadWriter {
         case .bundledDemo:
             integer(SourceCode.bundledDemo.rawValue)
             integer(load.purpose.rawValue)
-            zeros(6)
+            integer(load.cacheType.rawValue)
+            integer(UInt8(load.measuresMachine ? 1 : 0))
+            zeros(4)
         }
         optional(load.contextLength)
         integer(load.parallel)
@@ -63,7 +66,8 @@ extension PayloadReader {
     mutating func load() throws(CodecError) -> LoadRequest {
         let code: SourceCode = try choice("source")
         let purpose: LoadRequest.Purpose = try choice("purpose")
-        try zeros("source", 2)
+        let cacheType: LoadRequest.CacheType = try choice("cacheType")
+        let measuresMachine = try flag("measuresMachine")
         let count: UInt32 = try integer("source")
         let source: LoadRequest.Source
         switch code {
@@ -82,7 +86,8 @@ extension PayloadReader {
         return LoadRequest(
             source: source, purpose: purpose,
             displayName: try text("displayName", limit: EngineProtocolLimits.nameBytes),
-            contextLength: contextLength, parallel: parallel, threads: threads)
+            contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
+            measuresMachine: measuresMachine)
     }
 }
 

@@ -10,7 +10,7 @@ private enum ResultCode: UInt16 {
 
     var size: Int {
         switch self {
-        case .loaded: 72
+        case .loaded: 112
         case .scored: 16
         case .inspected, .tokenized, .detokenized, .rendered: 8
         }
@@ -60,10 +60,16 @@ extension PayloadWriter {
         integer(model.parallel)
         integer(model.threads)
         flag(model.hasChatTemplate)
-        zeros(3)
+        integer(model.compute.cacheType.rawValue)
+        zeros(2)
         integer(model.weightBytes)
         integer(model.keyValueCacheBytes)
         integer(model.loadNanoseconds)
+        integer(model.compute.operationsPerToken)
+        integer(model.compute.bytesPerStep)
+        integer(model.compute.byteOperationsPerSecond.bitPattern)
+        integer(model.compute.readBytesPerSecond.bitPattern)
+        text("instructionSet", model.compute.instructionSet, limit: EngineProtocolLimits.nameBytes)
     }
 }
 
@@ -101,12 +107,25 @@ extension PayloadReader {
         let parallel: UInt32 = try integer("parallel")
         let threads: UInt32 = try integer("threads")
         let hasChatTemplate = try flag("hasChatTemplate")
-        try zeros("hasChatTemplate", 3)
+        let cacheType: LoadRequest.CacheType = try choice("cacheType")
+        try zeros("cacheType", 2)
         return ModelDescription(
             architecture: architecture, name: name, parameterCount: parameterCount, vocabularySize: vocabularySize,
             contextLength: contextLength, trainedContextLength: trainedContextLength, parallel: parallel,
             threads: threads, weightBytes: try integer("weightBytes"),
             keyValueCacheBytes: try integer("keyValueCacheBytes"), hasChatTemplate: hasChatTemplate,
-            loadNanoseconds: try integer("loadNanoseconds"))
+            loadNanoseconds: try integer("loadNanoseconds"), compute: try compute(cacheType))
+    }
+
+    private mutating func compute(_ cacheType: LoadRequest.CacheType) throws(CodecError) -> ComputeDescription {
+        let operations: UInt64 = try integer("operationsPerToken")
+        let bytes: UInt64 = try integer("bytesPerStep")
+        let byteOperations: UInt64 = try integer("byteOperationsPerSecond")
+        let readBytes: UInt64 = try integer("readBytesPerSecond")
+        return ComputeDescription(
+            instructionSet: try text("instructionSet", limit: EngineProtocolLimits.nameBytes), cacheType: cacheType,
+            operationsPerToken: operations, bytesPerStep: bytes,
+            byteOperationsPerSecond: Double(bitPattern: byteOperations),
+            readBytesPerSecond: Double(bitPattern: readBytes))
     }
 }

@@ -13,6 +13,11 @@ public protocol DecoderModel: AnyObject, Sendable {
     /// Bytes of the weights in memory once they are packed.
     var packedBytes: UInt64 { get }
 
+    /// Additions and multiplications with weights for one token whose logits nobody wants.
+    var operationsPerToken: UInt64 { get }
+    /// Bytes of weights that a step of one row with logits reads.
+    var bytesPerStep: UInt64 { get }
+
     /// Packs the weights for the kernels; needed once, before the first step.
     func pack(pool: ComputePool) throws(ModelLoadError)
 

@@ -77,3 +77,11 @@ void apus_store_position(const struct apus_kernels *kernels, uint32_t cache_type
                          size_t head_dimension, const float *key, const float *value) {
     kernels->store_position(cache_type, head, place, head_dimension, key, value);
 }
+
+int64_t apus_measure_products(const struct apus_kernels *kernels, const void *data, size_t rounds, int32_t *sum) {
+    return kernels->measure_products(data, rounds, sum);
+}
+
+int32_t apus_measure_reading(const struct apus_kernels *kernels, const void *data, size_t count) {
+    return kernels->measure_reading(data, count);
+}

@@ -28,6 +28,8 @@ struct apus_kernels {
                          void *tile);
     void (*multiply)(uint32_t type, const struct apus_product *product);
     void (*attend)(const struct apus_attention *job);
+    int64_t (*measure_products)(const uint8_t *data, size_t rounds, int32_t *sum);
+    int32_t (*measure_reading)(const uint8_t *data, size_t count);
     void (*store_position)(uint32_t type, void *head, size_t place, size_t head_dimension, const float *key, const float *value);
 };
 

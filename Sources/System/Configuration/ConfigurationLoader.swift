@@ -49,7 +49,7 @@ public enum ConfigurationLoader {
     /// Variables of tests, and those that container platforms set for a service called `apus`, are no settings.
     private static func isOurs(_ variable: String, _ text: String) -> Bool {
         guard variable.hasPrefix("APUS_"), variable != fileVariable else { return false }
-        let others = ["APUS_FIXTURES", "APUS_TEST_", "APUS_SERVICE_", "APUS_PORT_"]
+        let others = ["APUS_FIXTURES", "APUS_ISA", "APUS_TEST_", "APUS_SERVICE_", "APUS_PORT_"]
         return !others.contains(where: variable.hasPrefix) && !(variable == "APUS_PORT" && text.hasPrefix("tcp://"))
     }
 

@@ -67,6 +67,15 @@ public struct ParsedArguments: Sendable, Equatable {
         return value
     }
 
+    /// One of some words.
+    public func word(_ flag: String, of words: [String]) throws(UsageError) -> String? {
+        guard let text = values[flag] else { return nil }
+        guard words.contains(text) else {
+            throw UsageError("\(flag) is one of \(words.joined(separator: ", ")), not '\(text)'")
+        }
+        return text
+    }
+
     /// Integers separated by commas.
     public func integers(_ flag: String, in range: ClosedRange<Int>) throws(UsageError) -> [Int]? {
         guard let text = values[flag] else { return nil }

@@ -23,6 +23,9 @@ public struct Settings: Sendable, Equatable {
 
     /// Nil takes what the machine grants.
     public var threads: Int?
+    /// How the KV cache stores keys and values: one of `kvCacheTypes`.
+    public var kvCache = "f16"
+    public static let kvCacheTypes = ["f16", "q8_0", "f32"]
     /// Positions per sequence; nil takes the model's own, as far as memory allows.
     public var context: Int?
     /// Sequences that decode together; nil takes the engine's default.

@@ -118,6 +118,10 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.parallel = $1
         },
+        SettingsKey(
+            "engine.kv_cache", "kv-cache", "TYPE", .choice(Settings.kvCacheTypes),
+            "How keys and values are stored; q8_0 takes about half of f16's memory.",
+            store: { if case .text(let word) = $1 { $0.kvCache = word } }, show: { $0.kvCache }),
         integer("engine.load_seconds", "load-seconds", 1...86400, "How long loading a model may take.") {
             $0.loadSeconds
         } set: {

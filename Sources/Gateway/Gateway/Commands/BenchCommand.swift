@@ -16,6 +16,7 @@ struct BenchCommand {
     var temperature: Float
     var asJSON: Bool
     var threads: UInt32
+    var cacheType: LoadRequest.CacheType
 
     /// The same measurement of another model.
     func measuring(_ model: String) -> BenchCommand {
@@ -29,7 +30,7 @@ struct BenchCommand {
         let session = try ModelSession.open(
             model: model, purpose: .generate, console: console,
             contextLength: UInt32(promptTokens + maximumTokens(batch: largest)), parallel: UInt32(largest),
-            threads: threads)
+            threads: threads, cacheType: cacheType, measuresMachine: true)
         let report = BenchReport(
             model: model, description: session.description, promptTokens: promptTokens,
             generatedTokens: generatedTokens, repeats: repeats)
@@ -115,18 +116,37 @@ private struct BenchReport {
 
     private static let columns = [
         ("prompt", 6), ("generate", 8), ("batch", 5), ("prefill tok/s", 15), ("decode tok/s", 14),
+        ("% of peak", 9), ("% of read", 9),
     ]
 
     var heading: String {
-        let machine = "\(description.threads) thread\(description.threads == 1 ? "" : "s")"
-        return machine + "\n" + Self.line(Self.columns.map(\.0))
+        let compute = description.compute
+        let threads = "\(description.threads) thread\(description.threads == 1 ? "" : "s")"
+        let peak = String(rounded: compute.byteOperationsPerSecond / 1e9, places: 0)
+        let bandwidth = String(rounded: compute.readBytesPerSecond / 1e9, places: 1)
+        return "\(compute.instructionSet), \(threads), KV cache \(compute.cacheType.name); "
+            + "the machine: \(peak) GOP/s of bytes, \(bandwidth) GB/s read\n" + Self.line(Self.columns.map(\.0))
     }
 
     func text(batch: Int, _ speed: BenchSpeed) -> String {
         Self.line([
             String(promptTokens), String(generatedTokens), String(batch), String(rounded: speed.prefill, places: 1),
-            String(rounded: speed.decode, places: 1),
+            String(rounded: speed.decode, places: 1), String(rounded: 100 * shareOfPeak(speed), places: 0),
+            String(rounded: 100 * shareOfBandwidth(speed, batch: batch), places: 0),
         ])
+    }
+
+    /// Prefill's products of weights against what the processor can do with bytes; without attention.
+    private func shareOfPeak(_ speed: BenchSpeed) -> Double {
+        let peak = description.compute.byteOperationsPerSecond
+        return peak > 0 ? speed.prefill * Double(description.compute.operationsPerToken) / peak : 0
+    }
+
+    /// The weights that decoding reads against what the memory can deliver; without the cache.
+    private func shareOfBandwidth(_ speed: BenchSpeed, batch: Int) -> Double {
+        let bandwidth = description.compute.readBytesPerSecond
+        let steps = speed.decode / Double(max(batch, 1))
+        return bandwidth > 0 ? steps * Double(description.compute.bytesPerStep) / bandwidth : 0
     }
 
     private static func line(_ values: [String]) -> String {
@@ -144,6 +164,10 @@ private struct BenchReport {
         writer.string(description.architecture)
         writer.key("threads")
         writer.integer(description.threads)
+        writer.key("instruction_set")
+        writer.string(description.compute.instructionSet)
+        writer.key("kv_cache")
+        writer.string(description.compute.cacheType.name)
         writer.key("load_seconds")
         writer.double(Double(description.loadNanoseconds) / 1e9)
         writer.key("prompt")
@@ -158,6 +182,14 @@ private struct BenchReport {
         writer.double(speed.prefill)
         writer.key("decode_tokens_per_second")
         writer.double(speed.decode)
+        writer.key("byte_operations_per_second_peak")
+        writer.double(description.compute.byteOperationsPerSecond)
+        writer.key("read_bytes_per_second_peak")
+        writer.double(description.compute.readBytesPerSecond)
+        writer.key("prefill_share_of_peak")
+        writer.double(shareOfPeak(speed))
+        writer.key("decode_share_of_read")
+        writer.double(shareOfBandwidth(speed, batch: batch))
         writer.endObject()
         return String(decoding: writer.bytes, as: UTF8.self)
     }

@@ -20,12 +20,13 @@ final class ModelSession {
 
     static func open(
         model: String, purpose: LoadRequest.Purpose, console: Console, contextLength: UInt32? = nil,
-        parallel: UInt32 = 1, threads: UInt32 = 0
+        parallel: UInt32 = 1, threads: UInt32 = 0, cacheType: LoadRequest.CacheType = .f16,
+        measuresMachine: Bool = false
     ) throws(CommandFailure) -> ModelSession {
         let source: ModelSource = model == demoName ? .bundledDemo : .file(path: model)
         let load = LoadRequest(
             source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
-            parallel: parallel, threads: threads)
+            parallel: parallel, threads: threads, cacheType: cacheType, measuresMachine: measuresMachine)
         let logger = Logger(component: "apus", sink: Unheard())
         let begun = MonotonicClock.now()
         do throws(WorkerSession.Failure) {

@@ -95,6 +95,7 @@ struct Verb: Sendable {
                 OptionSyntax("--repeat", value: "N", help: "Measurements, of which the median is told. Default: 3."),
                 OptionSyntax("--temperature", value: "T", help: "Of the sampled tokens. Default: 0, the likeliest."),
                 OptionSyntax("--threads", value: "N", help: "Compute threads. Default: as the machine allows."),
+                OptionSyntax("--kv-cache", value: "TYPE", help: "f16, q8_0 or f32. Default: f16."),
                 OptionSyntax("--json", help: "One JSON object per line."),
             ])
     ) { arguments, console throws(CommandFailure) in
@@ -106,7 +107,9 @@ struct Verb: Sendable {
                 repeats: try arguments.integer("--repeat", in: 1...100) ?? 3,
                 temperature: Float(try arguments.number("--temperature", in: 0...2) ?? 0),
                 asJSON: arguments.has("--json"),
-                threads: UInt32(try arguments.integer("--threads", in: 1...1024) ?? 0))
+                threads: UInt32(try arguments.integer("--threads", in: 1...1024) ?? 0),
+                cacheType: LoadRequest.CacheType(
+                    named: try arguments.word("--kv-cache", of: LoadRequest.CacheType.allCases.map(\.name)) ?? ""))
         }
         try command.measuring(try path(arguments)).run(console: console)
     }

@@ -83,6 +83,19 @@ final class TransformerDecoder: DecoderModel {
 
     var packedBytes: UInt64 { matrices.reduce(0) { $0 + UInt64($1.byteCount) } }
 
+    var operationsPerToken: UInt64 {
+        let multiplications = matrices.reduce(0.0) { $0 + Double($1.rows * $1.columns) * share(of: $1) }
+        return UInt64(2 * (multiplications - Double(configuration.vocabularySize * configuration.width)))
+    }
+
+    var bytesPerStep: UInt64 { UInt64(matrices.reduce(0.0) { $0 + Double($1.byteCount) * share(of: $1) }) }
+
+    /// How much of a matrix a row is multiplied with, on average: few experts compute a row.
+    private func share(of matrix: PackedMatrix) -> Double {
+        guard let experts = configuration.experts, matrix.name.contains("_exps") else { return 1 }
+        return Double(experts.used) / Double(experts.count)
+    }
+
     func pack(pool: ComputePool) throws(ModelLoadError) {
         try isPacked.withLock { isPacked throws(ModelLoadError) in
             guard !isPacked else { return }

@@ -110,6 +110,15 @@ void apus_attend(const struct apus_kernels *kernels, const struct apus_attention
 void apus_store_position(const struct apus_kernels *kernels, uint32_t cache_type, void *head, size_t place,
                          size_t head_dimension, const float *key, const float *value);
 
+// MARK: Measuring
+
+// Does `rounds` rounds of products of bytes on 1,024 bytes of data; returns how many additions and multiplications it
+// did. `sum` keeps the compiler from leaving them out.
+int64_t apus_measure_products(const struct apus_kernels *kernels, const void *data, size_t rounds, int32_t *sum);
+
+// Reads `count` bytes, a multiple of 256, and returns what depends on all of them.
+int32_t apus_measure_reading(const struct apus_kernels *kernels, const void *data, size_t count);
+
 // MARK: Rows
 
 // output = input / sqrt(mean(input²) + epsilon) · weight; output may be input.
