@@ -57,21 +57,19 @@ struct quantised_block {
     int8_t q[32];
     float scale;
     int32_t exponent;
+    int32_t largest;  // the bits of the largest absolute value
 };
 
 // Rounds to q · scale with |q| ≤ 127. The scale is largest / 127, or the power of two not below it: this saves the inner
 // loops a multiplication, and costs less than one of the eight bits.
 INLINE struct quantised_block quantise_block(const float *values, int exact) {
     struct quantised_block block;
-    int32_t largest_bits = 0;
-    for (int i = 0; i < 32; i++) {
-        int32_t bits;
-        memcpy(&bits, values + i, sizeof(bits));
-        bits &= 0x7FFFFFFF;
-        largest_bits = bits > largest_bits ? bits : largest_bits;
-    }
+    const ivec magnitude = (ivec){0} + 0x7FFFFFFF;
+    const fvec low = load_floats(values), high = load_floats(values + 16);
+    const ivec larger_bits = __builtin_elementwise_max((ivec)low & magnitude, (ivec)high & magnitude);
+    block.largest = __builtin_reduce_max(larger_bits);
     float largest;
-    memcpy(&largest, &largest_bits, sizeof(largest));
+    memcpy(&largest, &block.largest, sizeof(largest));
     float inverse = largest > 0.0f ? 127.0f / largest : 0.0f;
     block.scale = largest / 127.0f;
     block.exponent = 0;
@@ -86,29 +84,24 @@ INLINE struct quantised_block quantise_block(const float *values, int exact) {
         bits = (127 - block.exponent) << 23;
         memcpy(&inverse, &bits, sizeof(bits));
     }
-    // Adding 1.5 · 2^23 rounds to an integer in the low bits. Tiny blocks have an inverse beyond all numbers: zeros.
+    // Tiny blocks have an inverse beyond all numbers: zeros.
     if (largest < 0x1p-100f) inverse = 0.0f;
-    for (int i = 0; i < 32; i++) {
-        const float shifted = values[i] * inverse + 12582912.0f;
-        int32_t bits;
-        memcpy(&bits, &shifted, sizeof(bits));
-        block.q[i] = (int8_t)(bits - 0x4B400000);
-    }
+    // Adding 1.5 · 2^23 rounds to an integer in the low bits.
+    const fvec to_integer = splat(12582912.0f);
+    const i8x16 parts[2] = {__builtin_convertvector((ivec)(low * inverse + to_integer) - 0x4B400000, i8x16),
+                            __builtin_convertvector((ivec)(high * inverse + to_integer) - 0x4B400000, i8x16)};
+    memcpy(block.q, parts, sizeof(parts));
     return block;
 }
 
 INLINE void quantise_row(const float *values, size_t columns, size_t row, size_t rows, struct panel_format format,
                          uint8_t *tile) {
+    uint8_t *guards = tile - 4 * TILE_ROWS;
     int32_t largest = 0;
     const int groups = 32 / format.group;
     for (size_t b = 0; b < columns / 32; b++, values += 32, tile += input_block_bytes(format, rows)) {
         const struct quantised_block block = quantise_block(values, format.exact_scale);
-        for (int i = 0; i < 32; i++) {
-            int32_t bits;
-            memcpy(&bits, values + i, sizeof(bits));
-            bits &= 0x7FFFFFFF;
-            largest = bits > largest ? bits : largest;
-        }
+        largest = block.largest > largest ? block.largest : largest;
         for (size_t k = 0; k < 8; k++) memcpy(tile + (k * rows + row) * 4, block.q + 4 * k, 4);
         uint8_t *scales = tile + 32 * rows;
         const int32_t exponent = (int32_t)((uint32_t)block.exponent << 23);
@@ -130,7 +123,7 @@ INLINE void quantise_row(const float *values, size_t columns, size_t row, size_t
     }
     // No number is above 2^70 in bits either, so this finds infinities and NaN too.
     const float guard = largest > 0x62800000 ? __builtin_nanf("") : 1.0f;
-    memcpy(tile - columns / 32 * input_block_bytes(format, rows) - 4 * TILE_ROWS + 4 * row, &guard, 4);
+    memcpy(guards + 4 * row, &guard, 4);
 }
 
 // The number of rows that a kernel exists for: at least `rows`.
@@ -221,6 +214,9 @@ INLINE struct group_scale load_scale(uint32_t type, const uint16_t *halves, cons
     return result;
 }
 
+// Bytes that are asked for before they are needed.
+#define READ_AHEAD 4096
+
 // One panel times `rows` rows of a tile; type and rows are constants.
 INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows,
                            fvec *sums) {
@@ -233,6 +229,8 @@ INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *t
     const int groups = 32 / format.group, quads = 8 / groups;
     UNROLL for (int r = 0; r < rows; r++) sums[r] = (fvec){0};
     for (size_t b = 0; b < columns / 32; b++) {
+        // Few rows wait for memory, and the processor by itself looks too little ahead. Beyond a panel lies the next one.
+        UNROLL for (size_t i = 0; i < quant_bytes(format); i += 64) __builtin_prefetch(quants + READ_AHEAD + i, 0, 2);
         const uint8_t *scales = tile + 32 * rows;
         UNROLL for (int group = 0; group < groups; group++) {
             const uint8_t *starts = scales + 4 * rows * (group + 1);

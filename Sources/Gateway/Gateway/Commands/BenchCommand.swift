@@ -18,6 +18,8 @@ struct BenchCommand {
     var threads: UInt32
     var cacheType: LoadRequest.CacheType
 
+    private static let warmUpTokens = 4
+
     /// The same measurement of another model.
     func measuring(_ model: String) -> BenchCommand {
         var copy = self
@@ -29,7 +31,8 @@ struct BenchCommand {
         let largest = batches.max() ?? 1
         let session = try ModelSession.open(
             model: model, purpose: .generate, console: console,
-            contextLength: UInt32(promptTokens + maximumTokens(batch: largest)), parallel: UInt32(largest),
+            contextLength: UInt32(promptTokens + max(Self.warmUpTokens, maximumTokens(batch: largest))),
+            parallel: UInt32(largest),
             threads: threads, cacheType: cacheType, measuresMachine: true)
         let report = BenchReport(
             model: model, description: session.description, promptTokens: promptTokens,
@@ -38,7 +41,7 @@ struct BenchCommand {
         var prompts = BenchPrompts(tokens: promptTokens, vocabularySize: session.description.vocabularySize)
         for batch in batches {
             // What is touched for the first time is slow: weights, cache, code.
-            try session.generate(requests(prompts.next(1), maximumTokens: 4)) { _, _ in }
+            try session.generate(requests(prompts.next(1), maximumTokens: Self.warmUpTokens)) { _, _ in }
             var speeds: [BenchSpeed] = []
             for _ in 0..<repeats { speeds.append(try measure(prompts.next(batch), session)) }
             let median = BenchSpeed.median(of: speeds)
