@@ -29,7 +29,7 @@ public struct EngineLimits: Sendable, Equatable {
     public var prefillRowsBesideDecoding = 64
     /// Beside streams prefill may add so many hundredths of their time to a step, and computes at least so many rows.
     public var prefillPercentBesideDecoding = 75
-    public var leastPrefillRows = 8
+    public var leastPrefillRows = 1
     /// Bytes of logits that a step of scored text may need.
     public var scoreLogitsBytes = 4 << 20
     /// Memory that is left for everything but weights and cache when a context length is chosen.

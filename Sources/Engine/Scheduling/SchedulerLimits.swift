@@ -23,7 +23,7 @@ public struct SchedulerLimits: Sendable, Equatable {
 
     public init(
         slots: Int, blocks: Int, blockPositions: Int = 32, waitingSequences: Int = 512, prefillRows: Int = 256,
-        prefillRowsBesideDecoding: Int = 64, leastPrefillRows: Int = 8, prefillPercentBesideDecoding: Int = 75,
+        prefillRowsBesideDecoding: Int = 64, leastPrefillRows: Int = 1, prefillPercentBesideDecoding: Int = 75,
         scoreRows: Int = 64, admissionsPerPriority: Int = 32
     ) {
         self.slots = max(1, slots)
