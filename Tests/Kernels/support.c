@@ -32,6 +32,7 @@ const struct weight_type weight_types[] = {
     {"IQ4_NL", TYPE_IQ4_NL, {32, 320}, {0, -1}},  {"Q2_K", TYPE_Q2_K, {256, 768}, {80, 82}},
     {"Q3_K", TYPE_Q3_K, {256, 768}, {108, -1}},   {"Q4_K", TYPE_Q4_K, {256, 768}, {0, 2}},
     {"Q5_K", TYPE_Q5_K, {256, 768}, {0, 2}},      {"Q6_K", TYPE_Q6_K, {256, 768}, {208, -1}},
+    {"IQ4_XS", TYPE_IQ4_XS, {256, 768}, {0, -1}},
 };
 const size_t weight_type_count = sizeof(weight_types) / sizeof(weight_types[0]);
 

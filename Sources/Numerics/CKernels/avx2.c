@@ -41,10 +41,15 @@ INLINE __m256i load_quad_of_input(const uint8_t *quad) {
     return _mm256_set1_epi32(four);
 }
 
+// The compiler would turn the sums of a row into trees and compute row by row, with all weights of a block in memory. An
+// empty instruction that seems to change the sums makes it take the weights one by one, for all rows.
+#define KEEP_ORDER(sums) __asm__("" : "+x"((sums).half[0]), "+x"((sums).half[1]))
+
 INLINE short_sums dot_quad(short_sums sums, bvec weights, const uint8_t *quad) {
     const __m256i x = load_quad_of_input(quad);
     const pair w = halves_of(&weights);
     for (int i = 0; i < 2; i++) sums.half[i] = _mm256_add_epi16(sums.half[i], _mm256_maddubs_epi16(w.half[i], x));
+    KEEP_ORDER(sums);
     return sums;
 }
 

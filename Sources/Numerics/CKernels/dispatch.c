@@ -44,7 +44,8 @@ uint32_t apus_input_type(uint32_t weight_type) {
     case TYPE_Q4_K:
     case TYPE_Q5_K: return TYPE_Q4_1;
     case TYPE_Q8_0:
-    case TYPE_IQ4_NL: return TYPE_Q8_0;
+    case TYPE_IQ4_NL:
+    case TYPE_IQ4_XS: return TYPE_Q8_0;
     case TYPE_F16:
     case TYPE_BF16: return TYPE_F32;
     default: return weight_type;

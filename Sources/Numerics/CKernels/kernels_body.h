@@ -232,7 +232,8 @@ INLINE struct group_scale load_scale(uint32_t type, const uint16_t *halves, cons
         break;
     }
     case TYPE_Q3_K:
-    case TYPE_Q6_K: result.scale *= load_signed_bytes(integers + group * PANEL_ROWS); break;
+    case TYPE_Q6_K:
+    case TYPE_IQ4_XS: result.scale *= load_signed_bytes(integers + group * PANEL_ROWS); break;
     default: break;
     }
     return result;
@@ -423,6 +424,7 @@ MULTIPLY(TYPE_Q3_K)
 MULTIPLY(TYPE_Q4_K)
 MULTIPLY(TYPE_Q5_K)
 MULTIPLY(TYPE_Q6_K)
+MULTIPLY(TYPE_IQ4_XS)
 
 static void multiply(uint32_t type, const struct apus_product *product) {
     switch (type) {
@@ -440,6 +442,7 @@ static void multiply(uint32_t type, const struct apus_product *product) {
     case TYPE_Q4_K: multiply_TYPE_Q4_K(product); break;
     case TYPE_Q5_K: multiply_TYPE_Q5_K(product); break;
     case TYPE_Q6_K: multiply_TYPE_Q6_K(product); break;
+    case TYPE_IQ4_XS: multiply_TYPE_IQ4_XS(product); break;
     }
 }
 

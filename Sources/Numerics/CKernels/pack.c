@@ -88,6 +88,11 @@ INLINE struct codes read_block(uint32_t type, const uint8_t *row, size_t b) {
             codes.q[i] = (uint8_t)((low[i] >> (4 * (sub % 4 / 2)) & 15) | (high[i] >> shift & 3) << 4);
         break;
     }
+    case TYPE_IQ4_XS:
+        codes.d = load_u16(source);
+        codes.integers[0] = (uint8_t)iq4_xs_scale(source + 2, sub);
+        nibbles(source + 8 + 16 * sub, codes.q);
+        break;
     }
     return codes;
 }
@@ -192,6 +197,7 @@ static int pack_quantised(uint32_t type, const uint8_t *source, int row, size_t 
     case TYPE_Q4_K: return pack_row(TYPE_Q4_K, source, row, columns, panel);
     case TYPE_Q5_K: return pack_row(TYPE_Q5_K, source, row, columns, panel);
     case TYPE_Q6_K: return pack_row(TYPE_Q6_K, source, row, columns, panel);
+    case TYPE_IQ4_XS: return pack_row(TYPE_IQ4_XS, source, row, columns, panel);
     default: return -1;
     }
 }
@@ -249,7 +255,8 @@ void apus_unpack_panel_row(uint32_t type, const void *panel, size_t row, size_t 
             case TYPE_Q4_K:
             case TYPE_Q5_K: result = d * (float)first * value - d_minimum * (float)integers[PANEL_ROWS]; break;
             case TYPE_Q3_K:
-            case TYPE_Q6_K: result = d * (float)(int8_t)first * value; break;
+            case TYPE_Q6_K:
+            case TYPE_IQ4_XS: result = d * (float)(int8_t)first * value; break;
             default: break;
             }
             target[32 * b + i] = result;

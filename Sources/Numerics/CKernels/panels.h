@@ -51,11 +51,12 @@ static inline struct panel_format panel_format(uint32_t type) {
     case TYPE_Q4_K: return (struct panel_format){NIBBLES, 0, 0, 32, 256, 2, 2, 1, 0, 0};
     case TYPE_Q5_K: return (struct panel_format){NIBBLES, 1, 0, 32, 256, 2, 2, 1, 0, 0};
     case TYPE_Q6_K: return (struct panel_format){NIBBLES, 2, 32, 16, 256, 1, 1, 0, 0, 0};
+    case TYPE_IQ4_XS: return (struct panel_format){NIBBLES, 0, 128, 32, 256, 1, 1, 0, 1, 1};
     default: return (struct panel_format){PLAIN, 0, 0, 1, 1, 0, 0, 0, 0, 0};
     }
 }
 
-// The values that the nibbles of IQ4_NL stand for, plus its zero point of 128.
+// The values that the nibbles of IQ4_NL and IQ4_XS stand for, plus their zero point of 128.
 static const uint8_t iq4_nl_codes[16] __attribute__((unused)) = {1,   24,  45,  63,  79,  93,  106, 118,
                                                                  129, 141, 153, 166, 181, 197, 217, 241};
 
