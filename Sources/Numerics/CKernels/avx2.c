@@ -10,7 +10,7 @@
 
 #define KERNELS_NAME "avx2"
 #define KERNELS_TABLE apus_avx2_kernels
-#define ROWS_AT_ONCE 4
+#define SUMS_AT_ONCE 4
 
 typedef struct {
     __m256i half[2];

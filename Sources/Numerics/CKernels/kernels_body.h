@@ -9,7 +9,7 @@
 //   look_up(table, indices)               table[indices[i]] for 64 indices below 16
 //   load_halves(source)                   sixteen F16 numbers as F32
 //   store_halves(target, values)          rounded to nearest, ties to even; beyond the range: the largest number
-//   ROWS_AT_ONCE                          how many rows of a tile the registers have room for
+//   SUMS_AT_ONCE                          how many vectors of sums the registers have room for, with all that they need
 //
 // An instruction set that sums in 16 bits first defines SHORT_SUMS too, see below.
 //
@@ -334,7 +334,7 @@ INLINE void plain_sums(uint32_t type, const uint8_t *panels, size_t panel_bytes,
 
 INLINE void multiply_rows(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
                           size_t columns, int rows, fvec output[][TILE_ROWS]) {
-    const int at_once = ROWS_AT_ONCE / count;
+    const int at_once = SUMS_AT_ONCE / count;
     const float *guards = (const float *)tile;
     tile += 4 * TILE_ROWS;
     UNROLL for (int first = 0; first < rows; first += at_once) {
@@ -402,7 +402,8 @@ INLINE void multiply_some(uint32_t type, const struct apus_product *product, siz
 
 INLINE void multiply_panels(uint32_t type, const struct apus_product *product) {
     size_t panel = product->first_panel;
-    if (panel_format(type).quants == PLAIN)
+    // More rows have sums enough to fill the time that an addition takes.
+    if (panel_format(type).quants == PLAIN && product->rows <= 2)
         for (; panel + 2 <= product->end_panel; panel += 2) multiply_some(type, product, panel, 2);
     for (; panel < product->end_panel; panel++) multiply_some(type, product, panel, 1);
 }

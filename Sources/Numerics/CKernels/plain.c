@@ -5,7 +5,7 @@
 
 #define KERNELS_NAME "plain"
 #define KERNELS_TABLE apus_plain_kernels
-#define ROWS_AT_ONCE 4
+#define SUMS_AT_ONCE 4
 
 // Byte i of every lane at once; the processors are all little-endian.
 INLINE ivec dot_quad(ivec sums, bvec weights, const uint8_t *quad) {
