@@ -36,7 +36,7 @@ import Testing
         bytes.withUnsafeBytes {
             #expect(FloatVector(type: .q8_0, count: 32, bytes: $0) == nil)
             #expect(WeightMatrix(type: .q8_0, rows: 1, columns: 32, bytes: $0, owner: nil) == nil)
-            #expect(WeightMatrix(type: .iq4_xs, rows: 1, columns: 256, bytes: $0, owner: nil) == nil)
+            #expect(WeightMatrix(type: .iq2_xs, rows: 1, columns: 256, bytes: $0, owner: nil) == nil)
             #expect(WeightMatrix(type: .i8, rows: 35, columns: 1, bytes: $0, owner: nil) == nil)
         }
     }

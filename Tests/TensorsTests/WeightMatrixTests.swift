@@ -20,7 +20,8 @@ import Testing
     private func tame(_ bytes: inout [UInt8], _ type: TensorType, _ random: inout SeededRandom) {
         let places: [TensorType: [Int]] = [
             .q8_0: [0], .q4_0: [0], .q4_1: [0, 2], .q5_0: [0], .q5_1: [0, 2], .q2_K: [80, 82], .q3_K: [108],
-            .q4_K: [0, 2], .q5_K: [0, 2], .q6_K: [208], .iq4_nl: [0], .f16: [0], .bf16: [0], .f32: [0],
+            .q4_K: [0, 2], .q5_K: [0, 2], .q6_K: [208], .iq4_nl: [0], .iq4_xs: [0], .f16: [0], .bf16: [0],
+            .f32: [0],
         ]
         for block in stride(from: 0, to: bytes.count, by: type.bytesPerBlock) {
             for place in places[type] ?? [] {
@@ -52,7 +53,7 @@ import Testing
     static let shapes: [(TensorType, columns: Int)] = [
         (.f32, 1), (.f32, 15), (.f32, 1025), (.f16, 33), (.bf16, 47), (.q8_0, 32), (.q8_0, 1056), (.q4_0, 96),
         (.q4_1, 64), (.q5_0, 64), (.q5_1, 64), (.iq4_nl, 96), (.q2_K, 512), (.q3_K, 256), (.q4_K, 1280), (.q5_K, 512),
-        (.q6_K, 256),
+        (.q6_K, 256), (.iq4_xs, 512),
     ]
 
     /// Packs the weights; the bytes must outlive the result.

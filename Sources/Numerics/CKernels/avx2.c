@@ -10,6 +10,7 @@
 
 #define KERNELS_NAME "avx2"
 #define KERNELS_TABLE apus_avx2_kernels
+#define SUMS_AT_ONCE 4
 
 typedef struct {
     __m256i half[2];
@@ -20,33 +21,48 @@ INLINE pair halves_of(const void *vector) {
     return (pair){{_mm256_loadu_si256(parts), _mm256_loadu_si256(parts + 1)}};
 }
 
-// Sums of two products fit into 16 bits for weights below 128.
-INLINE ivec dot_quad(ivec sums, bvec weights, const uint8_t *quad) {
+// Products of bytes come in pairs as 16-bit integers. These are added up as long as they fit, and then widened.
+#define SHORT_SUMS
+typedef pair short_sums;
+
+INLINE short_sums begin_short_sums(ivec totals) { return (void)totals, (short_sums){0}; }
+
+INLINE ivec end_short_sums(short_sums sums, ivec totals) {
+    pair t = halves_of(&totals);
+    for (int i = 0; i < 2; i++)
+        t.half[i] = _mm256_add_epi32(t.half[i], _mm256_madd_epi16(sums.half[i], _mm256_set1_epi16(1)));
+    memcpy(&totals, &t, sizeof(totals));
+    return totals;
+}
+
+INLINE __m256i load_quad_of_input(const uint8_t *quad) {
     int32_t four;
     memcpy(&four, quad, sizeof(four));
-    const __m256i x = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1);
+    return _mm256_set1_epi32(four);
+}
+
+// The compiler would turn the sums of a row into trees and compute row by row, with all weights of a block in memory. An
+// empty instruction that seems to change the sums makes it take the weights one by one, for all rows.
+#define KEEP_ORDER(sums) __asm__("" : "+x"((sums).half[0]), "+x"((sums).half[1]))
+
+INLINE short_sums dot_quad(short_sums sums, bvec weights, const uint8_t *quad) {
+    const __m256i x = load_quad_of_input(quad);
     const pair w = halves_of(&weights);
-    pair s = halves_of(&sums);
-    for (int i = 0; i < 2; i++)
-        s.half[i] = _mm256_add_epi32(s.half[i], _mm256_madd_epi16(_mm256_maddubs_epi16(w.half[i], x), ones));
-    memcpy(&sums, &s, sizeof(sums));
+    for (int i = 0; i < 2; i++) sums.half[i] = _mm256_add_epi16(sums.half[i], _mm256_maddubs_epi16(w.half[i], x));
+    KEEP_ORDER(sums);
     return sums;
 }
 
 // Weights of 8 bits are taken as signed: their absolute values times the activations with the weights' signs.
-INLINE ivec dot_bytes(ivec sums, bvec weights, const uint8_t *quad) {
-    int32_t four;
-    memcpy(&four, quad, sizeof(four));
-    const __m256i x = _mm256_set1_epi32(four), ones = _mm256_set1_epi16(1), top = _mm256_set1_epi8(-128);
+INLINE short_sums dot_bytes(short_sums sums, bvec weights, const uint8_t *quad) {
+    const __m256i x = load_quad_of_input(quad), top = _mm256_set1_epi8(-128);
     const pair w = halves_of(&weights);
-    pair s = halves_of(&sums);
     for (int i = 0; i < 2; i++) {
         const __m256i signed_weights = _mm256_xor_si256(w.half[i], top);
         const __m256i products =
             _mm256_maddubs_epi16(_mm256_abs_epi8(signed_weights), _mm256_sign_epi8(x, signed_weights));
-        s.half[i] = _mm256_add_epi32(s.half[i], _mm256_madd_epi16(products, ones));
+        sums.half[i] = _mm256_add_epi16(sums.half[i], products);
     }
-    memcpy(&sums, &s, sizeof(sums));
     return sums;
 }
 #define BYTES_START(start) ((void)(start), 0)

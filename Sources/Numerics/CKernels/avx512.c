@@ -11,6 +11,7 @@
 
 #define KERNELS_NAME "avx512"
 #define KERNELS_TABLE apus_avx512_kernels
+#define SUMS_AT_ONCE 16
 
 INLINE ivec dot_quad(ivec sums, bvec weights, const uint8_t *quad) {
     int32_t four;

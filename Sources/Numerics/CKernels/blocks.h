@@ -70,3 +70,10 @@ INLINE int q3_k_scale(const uint8_t *packed, int sub) {
     const int high = packed[8 + sub % 4] >> (2 * (sub / 4)) & 3;
     return (low | high << 4) - 32;
 }
+
+// The eight 6-bit scales of IQ4_XS, less 32: the high bits of all lie in 16 bits, then come the low nibbles, two a byte.
+INLINE int iq4_xs_scale(const uint8_t *packed, int sub) {
+    const int low = packed[2 + sub / 2] >> (4 * (sub % 2)) & 15;
+    const int high = load_u16(packed) >> (2 * sub) & 3;
+    return (low | high << 4) - 32;
+}

@@ -214,6 +214,21 @@ WIDER_TOO static void unpack_q6_k(const uint8_t *restrict source, float *restric
     }
 }
 
+// d, 16 bits and 4 bytes of 6-bit scales, nibbles of eight blocks, each as in IQ4_NL: d · (scale − 32) · value of q
+WIDER_TOO static void unpack_iq4_xs(const uint8_t *restrict source, float *restrict target, size_t blocks) {
+    WITHIN_BLOCKS
+    for (size_t b = 0; b < blocks; b++, source += 136, target += 256) {
+        const float d = load_half(source);
+        for (int sub = 0; sub < 8; sub++) {
+            const float scale = d * (float)iq4_xs_scale(source + 2, sub);
+            const uint8_t *q = source + 8 + 16 * sub;
+            float *out = target + 32 * sub;
+            for (int i = 0; i < 16; i++) out[i] = scale * (float)iq4_nl_values[q[i] & 15];
+            for (int i = 0; i < 16; i++) out[i + 16] = scale * (float)iq4_nl_values[q[i] >> 4];
+        }
+    }
+}
+
 int apus_can_dequantise(uint32_t type) { return block_layout(type).elements != 0; }
 
 int apus_dequantise(uint32_t type, const void *source, float *target, size_t count) {
@@ -232,6 +247,7 @@ int apus_dequantise(uint32_t type, const void *source, float *target, size_t cou
     case TYPE_Q4_K: unpack_q4_k(source, target, count / 256); return 0;
     case TYPE_Q5_K: unpack_q5_k(source, target, count / 256); return 0;
     case TYPE_Q6_K: unpack_q6_k(source, target, count / 256); return 0;
+    case TYPE_IQ4_XS: unpack_iq4_xs(source, target, count / 256); return 0;
     default: return -1;
     }
 }

@@ -19,6 +19,7 @@ enum tensor_type {
     TYPE_Q5_K = 13,
     TYPE_Q6_K = 14,
     TYPE_IQ4_NL = 20,
+    TYPE_IQ4_XS = 23,
     TYPE_BF16 = 30,
 };
 
@@ -44,6 +45,7 @@ static inline struct block_layout block_layout(uint32_t type) {
     case TYPE_Q4_K: return (struct block_layout){256, 144};
     case TYPE_Q5_K: return (struct block_layout){256, 176};
     case TYPE_Q6_K: return (struct block_layout){256, 210};
+    case TYPE_IQ4_XS: return (struct block_layout){256, 136};
     default: return (struct block_layout){0, 0};
     }
 }

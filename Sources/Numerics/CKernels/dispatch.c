@@ -7,12 +7,25 @@
 #include <sys/auxv.h>
 #endif
 
+// All that the target attributes in avx2.c and avx512.c name.
+#if defined(__x86_64__)
+static int has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
 static const struct apus_kernels *available(size_t index) {
     switch (index) {
     case 0: return &apus_plain_kernels;
 #if defined(__x86_64__)
-    case 1: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &apus_avx2_kernels : NULL;
-    case 2: return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl") ? &apus_avx512_kernels : NULL;
+    case 1: return has_avx2() ? &apus_avx2_kernels : NULL;
+    case 2: return has_avx2() && has_avx512() ? &apus_avx512_kernels : NULL;
 #elif defined(__aarch64__)
     case 1: return getauxval(AT_HWCAP) & (1u << 20) ? &apus_neon_kernels : NULL;  // HWCAP_ASIMDDP
 #endif
@@ -44,7 +57,8 @@ uint32_t apus_input_type(uint32_t weight_type) {
     case TYPE_Q4_K:
     case TYPE_Q5_K: return TYPE_Q4_1;
     case TYPE_Q8_0:
-    case TYPE_IQ4_NL: return TYPE_Q8_0;
+    case TYPE_IQ4_NL:
+    case TYPE_IQ4_XS: return TYPE_Q8_0;
     case TYPE_F16:
     case TYPE_BF16: return TYPE_F32;
     default: return weight_type;

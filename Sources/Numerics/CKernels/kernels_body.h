@@ -9,6 +9,9 @@
 //   look_up(table, indices)               table[indices[i]] for 64 indices below 16
 //   load_halves(source)                   sixteen F16 numbers as F32
 //   store_halves(target, values)          rounded to nearest, ties to even; beyond the range: the largest number
+//   SUMS_AT_ONCE                          how many vectors of sums the registers have room for, with all that they need
+//
+// An instruction set that sums in 16 bits first defines SHORT_SUMS too, see below.
 //
 // Law: a result depends neither on how many rows are computed together nor on how they are cut. Each output element has
 // its own sum; it runs over K in one order, with one fused operation per block. Integer sums are exact. So all
@@ -22,7 +25,8 @@
 
 #define UNROLL _Pragma("clang loop unroll(full)")
 
-INLINE fvec splat(float value) { return (fvec){0} + value; }
+// Nothing is subtracted, and the compiler knows it; 0 + value would be another number for −0.
+INLINE fvec splat(float value) { return value - (fvec){0}; }
 INLINE fvec fused(fvec a, fvec b, fvec c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE fvec larger(fvec a, fvec b) { return __builtin_elementwise_max(a, b); }
 INLINE fvec to_floats(ivec values) { return __builtin_convertvector(values, fvec); }
@@ -76,7 +80,7 @@ INLINE struct quantised_block quantise_block(const float *values, int exact) {
     if (!exact) {
         int32_t bits;
         memcpy(&bits, &block.scale, sizeof(bits));
-        block.exponent = ((bits + 0x7FFFFF) >> 23) - 127;
+        block.exponent = (int32_t)(((uint32_t)bits + 0x7FFFFFu) >> 23) - 127;
         block.exponent = block.exponent < -64 ? -64 : block.exponent;
         block.exponent = block.exponent > 64 ? 64 : block.exponent;
         bits = (block.exponent + 127) << 23;
@@ -159,9 +163,22 @@ static void prepare_tile(uint32_t type, const float *rows, size_t stride, size_t
 
 // MARK: Products
 
+// What the dot products of some quads are summed in before they go into the totals. Where that is no smaller integer, it
+// is the totals themselves.
+#ifndef SHORT_SUMS
+typedef ivec short_sums;
+INLINE short_sums begin_short_sums(ivec totals) { return totals; }
+INLINE ivec end_short_sums(short_sums sums, ivec totals) { return (void)totals, sums; }
+#endif
+
+// Quads whose sum fits into 16 bits: a quad adds at most 2 · 127 · the largest weight to each.
+INLINE int quads_in_short_sums(struct panel_format format) {
+    const int fitting = 32767 / (2 * 127 * ((1 << weight_bits(format)) - 1));
+    return fitting == 0 ? 1 : fitting;
+}
+
 // Quad k of a block: 16 rows of 4 unsigned integers.
-INLINE bvec load_quad(uint32_t type, const uint8_t *quants, const uint8_t *high, int k) {
-    const struct panel_format format = panel_format(type);
+INLINE bvec load_quad(struct panel_format format, const uint8_t *quants, const uint8_t *high, int k) {
     if (format.quants == BYTES) return *(const bvec *)(quants + 64 * k);
     if (format.quants == PAIRS) {
         bvec q = (*(const bvec *)(quants + 64 * (k / 4)) >> (uint8_t)(2 * (k % 4))) & 3;
@@ -182,7 +199,7 @@ INLINE bvec load_quad(uint32_t type, const uint8_t *quants, const uint8_t *high,
         const int t = k % 4;
         q |= (t < 2 ? bits << (uint8_t)(4 - 2 * t) : bits >> (uint8_t)(2 * t - 4)) & 0x30;
     }
-    return type == TYPE_IQ4_NL ? look_up(iq4_nl_codes, q) : q;
+    return format.table ? look_up(iq4_nl_codes, q) : q;
 }
 
 struct group_scale {
@@ -208,92 +225,131 @@ INLINE struct group_scale load_scale(uint32_t type, const uint16_t *halves, cons
         break;
     }
     case TYPE_Q3_K:
-    case TYPE_Q6_K: result.scale *= load_signed_bytes(integers + group * PANEL_ROWS); break;
+    case TYPE_Q6_K:
+    case TYPE_IQ4_XS: result.scale *= load_signed_bytes(integers + group * PANEL_ROWS); break;
     default: break;
     }
     return result;
 }
 
+// Where one block of a panel lies, and the same block of the input rows.
+struct block_places {
+    const uint16_t *halves;
+    const uint8_t *integers;
+    const uint8_t *high;
+    const uint8_t *quants;
+    const uint8_t *input;
+};
+
+// Some rows of a tile of `rows`, which are laid out side by side.
+struct row_range {
+    int rows;
+    int first;
+    int count;
+};
+
+// totals[r] = Σ over a group of (weight − zero point) · q
+INLINE void group_totals(struct panel_format format, const struct block_places *block, struct row_range range, int group,
+                         ivec *totals) {
+    const int groups = 32 / format.group, quads = 8 / groups, fitting = quads_in_short_sums(format);
+    const int32_t *starts = (const int32_t *)(block->input + 4 * range.rows * (8 + 1 + group)) + range.first;
+    short_sums sums[TILE_ROWS];
+    UNROLL for (int r = 0; r < range.count; r++) {
+        totals[r] = (ivec){0};
+        if (!format.has_minimum) totals[r] += weight_bits(format) == 8 ? BYTES_START(starts[r]) : starts[r];
+    }
+    UNROLL for (int i = 0; i < quads; i++) {
+        // Both nibbles of a vector one after the other, while it is in a register.
+        const int k = groups == 1 ? i % 2 * 4 + i / 2 : group * quads + i;
+        const bvec weights = load_quad(format, block->quants, block->high, k);
+        UNROLL for (int r = 0; r < range.count; r++) {
+            const uint8_t *quad = block->input + (k * range.rows + range.first + r) * 4;
+            if (i % fitting == 0) sums[r] = begin_short_sums(totals[r]);
+            sums[r] = weight_bits(format) == 8 ? dot_bytes(sums[r], weights, quad) : dot_quad(sums[r], weights, quad);
+            if ((i + 1) % fitting == 0 || i == quads - 1) totals[r] = end_short_sums(sums[r], totals[r]);
+        }
+    }
+}
+
+INLINE void add_block(uint32_t type, const struct block_places *block, struct row_range range, fvec *sums) {
+    const struct panel_format format = panel_format(type);
+    const int32_t *scales = (const int32_t *)(block->input + 32 * range.rows) + range.first;
+    UNROLL for (int group = 0; group < 32 / format.group; group++) {
+        const float *minimum_sums = (const float *)scales + range.rows * (1 + group);
+        ivec totals[TILE_ROWS];
+        group_totals(format, block, range, group, totals);
+        const struct group_scale weight = load_scale(type, block->halves, block->integers, group);
+        UNROLL for (int r = 0; r < range.count; r++) {
+            const fvec scale = format.exact_scale ? weight.scale * ((const float *)scales)[r]
+                                                  : (fvec)((ivec)weight.scale + scales[r]);
+            sums[r] = fused(scale, to_floats(totals[r]), sums[r]);
+            if (format.has_minimum) sums[r] = fused(weight.minimum, splat(minimum_sums[r]), sums[r]);
+        }
+    }
+}
+
 // Bytes that are asked for before they are needed.
 #define READ_AHEAD 4096
 
-// One panel times `rows` rows of a tile; type and rows are constants.
-INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns, int rows,
-                           fvec *sums) {
+// One panel times some rows of a tile; type and rows are constants.
+INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *tile, size_t columns,
+                           struct row_range range, fvec *sums) {
     const struct panel_format format = panel_format(type);
     const struct panel_areas areas = panel_areas(type, columns);
-    const uint16_t *halves = (const uint16_t *)(panel + areas.halves);
-    const uint8_t *integers = panel + areas.integers;
-    const uint8_t *high = panel + areas.high;
-    const uint8_t *quants = panel + areas.quants;
-    const int groups = 32 / format.group, quads = 8 / groups;
-    UNROLL for (int r = 0; r < rows; r++) sums[r] = (fvec){0};
+    struct block_places block = {
+        .halves = (const uint16_t *)(panel + areas.halves),
+        .integers = panel + areas.integers,
+        .high = panel + areas.high,
+        .quants = panel + areas.quants,
+        .input = tile,
+    };
     for (size_t b = 0; b < columns / 32; b++) {
         // Few rows wait for memory, and the processor by itself looks too little ahead. Beyond a panel lies the next one.
-        UNROLL for (size_t i = 0; i < quant_bytes(format); i += 64) __builtin_prefetch(quants + READ_AHEAD + i, 0, 2);
-        const uint8_t *scales = tile + 32 * rows;
-        UNROLL for (int group = 0; group < groups; group++) {
-            const uint8_t *starts = scales + 4 * rows * (group + 1);
-            ivec totals[TILE_ROWS];
-            UNROLL for (int r = 0; r < rows; r++) {
-                totals[r] = (ivec){0};
-                if (format.quants != BYTES && type != TYPE_IQ4_NL && !format.has_minimum)
-                    totals[r] += ((const int32_t *)starts)[r];
-                if (format.quants == BYTES || type == TYPE_IQ4_NL)
-                    totals[r] += BYTES_START(((const int32_t *)starts)[r]);
-            }
-            UNROLL for (int i = 0; i < quads; i++) {
-                // Both nibbles of a vector one after the other, while it is in a register.
-                const int k = groups == 1 ? i % 2 * 4 + i / 2 : group * quads + i;
-                const bvec weights = load_quad(type, quants, high, k);
-                UNROLL for (int r = 0; r < rows; r++) {
-                    const uint8_t *quad = tile + (k * rows + r) * 4;
-                    totals[r] = format.quants == BYTES || type == TYPE_IQ4_NL ? dot_bytes(totals[r], weights, quad)
-                                                                              : dot_quad(totals[r], weights, quad);
-                }
-            }
-            const struct group_scale weight = load_scale(type, halves, integers, group);
-            UNROLL for (int r = 0; r < rows; r++) {
-                const fvec scale = format.exact_scale ? weight.scale * ((const float *)scales)[r]
-                                                      : (fvec)((ivec)weight.scale + ((const int32_t *)scales)[r]);
-                sums[r] = fused(scale, to_floats(totals[r]), sums[r]);
-                if (format.has_minimum) sums[r] = fused(weight.minimum, splat(((const float *)starts)[r]), sums[r]);
-            }
-        }
-        tile += input_block_bytes(format, (size_t)rows);
-        quants += quant_bytes(format);
-        high += 64 * format.high_bits;
-        if (format.integers != 0) integers += 2 * PANEL_ROWS;
-        if (format.super == 32 || b % 8 == 7) halves += format.halves * PANEL_ROWS;
+        UNROLL for (size_t i = 0; i < quant_bytes(format); i += 64)
+            __builtin_prefetch(block.quants + READ_AHEAD + i, 0, 2);
+        add_block(type, &block, range, sums);
+        block.input += input_block_bytes(format, (size_t)range.rows);
+        block.quants += quant_bytes(format);
+        block.high += 64 * format.high_bits;
+        block.integers += block_integers(format) * PANEL_ROWS;
+        if (format.super == 32 || b % 8 == 7) block.halves += format.halves * PANEL_ROWS;
     }
 }
 
 // `count` panels side by side, which share what is broadcast to them.
 INLINE void plain_sums(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
-                       size_t columns, int rows, fvec sums[][TILE_ROWS]) {
-    const float *input = (const float *)tile;
-    UNROLL for (int p = 0; p < count; p++)
-        UNROLL for (int r = 0; r < rows; r++) sums[p][r] = (fvec){0};
-    for (size_t k = 0; k < columns; k++, input += rows) {
+                       size_t columns, struct row_range range, fvec sums[][TILE_ROWS]) {
+    const float *input = (const float *)tile + range.first;
+    for (size_t k = 0; k < columns; k++, input += range.rows) {
         UNROLL for (int p = 0; p < count; p++) {
             const uint8_t *panel = panels + (size_t)p * panel_bytes;
             const fvec weights = type == TYPE_F16    ? load_halves((const uint16_t *)panel + k * PANEL_ROWS)
                                  : type == TYPE_BF16 ? load_brain_halves((const uint16_t *)panel + k * PANEL_ROWS)
                                                      : load_floats((const float *)panel + k * PANEL_ROWS);
-            UNROLL for (int r = 0; r < rows; r++) sums[p][r] = fused(weights, splat(input[r]), sums[p][r]);
+            UNROLL for (int r = 0; r < range.count; r++) sums[p][r] = fused(weights, splat(input[r]), sums[p][r]);
         }
     }
 }
 
 INLINE void multiply_rows(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
-                          size_t columns, int rows, fvec sums[][TILE_ROWS]) {
+                          size_t columns, int rows, fvec output[][TILE_ROWS]) {
+    const int at_once = SUMS_AT_ONCE / count;
     const float *guards = (const float *)tile;
     tile += 4 * TILE_ROWS;
-    if (panel_format(type).quants == PLAIN) {
-        plain_sums(type, panels, panel_bytes, count, tile, columns, rows, sums);
-    } else {
-        quantised_sums(type, panels, tile, columns, rows, sums[0]);
-        UNROLL for (int r = 0; r < rows; r++) sums[0][r] *= guards[r];
+    UNROLL for (int first = 0; first < rows; first += at_once) {
+        const struct row_range range = {rows, first, rows - first < at_once ? rows - first : at_once};
+        // Of this function alone, so that the sums stay in registers.
+        fvec sums[2][TILE_ROWS];
+        UNROLL for (int p = 0; p < count; p++)
+            UNROLL for (int r = 0; r < range.count; r++) sums[p][r] = (fvec){0};
+        if (panel_format(type).quants == PLAIN) {
+            plain_sums(type, panels, panel_bytes, count, tile, columns, range, sums);
+        } else {
+            quantised_sums(type, panels, tile, columns, range, sums[0]);
+            UNROLL for (int r = 0; r < range.count; r++) sums[0][r] *= guards[first + r];
+        }
+        UNROLL for (int p = 0; p < count; p++)
+            UNROLL for (int r = 0; r < range.count; r++) output[p][first + r] = sums[p][r];
     }
 }
 
@@ -345,7 +401,8 @@ INLINE void multiply_some(uint32_t type, const struct apus_product *product, siz
 
 INLINE void multiply_panels(uint32_t type, const struct apus_product *product) {
     size_t panel = product->first_panel;
-    if (panel_format(type).quants == PLAIN)
+    // More rows have sums enough to fill the time that an addition takes.
+    if (panel_format(type).quants == PLAIN && product->rows <= 2)
         for (; panel + 2 <= product->end_panel; panel += 2) multiply_some(type, product, panel, 2);
     for (; panel < product->end_panel; panel++) multiply_some(type, product, panel, 1);
 }
@@ -367,6 +424,7 @@ MULTIPLY(TYPE_Q3_K)
 MULTIPLY(TYPE_Q4_K)
 MULTIPLY(TYPE_Q5_K)
 MULTIPLY(TYPE_Q6_K)
+MULTIPLY(TYPE_IQ4_XS)
 
 static void multiply(uint32_t type, const struct apus_product *product) {
     switch (type) {
@@ -384,6 +442,7 @@ static void multiply(uint32_t type, const struct apus_product *product) {
     case TYPE_Q4_K: multiply_TYPE_Q4_K(product); break;
     case TYPE_Q5_K: multiply_TYPE_Q5_K(product); break;
     case TYPE_Q6_K: multiply_TYPE_Q6_K(product); break;
+    case TYPE_IQ4_XS: multiply_TYPE_IQ4_XS(product); break;
     }
 }
 

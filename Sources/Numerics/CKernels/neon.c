@@ -10,6 +10,7 @@
 
 #define KERNELS_NAME "neon"
 #define KERNELS_TABLE apus_neon_kernels
+#define SUMS_AT_ONCE 4
 
 INLINE ivec dot_signed(ivec sums, bvec weights, const uint8_t *quad) {
     const int8x16_t x = vreinterpretq_s8_s32(vld1q_dup_s32((const int32_t *)(const void *)quad));

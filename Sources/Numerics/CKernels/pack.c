@@ -9,7 +9,7 @@ struct codes {
     uint8_t q[32];
     uint16_t d;            // F16
     uint16_t d_minimum;    // F16: the minimum itself, or its factor
-    uint8_t integers[2];   // scales of both halves if the group is 16, else scale and minimum
+    uint8_t integers[2];   // scales of both halves if the group is 16, else scale and minimum, or the scale alone
 };
 
 INLINE void nibbles(const uint8_t *source, uint8_t *q) {
@@ -88,6 +88,11 @@ INLINE struct codes read_block(uint32_t type, const uint8_t *row, size_t b) {
             codes.q[i] = (uint8_t)((low[i] >> (4 * (sub % 4 / 2)) & 15) | (high[i] >> shift & 3) << 4);
         break;
     }
+    case TYPE_IQ4_XS:
+        codes.d = load_u16(source);
+        codes.integers[0] = (uint8_t)iq4_xs_scale(source + 2, sub);
+        nibbles(source + 8 + 16 * sub, codes.q);
+        break;
     }
     return codes;
 }
@@ -169,10 +174,9 @@ INLINE int pack_row(uint32_t type, const uint8_t *source, int row, size_t column
         const size_t super = b * 32 / (size_t)format.super * (size_t)format.halves;
         halves[super * PANEL_ROWS + (size_t)row] = codes.d;
         if (format.halves == 2) halves[(super + 1) * PANEL_ROWS + (size_t)row] = codes.d_minimum;
-        // Two bytes per block: of its two groups, or scale and minimum of its only one.
-        if (format.integers != 0)
-            for (size_t i = 0; i < 2; i++)
-                panel[areas.integers + (2 * b + i) * PANEL_ROWS + (size_t)row] = codes.integers[i];
+        const size_t integers = block_integers(format);
+        for (size_t i = 0; i < integers; i++)
+            panel[areas.integers + (integers * b + i) * PANEL_ROWS + (size_t)row] = codes.integers[i];
         place_quants(codes.q, format, row, panel + areas.quants + b * quant_bytes(format),
                      panel + areas.high + b * 64 * (size_t)format.high_bits);
     }
@@ -193,6 +197,7 @@ static int pack_quantised(uint32_t type, const uint8_t *source, int row, size_t 
     case TYPE_Q4_K: return pack_row(TYPE_Q4_K, source, row, columns, panel);
     case TYPE_Q5_K: return pack_row(TYPE_Q5_K, source, row, columns, panel);
     case TYPE_Q6_K: return pack_row(TYPE_Q6_K, source, row, columns, panel);
+    case TYPE_IQ4_XS: return pack_row(TYPE_IQ4_XS, source, row, columns, panel);
     default: return -1;
     }
 }
@@ -238,10 +243,10 @@ void apus_unpack_panel_row(uint32_t type, const void *panel, size_t row, size_t 
         const size_t super = b * 32 / (size_t)format.super * (size_t)format.halves;
         const float d = half(halves[super * PANEL_ROWS + row]);
         const float d_minimum = format.halves == 2 ? half(halves[(super + 1) * PANEL_ROWS + row]) : 0.0f;
-        const uint8_t *integers = base + areas.integers + 2 * b * PANEL_ROWS + row;
+        const uint8_t *integers = base + areas.integers + block_integers(format) * b * PANEL_ROWS + row;
         for (size_t i = 0; i < 32; i++) {
             const uint8_t first = integers[i / 16 * (format.group == 16) * PANEL_ROWS];
-            const float value = (float)((type == TYPE_IQ4_NL ? iq4_nl_codes[q[i]] : q[i]) - format.zero_point);
+            const float value = (float)((format.table ? iq4_nl_codes[q[i]] : q[i]) - format.zero_point);
             float result = value * d;
             switch (type) {
             case TYPE_Q4_1:
@@ -250,7 +255,8 @@ void apus_unpack_panel_row(uint32_t type, const void *panel, size_t row, size_t 
             case TYPE_Q4_K:
             case TYPE_Q5_K: result = d * (float)first * value - d_minimum * (float)integers[PANEL_ROWS]; break;
             case TYPE_Q3_K:
-            case TYPE_Q6_K: result = d * (float)(int8_t)first * value; break;
+            case TYPE_Q6_K:
+            case TYPE_IQ4_XS: result = d * (float)(int8_t)first * value; break;
             default: break;
             }
             target[32 * b + i] = result;

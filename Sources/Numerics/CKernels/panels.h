@@ -33,30 +33,43 @@ struct panel_format {
     int integers;    // bytes of integer scales per row and group: 0, 1 (scale, or both in nibbles), 2 (scale, minimum)
     int has_minimum;
     int exact_scale;  // activations keep their exact scale instead of the next power of two
+    int table;        // the integers are places in iq4_nl_codes
 };
 
 // What is said about a type here is all that packing, kernels and activations know about it.
 static inline struct panel_format panel_format(uint32_t type) {
     switch (type) {
-    //                                       quants, high, zero, group, super, halves, integers, minimum, exact
-    case TYPE_Q4_0: return (struct panel_format){NIBBLES, 0, 8, 32, 32, 1, 0, 0, 0};
-    case TYPE_Q4_1: return (struct panel_format){NIBBLES, 0, 0, 32, 32, 2, 0, 1, 0};
-    case TYPE_Q5_0: return (struct panel_format){NIBBLES, 1, 16, 32, 32, 1, 0, 0, 0};
-    case TYPE_Q5_1: return (struct panel_format){NIBBLES, 1, 0, 32, 32, 2, 0, 1, 0};
-    case TYPE_Q8_0: return (struct panel_format){BYTES, 0, 128, 32, 32, 1, 0, 0, 1};
-    case TYPE_IQ4_NL: return (struct panel_format){NIBBLES, 0, 128, 32, 32, 1, 0, 0, 1};
-    case TYPE_Q2_K: return (struct panel_format){PAIRS, 0, 0, 16, 256, 2, 1, 1, 0};
-    case TYPE_Q3_K: return (struct panel_format){PAIRS, 1, 4, 16, 256, 1, 1, 0, 0};
-    case TYPE_Q4_K: return (struct panel_format){NIBBLES, 0, 0, 32, 256, 2, 2, 1, 0};
-    case TYPE_Q5_K: return (struct panel_format){NIBBLES, 1, 0, 32, 256, 2, 2, 1, 0};
-    case TYPE_Q6_K: return (struct panel_format){NIBBLES, 2, 32, 16, 256, 1, 1, 0, 0};
-    default: return (struct panel_format){PLAIN, 0, 0, 1, 1, 0, 0, 0, 0};
+    //                                       quants, high, zero, group, super, halves, integers, minimum, exact, table
+    case TYPE_Q4_0: return (struct panel_format){NIBBLES, 0, 8, 32, 32, 1, 0, 0, 0, 0};
+    case TYPE_Q4_1: return (struct panel_format){NIBBLES, 0, 0, 32, 32, 2, 0, 1, 0, 0};
+    case TYPE_Q5_0: return (struct panel_format){NIBBLES, 1, 16, 32, 32, 1, 0, 0, 0, 0};
+    case TYPE_Q5_1: return (struct panel_format){NIBBLES, 1, 0, 32, 32, 2, 0, 1, 0, 0};
+    case TYPE_Q8_0: return (struct panel_format){BYTES, 0, 128, 32, 32, 1, 0, 0, 1, 0};
+    case TYPE_IQ4_NL: return (struct panel_format){NIBBLES, 0, 128, 32, 32, 1, 0, 0, 1, 1};
+    case TYPE_Q2_K: return (struct panel_format){PAIRS, 0, 0, 16, 256, 2, 1, 1, 0, 0};
+    case TYPE_Q3_K: return (struct panel_format){PAIRS, 1, 4, 16, 256, 1, 1, 0, 0, 0};
+    case TYPE_Q4_K: return (struct panel_format){NIBBLES, 0, 0, 32, 256, 2, 2, 1, 0, 0};
+    case TYPE_Q5_K: return (struct panel_format){NIBBLES, 1, 0, 32, 256, 2, 2, 1, 0, 0};
+    case TYPE_Q6_K: return (struct panel_format){NIBBLES, 2, 32, 16, 256, 1, 1, 0, 0, 0};
+    case TYPE_IQ4_XS: return (struct panel_format){NIBBLES, 0, 128, 32, 256, 1, 1, 0, 1, 1};
+    default: return (struct panel_format){PLAIN, 0, 0, 1, 1, 0, 0, 0, 0, 0};
     }
 }
 
-// The values that the nibbles of IQ4_NL stand for, plus its zero point of 128.
+// The values that the nibbles of IQ4_NL and IQ4_XS stand for, plus their zero point of 128.
 static const uint8_t iq4_nl_codes[16] __attribute__((unused)) = {1,   24,  45,  63,  79,  93,  106, 118,
                                                                  129, 141, 153, 166, 181, 197, 217, 241};
+
+// Bits of the integers that kernels multiply.
+static inline int weight_bits(struct panel_format format) {
+    if (format.quants == BYTES || format.table) return 8;
+    return (format.quants == NIBBLES ? 4 : 2) + format.high_bits;
+}
+
+// Bytes of integer scales per row and block.
+static inline size_t block_integers(struct panel_format format) {
+    return (size_t)(32 / format.group * format.integers);
+}
 
 static inline size_t quant_bytes(struct panel_format format) {
     return format.quants == BYTES ? 512 : format.quants == NIBBLES ? 256 : 128;

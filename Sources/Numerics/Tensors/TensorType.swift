@@ -51,7 +51,9 @@ public enum TensorType: UInt32, Sendable, CaseIterable {
     /// Whether the kernels can read rows of this type.
     public var isComputable: Bool {
         switch self {
-        case .f32, .f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_nl: true
+        case .f32, .f16, .bf16, .q4_0, .q4_1, .q5_0, .q5_1, .q8_0, .q2_K, .q3_K, .q4_K, .q5_K, .q6_K, .iq4_nl,
+            .iq4_xs:
+            true
         default: false
         }
     }

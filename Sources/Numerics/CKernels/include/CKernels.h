@@ -38,7 +38,8 @@ size_t apus_panel_bytes(uint32_t type, size_t columns);
 // Packs 1 to 16 rows of a GGUF tensor. `panel` is aligned to 64 bytes. Returns −1 if a scale is not a finite number.
 int apus_pack_panel(uint32_t type, const void *rows, size_t row_bytes, size_t row_count, size_t columns, void *panel);
 
-// Writes one of the sixteen rows as F32, with the bits that apus_dequantise gives for the row in the file.
+// Writes one of the sixteen rows as F32, with the bits that apus_dequantise gives for the row in the file; only a
+// zero may lose its sign.
 void apus_unpack_panel_row(uint32_t type, const void *panel, size_t row, size_t columns, float *target);
 
 // MARK: Products
