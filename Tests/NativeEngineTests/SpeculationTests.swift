@@ -95,12 +95,7 @@ private struct Answer: Equatable {
             },
             variant("three choices", 1) { $0.choices = 3 },
             variant("log-probabilities", 1) { $0.logProbabilities = LogProbabilityOptions(top: 3, stage: .sampling) },
-            variant("a stop string", 1) { $0.stopStrings = ["qqqqqqqqqqqqqqqqqqqqqx"] },
-            variant("a stop string with log-probabilities", 0) {
-                $0.sampling.frequencyPenalty = 0.05
-                $0.stopStrings = ["qqqqqqqqqqx"]
-                $0.logProbabilities = LogProbabilityOptions(top: 2)
-            },
+            variant("a stop string", 1) { $0.stopStrings = ["qqx", "qz"] },
             variant("a stop token after the least length", 1) {
                 $0.minimumTokens = 50
                 $0.stopTokenIDs = TinyModel.token(letter: "x").map { [$0] } ?? []
@@ -146,10 +141,24 @@ private struct Answer: Equatable {
         #expect(statistics.cacheBlocksUsed == 0)
     }
 
-    @Test func `the variants that are to stop do stop, some of them long after drafts began`() {
-        let stopped = zip(Self.variants, Self.expected).filter { $1.allSatisfy { $0.reason == .stop } }
-        #expect(stopped.contains { $0.0.name.hasPrefix("a stop string") && ($0.1.first?.ids.count ?? 0) > 20 })
-        #expect(stopped.contains { $0.0.name.hasPrefix("a stop token") })
+    @Test func `an answer stops at the same token, wherever in it that comes`() throws {
+        let harness = try Self.harness()
+        var request = Self.request(1)
+        let text = try #require(Answer.all(harness.run(Self.off(request)), choices: 1).first).text
+        for length in stride(from: 20, to: 110, by: 6) {
+            // The shortest end of the text so far that did not come before.
+            let before = text.prefix(length)
+            let stop = (1...length).map { before.suffix($0) }.first { !before.dropLast().contains($0) }
+            request.stopStrings = [String(try #require(stop))]
+            for options in [nil, LogProbabilityOptions(top: 2)] {
+                request.logProbabilities = options
+                let answer = Answer.all(try harness.run(request), choices: 1)
+                #expect(answer.first?.reason == .stop)
+                #expect(answer == Answer.all(try harness.run(Self.off(request)), choices: 1))
+            }
+        }
+        let stopped = try #require(zip(Self.variants, Self.expected).first { $0.0.name.hasPrefix("a stop token") }).1
+        #expect(stopped.first?.reason == .stop && (stopped.first?.ids.count ?? 0) > 50)
     }
 
     @Test(arguments: [EngineLimits().cacheBlocks, 14])

@@ -58,7 +58,8 @@ struct NGramIndex: Sendable {
         var hash = UInt64(length)
         for token in tokens[end - length..<end] {
             hash = (hash ^ UInt64(UInt32(bitPattern: token))) &* 0x9E37_79B9_7F4A_7C15
+            hash ^= hash >> 32
         }
-        return Int(hash >> shift)
+        return Int((hash &* 0x9E37_79B9_7F4A_7C15) >> shift)
     }
 }
