@@ -55,7 +55,7 @@ struct NGramIndex: Sendable {
     }
 
     private func entry(of tokens: [Int32], endingBefore end: Int, length: Int) -> Int {
-        var hash = UInt64(length)
+        var hash = UInt64(length) &* 0xD6E8_FEB8_6659_FD93
         for token in tokens[end - length..<end] {
             hash = (hash ^ UInt64(UInt32(bitPattern: token))) &* 0x9E37_79B9_7F4A_7C15
             hash ^= hash >> 32
