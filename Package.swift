@@ -112,7 +112,7 @@ let testRooms: [Target] = [
     tests("EngineLink", ["EngineProtocol"] + system),
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),
-    tests("NativeEngine", ["EngineProtocol", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
+    tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
     tests("WorkerHost", ["EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),

@@ -91,6 +91,7 @@ enum RandomMessage {
             stopTokenIDs: ids(&random), ignoreEndOfSequence: random.next() % 2 == 0, tenant: text(&random),
             priority: Int8(truncatingIfNeeded: random.next()), deadline: random.next())
         request.minimumTokens = number(&random)
+        request.speculation = random.next() % 2 == 0 ? .off : .ngram
         if random.next() % 2 == 0 {
             request.logProbabilities = LogProbabilityOptions(
                 top: UInt32(random.next() % 129), stage: random.next() % 2 == 0 ? .model : .sampling)

@@ -89,7 +89,9 @@ enum Samples {
         (
             call,
             .finished(
-                usage: Usage(promptTokens: 17, completionTokens: 2, cachedTokens: 16),
+                usage: Usage(
+                    promptTokens: 17, completionTokens: 2, cachedTokens: 16, acceptedDraftTokens: 1,
+                    rejectedDraftTokens: 4),
                 timings: Timings(preparation: 1, queue: 2, prefill: 3, decode: 4))
         ),
     ]
@@ -134,7 +136,7 @@ enum Samples {
                 WorkerStatistics(
                     takenAt: 1, sequencesRunning: 2, sequencesWaiting: 3, cacheBlocksUsed: 4, cacheBlocksIdle: 5,
                     cacheBlocks: 6, promptTokens: 7, cachedTokens: 8, generatedTokens: 9, steps: 10,
-                    stepNanoseconds: 11, cancelled: 12, preemptions: 13))
+                    stepNanoseconds: 11, cancelled: 12, preemptions: 13, draftTokens: 14, acceptedDraftTokens: 15))
         ),
     ]
 

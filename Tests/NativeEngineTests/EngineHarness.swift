@@ -66,9 +66,9 @@ final class EngineHarness {
             model: Self.load(tiny.bytes(), context: context, parallel: parallel, threads: threads, limits: limits))
     }
 
-    init(model: LoadedModel) throws {
+    init(model: LoadedModel, makeText: @escaping NativeEngine.MakeText = { _ in PlainText() }) throws {
         self.model = model
-        engine = try NativeEngine(model: model, makeText: { _ in PlainText() }, emit: { [log] in log.add($0) })
+        engine = try NativeEngine(model: model, makeText: makeText, emit: { [log] in log.add($0) })
     }
 
     deinit { engine.stop() }

@@ -90,6 +90,9 @@ struct RequestTests {
         let bare = try chat(#", "logprobs": true, "post_sampling_probs": true"#)
         #expect(bare.generate.logProbabilities == LogProbabilityOptions(top: 0, stage: .sampling))
         #expect(try chat("").generate.logProbabilities == nil)
+        #expect(try chat("").generate.speculation == .ngram)
+        #expect(try chat(#", "speculation": "ngram""#).generate.speculation == .ngram)
+        #expect(try completion(#"{"prompt": "x", "speculation": "off"}"#).generate.speculation == .off)
         let text = try completion(#"{"prompt": "x", "logprobs": 0}"#)
         #expect(text.generate.logProbabilities == LogProbabilityOptions(top: 0))
         #expect(try completion(#"{"prompt": "x"}"#).generate.logProbabilities == nil)
@@ -191,6 +194,8 @@ struct RequestTests {
             (#", "stop_token_ids": 5"#, "stop_token_ids", "invalid_type"),
             (#", "stop_token_ids": [-1]"#, "stop_token_ids", "invalid_type"),
             (#", "min_tokens": -1"#, "min_tokens", "invalid_value"),
+            (#", "speculation": "draft""#, "speculation", "invalid_value"),
+            (#", "speculation": true"#, "speculation", "invalid_type"),
             (#", "min_tokens": 6, "max_tokens": 5"#, "min_tokens", "invalid_value"),
             (#", "response_format": {"type": "json_object"}"#, "response_format", "unsupported"),
             (#", "modalities": ["audio"]"#, "modalities", "unsupported"), (#", "audio": {}"#, "audio", "unsupported"),

@@ -8,7 +8,8 @@ import Testing
 
 @Suite("Writing answers")
 struct ResponseFormatTests {
-    private let usage = Usage(promptTokens: 3, completionTokens: 2, cachedTokens: 1)
+    private let usage = Usage(
+        promptTokens: 3, completionTokens: 2, cachedTokens: 1, acceptedDraftTokens: 1, rejectedDraftTokens: 5)
     private let timings = Timings(preparation: 1_000_000, queue: 500_000, prefill: 2_000_000, decode: 0)
 
     private func format(_ shape: GenerationRequest.Shape, usage: Bool) -> ResponseFormat {
@@ -36,7 +37,8 @@ struct ResponseFormatTests {
             head + #"{"index":0,"delta":{"content":"!"},"logprobs":null,"finish_reason":null}],"usage":null}"#,
             head + #"{"index":0,"delta":{},"logprobs":null,"finish_reason":"length"}],"usage":null}"#,
             head
-                + #"],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1}},"#
+                + #"],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1},"#
+                + #""completion_tokens_details":{"accepted_prediction_tokens":1,"rejected_prediction_tokens":5}},"#
                 + #""timings":{"preparation_ms":1.0,"queue_ms":0.5,"prefill_ms":2.0,"decode_ms":0.0}}"#,
             "data: [DONE]",
         ]

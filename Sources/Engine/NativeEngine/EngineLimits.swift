@@ -30,8 +30,10 @@ public struct EngineLimits: Sendable, Equatable {
     /// Beside streams prefill may add so many hundredths of their time to a step, and computes at least so many rows.
     public var prefillPercentBesideDecoding = 75
     public var leastPrefillRows = 1
-    /// Bytes of logits that a step of scored text may need.
-    public var scoreLogitsBytes = 4 << 20
+    /// Draft tokens of one sequence in one step.
+    public var draftTokens = 7
+    /// Bytes of logits that scored text and drafts may need in one step.
+    public var scoreLogitsBytes = 16 << 20
     /// Memory that is left for everything but weights and cache when a context length is chosen.
     public var reservedBytes: UInt64 = 64 << 20
 

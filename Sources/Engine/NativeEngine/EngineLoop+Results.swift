@@ -7,20 +7,35 @@ import Tokenizers
 /// From logits to events.
 extension EngineLoop {
     /// Chooses a choice's next token and says what came of it.
-    func sample(slot: Int, row: Int, at now: UInt64) {
+    ///
+    /// - Returns: true if the token is the draft and the choice goes on.
+    @discardableResult
+    func sample(slot: Int, row: Int, draft: Int32? = nil, at now: UInt64) -> Bool {
         // Without logits its call was cancelled between two layers, and ends in the next turn.
-        guard let call = choices[slot]?.call, calls[call] != nil, let logits = compute.logits(row: row) else { return }
+        guard let call = choices[slot]?.call, calls[call] != nil, let logits = compute.logits(row: row) else {
+            return false
+        }
         let token: Int32
         do {
             token = try choose(slot: slot, from: logits)
         } catch {
-            return fail(call, message: "sampling: \(error.description)")
+            fail(call, message: "sampling: \(error.description)")
+            return false
         }
+        note(token, draft: draft, slot: slot, call: call)
         generatedTokens += 1
         calls[call]?.completionTokens += 1
         if calls[call]?.progress.firstTokenAt == nil { calls[call]?.progress.firstTokenAt = now }
         calls[call]?.progress.lastTokenAt = now
-        report(token, slot: slot, call: call)
+        return report(token, slot: slot, call: call) && token == draft
+    }
+
+    /// Compares a token with what was expected at its place.
+    private func note(_ token: Int32, draft: Int32?, slot: Int, call: CallID) {
+        if let position = choices[slot]?.tokens.count { choices[slot]?.speculation?.observe(token, at: position) }
+        guard token == draft else { return }
+        acceptedDraftTokens += 1
+        calls[call]?.acceptedDraftTokens += 1
     }
 
     private func choose(slot: Int, from logits: UnsafeMutableBufferPointer<Float>) throws(SamplingError) -> Int32 {
@@ -33,17 +48,18 @@ extension EngineLoop {
         return try choices[slot]?.sampler.sample(logits: logits, position: position, choice: choice) ?? 0
     }
 
-    /// Adds a token to its choice, and ends the choice where it has to end.
-    private func report(_ token: Int32, slot: Int, call: CallID) {
+    /// Adds a token to its choice, and ends the choice where it has to end; true if it goes on.
+    private func report(_ token: Int32, slot: Int, call: CallID) -> Bool {
         let (chunk, reason) = take(token, slot: slot)
         events.append((call, .tokens(chunk)))
-        guard let reason else { return }
+        guard let reason else { return true }
         endedSlots.append(slot)
         events.append((call, .choiceFinished(choice: chunk.choice, reason: reason)))
         calls[call]?.choicesLeft -= 1
-        guard let ended = calls[call], ended.choicesLeft == 0 else { return }
+        guard let ended = calls[call], ended.choicesLeft == 0 else { return false }
         calls[call] = nil
         events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
+        return false
     }
 
     /// What the token makes certain, and the reason if it is the last.
@@ -119,7 +135,8 @@ extension RunningCall {
         }
         return Usage(
             promptTokens: UInt32(clamping: generation.promptTokens), completionTokens: completionTokens,
-            cachedTokens: UInt32(clamping: cachedTokens))
+            cachedTokens: UInt32(clamping: cachedTokens), acceptedDraftTokens: acceptedDraftTokens,
+            rejectedDraftTokens: draftTokens - acceptedDraftTokens)
     }
 }
 

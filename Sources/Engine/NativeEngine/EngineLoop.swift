@@ -20,7 +20,7 @@ final class EngineLoop {
     private var slotCalls: [CallID?]
     /// The choice in each slot; a slot that scores has none.
     var choices: [RunningChoice?]
-    private var plan = StepPlan()
+    private(set) var plan = StepPlan()
     private var costs = StepCostModel()
     var events: [(CallID, EngineEvent)] = []
     /// What the scheduler has to be told after the step.
@@ -28,6 +28,8 @@ final class EngineLoop {
     var restarts: [(slot: Int, rows: Int)] = []
     var failedCalls: [CallID] = []
     var generatedTokens: UInt64 = 0
+    var draftTokens: UInt64 = 0
+    var acceptedDraftTokens: UInt64 = 0
     var logProbabilityReader = LogProbabilityReader()
 
     init(
@@ -131,7 +133,8 @@ final class EngineLoop {
             call: change.call, choice: change.choice, prompt: generation.prompts[input],
             maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
             sampler: generation.samplers[input], text: makeText(generation.stopStrings),
-            trail: generation.logProbabilities.map(LogProbabilityTrail.init))
+            trail: generation.logProbabilities.map(LogProbabilityTrail.init),
+            speculates: generation.speculation == .ngram)
     }
 
     private func resume(_ change: StepPlan.SlotChange) {
@@ -166,8 +169,9 @@ final class EngineLoop {
             } else if let choice = choices[slice.slot] {
                 for position in positions {
                     compute.append(
-                        token: choice.tokens[position], position: position, slot: slice.slot,
-                        wantsLogits: slice.logits == .last && position == positions.upperBound - 1)
+                        token: choice.token(at: position), position: position, slot: slice.slot,
+                        wantsLogits: slice.logits == .all
+                            || slice.logits == .last && position == positions.upperBound - 1)
                 }
             }
         }
@@ -181,6 +185,7 @@ final class EngineLoop {
             case .last:
                 noteCachedTokens(slice)
                 sample(slot: slice.slot, row: firstRow + slice.count - 1, at: now)
+            case .all where slice.draftTokens > 0: verify(slice, firstRow: firstRow, at: now)
             case .all: score(slice, firstRow: firstRow)
             }
             firstRow += slice.count
@@ -199,6 +204,7 @@ final class EngineLoop {
     private func closeStep(startedAt: UInt64) {
         let now = MonotonicClock.now()
         learnCosts(nanoseconds: now - startedAt)
+        proposeDrafts(costs: costs.costs)
         state.withLock { state in
             // The rows of a cancelled call may have been dropped on the way.
             for slice in plan.slices where !state.cancelRequests.contains(slice.call) {
@@ -219,11 +225,15 @@ final class EngineLoop {
                 state.statistics.promptTokens += UInt64(slice.count)
             }
             state.statistics.generatedTokens += generatedTokens
+            state.statistics.draftTokens += draftTokens
+            state.statistics.acceptedDraftTokens += acceptedDraftTokens
             state.statistics.steps += 1
             state.statistics.stepNanoseconds += now - startedAt
             giveBackBlocks(of: &state.scheduler)
         }
         generatedTokens = 0
+        draftTokens = 0
+        acceptedDraftTokens = 0
         endedSlots.removeAll(keepingCapacity: true)
         restarts.removeAll(keepingCapacity: true)
         failedCalls.removeAll(keepingCapacity: true)
@@ -235,6 +245,7 @@ final class EngineLoop {
         guard let choice = choices[slice.slot] else { return scheduler.complete(slot: slice.slot) }
         scheduler.complete(slot: slice.slot, tokens: choice.tokens[choice.scheduledTokens...])
         choices[slice.slot]?.scheduledTokens = choice.tokens.count
+        scheduler.propose(slot: slice.slot, draftTokens: choice.speculation?.draftTokens ?? 0)
     }
 
     /// Learns from steps that were computed as planned, and in which rows cost alike: scored ones have all logits.

@@ -26,8 +26,9 @@ extension LoadedModel {
         return PreparedGeneration(
             prompts: prompts, choicesPerInput: request.choices, maximumTokens: maximumTokens,
             samplers: prompts.map(template.sampler(afterPrompt:)), stopStrings: request.stopStrings,
-            stopTokens: stopTokens, logProbabilities: request.logProbabilities, tenant: request.tenant,
-            priority: request.priority, deadline: request.deadline, preparationNanoseconds: 0)
+            stopTokens: stopTokens, logProbabilities: request.logProbabilities,
+            speculation: request.speculation, tenant: request.tenant, priority: request.priority,
+            deadline: request.deadline, preparationNanoseconds: 0)
     }
 
     /// Tokenizes a text to score and cuts it into windows.

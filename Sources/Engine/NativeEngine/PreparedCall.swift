@@ -13,6 +13,7 @@ public struct PreparedGeneration: Sendable {
     let stopStrings: [String]
     let stopTokens: Set<Int32>
     let logProbabilities: LogProbabilityOptions?
+    let speculation: SpeculationMode
     let tenant: String
     let priority: Int8
     let deadline: UInt64

@@ -14,6 +14,9 @@ struct RunningCall {
     var completionTokens: UInt32 = 0
     /// Tokens of the prompts that were found in the cache; those that choices share count once, as in `promptTokens`.
     var cachedTokens = 0
+    /// Draft tokens that were computed, and those of them that were right.
+    var draftTokens: UInt32 = 0
+    var acceptedDraftTokens: UInt32 = 0
     /// Choices that had a slot and wait for another one.
     var parked: [UInt32: RunningChoice] = [:]
 
@@ -44,13 +47,16 @@ struct RunningChoice {
     var text: any ChoiceText
     /// Nil where no log-probabilities are wanted.
     var trail: LogProbabilityTrail?
+    /// Nil where every step chooses one token.
+    var speculation: Speculation?
     var generatedTokens = 0
     /// Tokens that the scheduler knows.
     var scheduledTokens: Int
 
     init(
         call: CallID, choice: UInt32, prompt: [Int32], maximumTokens: Int, stopTokens: Set<Int32>, admittedAt: UInt64,
-        sampler: Sampler, text: any ChoiceText, trail: LogProbabilityTrail?
+        sampler: Sampler, text: any ChoiceText, trail: LogProbabilityTrail?,
+        speculates: Bool
     ) {
         self.call = call
         self.choice = choice
@@ -61,6 +67,7 @@ struct RunningChoice {
         self.sampler = sampler
         self.text = text
         self.trail = trail
+        speculation = speculates ? Speculation(tokens: prompt.count + maximumTokens) : nil
         scheduledTokens = prompt.count
     }
 }

@@ -27,6 +27,7 @@ struct CommonFields {
     private let stopTokenIDs: [Int32]
     private let ignoreEndOfSequence: Bool
     private let minimumTokens: UInt32
+    private let speculation: SpeculationMode
 
     init(_ fields: inout RequestFields) throws(APIError) {
         let name = try fields.string("model", maximumBytes: OpenAILimits.modelNameBytes)
@@ -38,6 +39,7 @@ struct CommonFields {
         stopTokenIDs = try Self.stopTokenIDs(&fields)
         ignoreEndOfSequence = try fields.bool("ignore_eos") ?? false
         minimumTokens = UInt32(try fields.integer("min_tokens", in: 0...Int64(Int32.max)) ?? 0)
+        speculation = try Self.speculation(&fields)
         sampling = try SamplingFields.read(&fields)
         _ = try fields.string("user", maximumBytes: OpenAILimits.userBytes)
         try Self.acceptHarmless(&fields)
@@ -58,6 +60,7 @@ struct CommonFields {
             inputs: inputs, choices: choices, maximumTokens: maximumTokens, sampling: sampling,
             stopStrings: stopStrings, stopTokenIDs: stopTokenIDs, ignoreEndOfSequence: ignoreEndOfSequence)
         request.minimumTokens = minimumTokens
+        request.speculation = speculation
         request.logProbabilities = logProbabilities
         return request
     }
@@ -97,6 +100,16 @@ struct CommonFields {
             ids.append(id)
         }
         return ids
+    }
+
+    private static func speculation(_ fields: inout RequestFields) throws(APIError) -> SpeculationMode {
+        guard let value = fields.value("speculation") else { return .ngram }
+        guard let name = value.stringValue else { throw .wrongType("speculation", "a string", value) }
+        switch name {
+        case "ngram": return .ngram
+        case "off": return .off
+        default: throw .invalid("speculation", "'speculation' is 'ngram' or 'off', not '\(name.prefix(32))'")
+        }
     }
 
     /// Fields that describe the request to a provider, or ask for what happens anyway.

@@ -61,6 +61,11 @@ enum WorkerMetrics {
             .add(last.cancelled)
         registry.counter("apus_preemptions_total", "Slots taken from sequences since the worker started.", labels)
             .add(last.preemptions)
+        registry.counter("apus_draft_tokens_total", "Draft tokens computed since the worker started.", labels)
+            .add(last.draftTokens)
+        registry.counter(
+            "apus_accepted_draft_tokens_total", "Draft tokens that were right since the worker started.", labels
+        ).add(last.acceptedDraftTokens)
     }
 
     private static func gauge(

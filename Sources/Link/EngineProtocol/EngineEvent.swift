@@ -92,11 +92,19 @@ public struct Usage: Sendable, Equatable {
     public var promptTokens: UInt32
     public var completionTokens: UInt32
     public var cachedTokens: UInt32
+    /// Draft tokens that were right, and so are among the completion's, and those that were computed in vain.
+    public var acceptedDraftTokens: UInt32
+    public var rejectedDraftTokens: UInt32
 
-    public init(promptTokens: UInt32, completionTokens: UInt32, cachedTokens: UInt32) {
+    public init(
+        promptTokens: UInt32, completionTokens: UInt32, cachedTokens: UInt32, acceptedDraftTokens: UInt32 = 0,
+        rejectedDraftTokens: UInt32 = 0
+    ) {
         self.promptTokens = promptTokens
         self.completionTokens = completionTokens
         self.cachedTokens = cachedTokens
+        self.acceptedDraftTokens = acceptedDraftTokens
+        self.rejectedDraftTokens = rejectedDraftTokens
     }
 }
 
@@ -217,12 +225,15 @@ public struct WorkerStatistics: Sendable, Equatable {
     public var cancelled: UInt64
     /// Sequences that lost their slot and had to wait for another one.
     public var preemptions: UInt64
+    /// Draft tokens that were computed, and those of them that were right.
+    public var draftTokens: UInt64
+    public var acceptedDraftTokens: UInt64
 
     public init(
         takenAt: UInt64 = 0, sequencesRunning: UInt32 = 0, sequencesWaiting: UInt32 = 0, cacheBlocksUsed: UInt64 = 0,
         cacheBlocksIdle: UInt64 = 0, cacheBlocks: UInt64 = 0, promptTokens: UInt64 = 0, cachedTokens: UInt64 = 0,
         generatedTokens: UInt64 = 0, steps: UInt64 = 0, stepNanoseconds: UInt64 = 0, cancelled: UInt64 = 0,
-        preemptions: UInt64 = 0
+        preemptions: UInt64 = 0, draftTokens: UInt64 = 0, acceptedDraftTokens: UInt64 = 0
     ) {
         self.takenAt = takenAt
         self.sequencesRunning = sequencesRunning
@@ -237,5 +248,7 @@ public struct WorkerStatistics: Sendable, Equatable {
         self.stepNanoseconds = stepNanoseconds
         self.cancelled = cancelled
         self.preemptions = preemptions
+        self.draftTokens = draftTokens
+        self.acceptedDraftTokens = acceptedDraftTokens
     }
 }

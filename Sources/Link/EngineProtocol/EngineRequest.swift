@@ -101,6 +101,8 @@ public struct GenerateRequest: Sendable, Equatable {
     public var minimumTokens: UInt32 = 0
     /// Nil asks for none.
     public var logProbabilities: LogProbabilityOptions?
+    /// It changes the speed and never the text.
+    public var speculation = SpeculationMode.ngram
     /// Who asked: fairness in the queue is per tenant.
     public var tenant: String
     /// Higher goes first.
@@ -124,6 +126,13 @@ public struct GenerateRequest: Sendable, Equatable {
         self.priority = priority
         self.deadline = deadline
     }
+}
+
+/// Where draft tokens come from: guesses that the model confirms several at a time.
+public enum SpeculationMode: UInt8, Sendable {
+    case off = 0
+    /// From what the prompt and the answer said before.
+    case ngram = 1
 }
 
 /// Which log-probabilities come with the tokens.

@@ -16,9 +16,9 @@ private enum EventCode: UInt16 {
         case .accepted, .choiceFinished: 8
         case .started: 4
         case .tokens: 32
-        case .finished: 48
+        case .finished: 56
         case .failed, .result: 12
-        case .statistics: 96
+        case .statistics: 112
         }
     }
 }
@@ -84,6 +84,8 @@ extension PayloadWriter {
         integer(usage.promptTokens)
         integer(usage.completionTokens)
         integer(usage.cachedTokens)
+        integer(usage.acceptedDraftTokens)
+        integer(usage.rejectedDraftTokens)
         zeros(4)
         integer(timings.preparation)
         integer(timings.queue)
@@ -105,6 +107,8 @@ extension PayloadWriter {
         integer(statistics.stepNanoseconds)
         integer(statistics.cancelled)
         integer(statistics.preemptions)
+        integer(statistics.draftTokens)
+        integer(statistics.acceptedDraftTokens)
     }
 }
 
@@ -188,7 +192,8 @@ extension PayloadReader {
     private mutating func finished() throws(CodecError) -> EngineEvent {
         let usage = Usage(
             promptTokens: try integer("promptTokens"), completionTokens: try integer("completionTokens"),
-            cachedTokens: try integer("cachedTokens"))
+            cachedTokens: try integer("cachedTokens"), acceptedDraftTokens: try integer("acceptedDraftTokens"),
+            rejectedDraftTokens: try integer("rejectedDraftTokens"))
         try zeros("usage", 4)
         let timings = Timings(
             preparation: try integer("preparation"), queue: try integer("queue"), prefill: try integer("prefill"),
@@ -204,6 +209,7 @@ extension PayloadReader {
             cacheBlocks: try integer("cacheBlocks"), promptTokens: try integer("promptTokens"),
             cachedTokens: try integer("cachedTokens"), generatedTokens: try integer("generatedTokens"),
             steps: try integer("steps"), stepNanoseconds: try integer("stepNanoseconds"),
-            cancelled: try integer("cancelled"), preemptions: try integer("preemptions"))
+            cancelled: try integer("cancelled"), preemptions: try integer("preemptions"),
+            draftTokens: try integer("draftTokens"), acceptedDraftTokens: try integer("acceptedDraftTokens"))
     }
 }

@@ -112,7 +112,7 @@ GOLDENS = {
         Range([[u8(0), bytes(3), one(chat('[{"role":"user"}]', tools="[]", variables="{}"))],
                [u8(1), bytes(3), text("Once upon")],
                [u8(2), bytes(3), ids(1, -2, 300)]]),
-        u32(2), optional(64), u8(1), i8(-5), u16(0), u64(123456789012345),
+        u32(2), optional(64), u8(1), i8(-5), u8(1), u8(0), u64(123456789012345),
         u32(3), optional(5), u8(1), bytes(3),
         f32(0.5), f32(0.9), u32(40), f32(0.05), f32(1.1), f32(-0.25), f32(0.75),
         f32(0.95), f32(1.5), f32(0.25), f32(0.125), f32(0.3), f32(2),
@@ -134,7 +134,7 @@ GOLDENS = {
         ])]),
         event(CALL + 1, 2, [u32(0), u8(0), bytes(3), ids(), text(""), Range([])]),
         event(CALL, 3, [u32(1), u8(1), bytes(3)]),
-        event(CALL, 4, [u32(17), u32(2), u32(16), u32(0), u64(1), u64(2), u64(3), u64(4)]),
+        event(CALL, 4, [u32(17), u32(2), u32(16), u32(1), u32(4), u32(0), u64(1), u64(2), u64(3), u64(4)]),
     ])]),
     "eventsOfFailures": message("events", 0, [Range([
         event(1, 5, error(0, [text("stop"), text("too many")])),
@@ -163,7 +163,7 @@ GOLDENS = {
         event(CALL, 6, result(3, [ids(9, 8)])),
         event(CALL, 6, result(4, [Range(b"\xff\x00")])),
         event(CALL, 6, result(5, [text("<s>")])),
-        event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 14)]),
+        event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 16)]),
     ])], checksum=True),
 }
 

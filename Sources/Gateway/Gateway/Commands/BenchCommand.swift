@@ -74,10 +74,13 @@ struct BenchCommand {
 
     private func requests(_ prompts: [[Int32]], maximumTokens: Int) -> [GenerateRequest] {
         prompts.enumerated().map { sequence, ids in
-            GenerateRequest(
+            var request = GenerateRequest(
                 inputs: [.ids(ids)], maximumTokens: UInt32(maximumTokens),
                 sampling: SamplingParameters(temperature: temperature, seed: UInt64(sequence)),
                 ignoreEndOfSequence: true)
+            // The speed of the model is wanted, not how well its text repeats itself.
+            request.speculation = .off
+            return request
         }
     }
 }
