@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Is the answer as good? Divergence from the F32 model and perplexity, of Apus and of llama.cpp, on the same files.
 
-Usage: quality.py [--python PYTHON] [--base FILE.gguf] [--tokens 6000] [--window 512] [--type ...]
+Usage: quality.py [--python PYTHON] [--base FILE.gguf] [--tokens 12000] [--window 512] [--type ...]
                   [--output results.json] [--write docs/performance/engine.md]
        quality.py --show results.json [--write PAGE]
 
@@ -96,7 +96,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     contest.add_options(parser)
     parser.add_argument("--base", type=Path, default=contest.ROOT / "Sources/Engine/CDemoModel/apus-demo.gguf")
-    parser.add_argument("--tokens", type=int, default=6000, help="about so many tokens of text")
+    parser.add_argument("--tokens", type=int, default=12000, help="about so many tokens of text")
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--type", nargs="+", choices=TYPES, default=TYPES)
     parser.add_argument("--output", type=Path, default=contest.FOLDER / "results/quality.json")

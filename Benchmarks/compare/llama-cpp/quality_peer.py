@@ -144,7 +144,7 @@ def main():
     parser.add_argument("base", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--tokens", type=int, default=6000)
+    parser.add_argument("--tokens", type=int, default=12000)
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--type", nargs="+", required=True)
     arguments = parser.parse_args()
