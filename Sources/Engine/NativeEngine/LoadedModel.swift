@@ -34,8 +34,9 @@ public final class LoadedModel: Sendable {
 
     /// Reads the model from its files, in the order of their split numbers.
     ///
-    /// `instructionSet` names what the kernels are chosen by; nil is the best that the processor has. A file that is no good model is an `invalidRequest`, one that needs what
-    /// is not there is `unsupported`, and one that cannot fit is `resourceExhausted`.
+    /// Weights are packed for the kernels, their pages in the file given back. `instructionSet` names what the kernels
+    /// are chosen by; nil is the best that the processor has. A file that is no good model is an `invalidRequest`, one
+    /// that needs what is not there is `unsupported`, and one that cannot fit is `resourceExhausted`.
     public init(
         parts: [GGUFBytes], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
         instructionSet: String? = nil,
