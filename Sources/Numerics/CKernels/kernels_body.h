@@ -457,14 +457,13 @@ static int64_t measure_products(const uint8_t *data, size_t rounds, int32_t *sum
     ivec sums[CHAINS];
     UNROLL for (int i = 0; i < CHAINS; i++) sums[i] = (ivec){0} + i;
     for (size_t round = 0; round < rounds; round++) {
-        UNROLL for (int half = 0; half < 2; half++) {
-            UNROLL for (int i = 0; i < CHAINS; i++) {
-                short_sums four = begin_short_sums(sums[i]);
-                UNROLL for (int k = 4 * half; k < 4 * half + 4; k++)
-                    four = dot_quad(four, *(const bvec *)(data + 64 * k), data + 512 + 4 * i);
-                sums[i] = end_short_sums(four, sums[i]);
-            }
+        short_sums chains[CHAINS];
+        UNROLL for (int i = 0; i < CHAINS; i++) chains[i] = begin_short_sums(sums[i]);
+        UNROLL for (int k = 0; k < 8; k++) {
+            const bvec weights = *(const bvec *)(data + 64 * k);
+            UNROLL for (int i = 0; i < CHAINS; i++) chains[i] = dot_quad(chains[i], weights, data + 512 + 4 * i);
         }
+        UNROLL for (int i = 0; i < CHAINS; i++) sums[i] = end_short_sums(chains[i], sums[i]);
         // The compiler must not see that every round does the same.
         __asm__ volatile("" : : "r"(data) : "memory");
     }
