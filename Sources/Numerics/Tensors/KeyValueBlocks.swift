@@ -7,15 +7,6 @@ public enum CacheType: UInt8, Sendable, CaseIterable {
     /// Q8_0: bytes with an F16 scale for every 32 elements of a position's head.
     case q8 = 8
 
-    /// As users write it.
-    public var name: String {
-        switch self {
-        case .f32: "f32"
-        case .f16: "f16"
-        case .q8: "q8_0"
-        }
-    }
-
     var code: UInt32 { UInt32(rawValue) }
 }
 
