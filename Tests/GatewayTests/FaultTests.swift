@@ -75,9 +75,9 @@ import Testing
     @Test(arguments: ["second signal", "time limit"])
     func aStoppingServerEndsItsStreamsWithAnError(cause: String) throws {
         let server = try ServerProcess(["--drain-seconds", cause == "time limit" ? "1" : "60"])
-        let stream = try HTTPExchange(port: server.port, bytes: HTTPExchange.endless(server))
+        let stream = try HTTPExchange(port: server.port, bytes: HTTPExchange.endless(server, choices: 100))
         try stream.read { $0.serverSentEvents.count > 2 }
-        let body = Chat.body("Tell me a story.", stream: false, more: #""ignore_eos":true"#)
+        let body = Chat.body("Tell me a story.", stream: false, more: HTTPExchange.many(100))
         let whole = try HTTPExchange(
             port: server.port,
             bytes: HTTPExchange.request("POST", "/v1/chat/completions", port: server.port, body: body))
@@ -172,10 +172,13 @@ extension HTTPExchange {
     }
 
     /// A streaming request that goes on until it is cancelled or the context ends.
-    static func endless(_ server: ServerProcess, headers: [String: String] = [:]) -> [UInt8] {
+    /// Members of a request for so many long answers that the model is busy for seconds.
+    static func many(_ choices: Int) -> String { #""ignore_eos":true,"speculation":"off","n":\#(choices)"# }
+
+    static func endless(_ server: ServerProcess, headers: [String: String] = [:], choices: Int = 1) -> [UInt8] {
         request(
             "POST", "/v1/chat/completions", port: server.port, headers: headers,
-            body: Chat.body("Tell me a story.", stream: true, more: #""ignore_eos":true"#))
+            body: Chat.body("Tell me a story.", stream: true, more: many(choices)))
     }
 
     static func longStream(_ server: ServerProcess, index: Int) throws -> Ending {
