@@ -171,10 +171,10 @@ extension HTTPExchange {
         case other(String)
     }
 
-    /// A streaming request that goes on until it is cancelled or the context ends.
     /// Members of a request for so many long answers that the model is busy for seconds.
     static func many(_ choices: Int) -> String { #""ignore_eos":true,"speculation":"off","n":\#(choices)"# }
 
+    /// A streaming request that goes on until it is cancelled or the context ends.
     static func endless(_ server: ServerProcess, headers: [String: String] = [:], choices: Int = 1) -> [UInt8] {
         request(
             "POST", "/v1/chat/completions", port: server.port, headers: headers,
