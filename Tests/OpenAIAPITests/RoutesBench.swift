@@ -16,7 +16,7 @@ final class ScriptedWorker: SupervisedWorker {
     private(set) var sent: [(call: CallID, request: EngineRequest)] = []
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
-    var onLost: (String) -> Void = { _ in }
+    var onLost: (WorkerEnd) -> Void = { _ in }
     var onFailed: (String) -> Void = { _ in }
 
     func start() {}

@@ -18,7 +18,7 @@ final class ScriptedWorker: SupervisedWorker {
     var workerProcessID: Int32? { nil }
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
-    var onLost: (String) -> Void = { _ in }
+    var onLost: (WorkerEnd) -> Void = { _ in }
     var onFailed: (String) -> Void = { _ in }
 
     func start() {}
@@ -44,9 +44,9 @@ final class ScriptedWorker: SupervisedWorker {
                 hasChatTemplate: true, loadNanoseconds: 1))
     }
 
-    func die(_ reason: String = "killed by SIGKILL") {
-        let actions = state.handle(.ended(reason: reason), now: MonotonicClock.now())
-        onLost(reason)
+    func die(_ end: WorkerEnd = .crashed(signal: 9)) {
+        let actions = state.handle(.ended(end), now: MonotonicClock.now())
+        onLost(end)
         for case .announceFailed(let verdict) in actions { onFailed(verdict) }
     }
 

@@ -14,7 +14,7 @@ import Testing
         let now = 100 * second
         switch phase {
         case "ready": _ = state.handle(.loaded, now: now)
-        case "backing off": _ = state.handle(.ended(reason: "x"), now: now)
+        case "backing off": _ = state.handle(.ended(.exited(status: 1)), now: now)
         case "failed": _ = state.handle(.loadRefused(reason: "x"), now: now)
         case "draining": _ = state.handle(.stop, now: now)
         default: break
@@ -23,11 +23,11 @@ import Testing
     }
 
     private static let events: [(name: String, event: State.Event)] = [
-        ("loaded", .loaded), ("load refused", .loadRefused(reason: "bad file")), ("ended", .ended(reason: "killed")),
+        ("loaded", .loaded), ("load refused", .loadRefused(reason: "bad file")), ("ended", .ended(.crashed(signal: 6))),
         ("time", .timeArrived), ("served", .servedRequest), ("stop", .stop),
     ]
 
-    private static let backOff = State.Phase.backingOff(until: 101_250_000_000, reason: "killed")
+    private static let backOff = State.Phase.backingOff(until: 101_250_000_000, after: .crashed(signal: 6))
 
     /// Every phase with every event at 101 s: the phase afterwards, and the actions.
     private static let table: [(phase: String, event: String, after: State.Phase, actions: [State.Action])] = [
@@ -36,21 +36,21 @@ import Testing
             "starting", "load refused", .failed(reason: "bad file"),
             [.announceFailed(reason: "bad file"), .endWorker]
         ),
-        ("starting", "ended", backOff, [.announceLost, .wakeAt(101_250_000_000)]),
+        ("starting", "ended", backOff, [.announceLost(.crashed(signal: 6)), .wakeAt(101_250_000_000)]),
         ("starting", "time", .starting, []),
         ("starting", "served", .starting, []),
         ("starting", "stop", .draining, [.endWorker]),
         ("ready", "loaded", .ready, []),
         ("ready", "load refused", .ready, []),
-        ("ready", "ended", backOff, [.announceLost, .wakeAt(101_250_000_000)]),
+        ("ready", "ended", backOff, [.announceLost(.crashed(signal: 6)), .wakeAt(101_250_000_000)]),
         ("ready", "time", .ready, []),
         ("ready", "served", .ready, []),
         ("ready", "stop", .draining, [.endWorker]),
-        ("backing off", "loaded", .backingOff(until: 100_250_000_000, reason: "x"), []),
-        ("backing off", "load refused", .backingOff(until: 100_250_000_000, reason: "x"), []),
-        ("backing off", "ended", .backingOff(until: 100_250_000_000, reason: "x"), []),
+        ("backing off", "loaded", .backingOff(until: 100_250_000_000, after: .exited(status: 1)), []),
+        ("backing off", "load refused", .backingOff(until: 100_250_000_000, after: .exited(status: 1)), []),
+        ("backing off", "ended", .backingOff(until: 100_250_000_000, after: .exited(status: 1)), []),
         ("backing off", "time", .starting, [.spawn]),
-        ("backing off", "served", .backingOff(until: 100_250_000_000, reason: "x"), []),
+        ("backing off", "served", .backingOff(until: 100_250_000_000, after: .exited(status: 1)), []),
         ("backing off", "stop", .draining, [.endWorker]),
         ("failed", "loaded", .failed(reason: "x"), []),
         ("failed", "load refused", .failed(reason: "x"), []),
@@ -87,10 +87,10 @@ import Testing
         var now: UInt64 = 0
         var waits: [UInt64] = []
         while case .starting = state.phase {
-            let actions = state.handle(.ended(reason: "killed by SIGSEGV"), now: now)
+            let actions = state.handle(.ended(.crashed(signal: 11)), now: now)
             guard case .backingOff(let until, _) = state.phase else {
                 let verdict = "gave up after 8 deaths in a row; the last: killed by SIGSEGV"
-                #expect(actions == [.announceLost, .announceFailed(reason: verdict)])
+                #expect(actions == [.announceLost(.crashed(signal: 11)), .announceFailed(reason: verdict)])
                 break
             }
             waits.append((until - now) / 1_000_000)
@@ -107,8 +107,8 @@ import Testing
         for _ in 0..<100 {
             _ = state.handle(.loaded, now: 0)
             _ = state.handle(.servedRequest, now: 0)
-            _ = state.handle(.ended(reason: "x"), now: 0)
-            #expect(state.phase == .backingOff(until: 250_000_000, reason: "x"))
+            _ = state.handle(.ended(.exited(status: 1)), now: 0)
+            #expect(state.phase == .backingOff(until: 250_000_000, after: .exited(status: 1)))
             _ = state.handle(.timeArrived, now: 250_000_000)
         }
     }

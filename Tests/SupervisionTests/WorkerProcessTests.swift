@@ -11,42 +11,43 @@ import Testing
     private static let quiet = Logger(component: "test", level: .error, sink: MemorySink())
 
     /// Runs a script as a worker until its end is reported.
-    private func end(of text: String, _ act: (WorkerProcess) -> Void = { _ in }) throws -> (String, WorkerProcess) {
+    private func end(of text: String, _ act: (WorkerProcess) -> Void = { _ in }) throws -> (WorkerEnd, WorkerProcess) {
         let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let worker = try WorkerProcess(loop: loop, workerPath: folder.script(text), logger: Self.quiet)
-        var reasons: [String] = []
-        worker.onEnd = { reason in
-            reasons.append(reason)
+        var ends: [WorkerEnd] = []
+        worker.onEnd = {
+            ends.append($0)
             // Once more around, so that a second report would be seen.
             _ = loop.after(nanoseconds: 30_000_000) { loop.stop() }
         }
         act(worker)
         loop.run()
-        #expect(reasons.count == 1)
-        return (reasons.first ?? "", worker)
+        #expect(ends.count == 1)
+        return (try #require(ends.first), worker)
     }
 
-    static let deaths = [
-        ("exit 3", "exited with status 3"), ("exit 0", "exited with status 0"), ("kill -SEGV $$", "SIGSEGV"),
-        ("kill -KILL $$", "SIGKILL"), ("kill -ABRT $$", "SIGABRT"), ("kill -BUS $$", "SIGBUS"),
+    static let deaths: [(String, WorkerEnd)] = [
+        ("exit 3", .exited(status: 3)), ("exit 0", .exited(status: 0)), ("kill -SEGV $$", .crashed(signal: SIGSEGV)),
+        ("kill -KILL $$", .crashed(signal: SIGKILL)), ("kill -ABRT $$", .crashed(signal: SIGABRT)),
+        ("kill -BUS $$", .crashed(signal: SIGBUS)),
     ]
 
     @Test("each kind of death is named", arguments: deaths)
-    func kinds(death: (script: String, named: String)) throws {
-        #expect(try end(of: death.script).0.contains(death.named))
+    func kinds(death: (script: String, end: WorkerEnd)) throws {
+        #expect(try end(of: death.script).0 == death.end)
     }
 
     @Test("a worker that is killed from outside is noticed")
     func killed() throws {
-        let (reason, _) = try end(of: "exec sleep 100") { kill($0.processID, SIGKILL) }
-        #expect(reason.contains("SIGKILL"))
+        let (end, _) = try end(of: "exec sleep 100") { kill($0.processID, SIGKILL) }
+        #expect(end == .crashed(signal: SIGKILL))
     }
 
     @Test("a worker that only closes its link is ended, and leaves no process behind")
     func closedLink() throws {
-        let (reason, worker) = try end(of: "exec 3<&-; exec sleep 100")
-        #expect(reason.contains("closed its link"))
+        let (end, worker) = try end(of: "exec 3<&-; exec sleep 100")
+        #expect(end.kind == .linkBroken)
         let deadline = Date().addingTimeInterval(10)
         let loop = try EventLoop()
         _ = loop
@@ -59,23 +60,23 @@ import Testing
 
     @Test("a worker that speaks another protocol is a closed link with the reason")
     func garbage() throws {
-        let (reason, worker) = try end(of: "echo this is certainly not a message of ours >&3; exec sleep 100")
-        #expect(reason.contains("magic"))
+        let (end, worker) = try end(of: "echo this is certainly not a message of ours >&3; exec sleep 100")
+        #expect(end.kind == .linkBroken && end.text.contains("magic"))
         worker.kill()
     }
 
     @Test("a worker that ignores SIGTERM is killed after the delay, and the reason given is told")
     func stubborn() throws {
-        let (reason, _) = try end(of: "trap '' TERM; echo ready >&2; while :; do sleep 0.05; done") { worker in
+        let (end, worker) = try end(of: "trap '' TERM; echo ready >&2; while :; do sleep 0.05; done") { worker in
             func endWhenTheTrapIsSet() {
                 _ = worker.loop.after(nanoseconds: 10_000_000) {
                     guard worker.lastLines.contains("ready") else { return endWhenTheTrapIsSet() }
-                    worker.end(reason: "did not load within 1 s")
+                    worker.end(as: .slowStart(seconds: 1))
                 }
             }
             endWhenTheTrapIsSet()
         }
-        #expect(reason.contains("did not load within 1 s") && reason.contains("SIGKILL"))
+        #expect(end == .slowStart(seconds: 1) && worker.exitText == "SIGKILL")
     }
 
     @Test("the last lines that a worker wrote are kept, a line without end included")
@@ -88,10 +89,10 @@ import Testing
 
     @Test("a worker that writes without end neither stops the loop nor fills memory")
     func flood() throws {
-        let (reason, _) = try end(of: "exec yes >&2") { worker in
+        let (end, _) = try end(of: "exec yes >&2") { worker in
             _ = worker.loop.after(nanoseconds: 100_000_000) { kill(worker.processID, SIGKILL) }
         }
-        #expect(reason.contains("SIGKILL"))
+        #expect(end == .crashed(signal: SIGKILL))
     }
 
     @Test("keys of the gateway's environment do not reach the worker")
@@ -133,15 +134,15 @@ import Testing
         let folder = try TemporaryFolder()
         let loop = try EventLoop()
         let supervisor = try supervisor(loop, path: folder.script("exit 7"))
-        var losses: [(reason: String, generation: UInt16, time: UInt64)] = []
-        supervisor.onLost = { reason in
-            losses.append((reason, supervisor.generation, MonotonicClock.now()))
+        var losses: [(end: WorkerEnd, generation: UInt16, time: UInt64)] = []
+        supervisor.onLost = { end in
+            losses.append((end, supervisor.generation, MonotonicClock.now()))
             if losses.count == 3 { loop.stop() }
         }
         supervisor.start()
         loop.run()
         #expect(losses.map(\.generation) == [1, 2, 3])
-        #expect(losses.allSatisfy { $0.reason == "exited with status 7" })
+        #expect(losses.allSatisfy { $0.end == .exited(status: 7) })
         #expect(losses[1].time - losses[0].time >= 250_000_000 && losses[2].time - losses[1].time >= 500_000_000)
         #expect(supervisor.workerProcessID == nil)
     }
@@ -153,7 +154,7 @@ import Testing
         let supervisor = try supervisor(loop, path: folder.script("exec sleep 100"))
         var lost = ""
         supervisor.onLost = {
-            lost = $0
+            lost = $0.text
             loop.stop()
         }
         supervisor.start()
@@ -169,8 +170,8 @@ import Testing
         let loop = try EventLoop()
         let supervisor = try supervisor(loop, path: folder.script("exit 7"), source: .file(path: file.path))
         var reasons: [String] = []
-        supervisor.onLost = { reason in
-            reasons.append(reason)
+        supervisor.onLost = { end in
+            reasons.append(end.text)
             if reasons.count == 1 { try? FileManager.default.removeItem(at: file) }
             if reasons.count == 2 { try? Data("x".utf8).write(to: file) }
             if reasons.count == 3 { loop.stop() }
@@ -202,7 +203,7 @@ import Testing
         let loop = try EventLoop()
         let supervisor = supervisor(loop, path: "/nonexistent/apus-worker")
         var lost = ""
-        supervisor.onLost = { lost = $0 }
+        supervisor.onLost = { lost = $0.text }
         supervisor.start()
         #expect(lost.contains("could not be started") && lost.contains("/nonexistent/apus-worker"))
     }

@@ -31,7 +31,7 @@ final class ModelChannel {
         self.logger = logger
         supervisor.onReady = { [unowned self] in workerIsReady($0) }
         supervisor.onEvents = { [unowned self] in receive($0) }
-        supervisor.onLost = { [unowned self] _ in workerIsLost() }
+        supervisor.onLost = { [unowned self] in workerIsLost($0) }
         supervisor.onFailed = { [unowned self] in workerHasFailed($0) }
     }
 
@@ -44,7 +44,7 @@ final class ModelChannel {
             switch supervisor.state.phase {
             case .starting: (.starting, nil)
             case .ready: (.ready, nil)
-            case .backingOff(_, let reason): (.backingOff, reason)
+            case .backingOff(_, let end): (.backingOff, end.text)
             case .failed(let reason): (.failed, reason)
             case .draining: (.draining, nil)
             }
@@ -181,7 +181,7 @@ extension ModelChannel {
     }
 
     /// Calls that have sent text get an error; the others are sent to the next worker, once.
-    private func workerIsLost() {
+    private func workerIsLost(_ workerEnd: WorkerEnd) {
         statistics = nil
         let retryAfter = supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now())
         let lost = calls.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value)
@@ -197,7 +197,7 @@ extension ModelChannel {
                 hold(call, now: MonotonicClock.now())
             } else {
                 callsLost += 1
-                end(call, with: .workerLost(.crashed, retryAfterMilliseconds: retryAfter))
+                end(call, with: .workerLost(workerEnd.loss, retryAfterMilliseconds: retryAfter))
             }
         }
         if !lost.isEmpty {

@@ -12,7 +12,7 @@ public protocol SupervisedWorker: AnyObject {
     var onReady: (ModelDescription) -> Void { get set }
     var onEvents: ([(CallID, EngineEvent)]) -> Void { get set }
     /// Everything that the lost worker had sent has been delivered before.
-    var onLost: (String) -> Void { get set }
+    var onLost: (WorkerEnd) -> Void { get set }
     var onFailed: (String) -> Void { get set }
 
     func start()

@@ -12,7 +12,7 @@ public struct SupervisorState: Sendable, Equatable {
         case starting
         case ready
         /// - Parameter until: monotonic clock, nanoseconds.
-        case backingOff(until: UInt64, reason: String)
+        case backingOff(until: UInt64, after: WorkerEnd)
         /// It will not get better by itself.
         case failed(reason: String)
         case draining
@@ -23,7 +23,7 @@ public struct SupervisorState: Sendable, Equatable {
         /// The worker answered that this model cannot be loaded.
         case loadRefused(reason: String)
         /// The worker is gone, or could not be started.
-        case ended(reason: String)
+        case ended(WorkerEnd)
         case timeArrived
         /// The worker has answered a request: what happened before is forgiven.
         case servedRequest
@@ -34,7 +34,7 @@ public struct SupervisorState: Sendable, Equatable {
         case spawn
         case announceReady
         /// Calls of this worker must be answered.
-        case announceLost
+        case announceLost(WorkerEnd)
         case announceFailed(reason: String)
         case wakeAt(UInt64)
         case endWorker
@@ -68,8 +68,8 @@ public struct SupervisorState: Sendable, Equatable {
         case (.starting, .loadRefused(let reason)):
             phase = .failed(reason: reason)
             return [.announceFailed(reason: reason), .endWorker]
-        case (.starting, .ended(let reason)), (.ready, .ended(let reason)):
-            return workerEnded(reason, now: now)
+        case (.starting, .ended(let end)), (.ready, .ended(let end)):
+            return workerEnded(end, now: now)
         case (.backingOff(let until, _), .timeArrived):
             guard now >= until else { return [.wakeAt(until)] }
             phase = .starting
@@ -82,16 +82,16 @@ public struct SupervisorState: Sendable, Equatable {
         }
     }
 
-    private mutating func workerEnded(_ reason: String, now: UInt64) -> [Action] {
+    private mutating func workerEnded(_ end: WorkerEnd, now: UInt64) -> [Action] {
         deathsInARow += 1
         guard deathsInARow < Self.restartBudget else {
-            let verdict = "gave up after \(deathsInARow) deaths in a row; the last: \(reason)"
+            let verdict = "gave up after \(deathsInARow) deaths in a row; the last: \(end.text)"
             phase = .failed(reason: verdict)
-            return [.announceLost, .announceFailed(reason: verdict)]
+            return [.announceLost(end), .announceFailed(reason: verdict)]
         }
         let until = now &+ Self.backOff(deaths: deathsInARow)
-        phase = .backingOff(until: until, reason: reason)
-        return [.announceLost, .wakeAt(until)]
+        phase = .backingOff(until: until, after: end)
+        return [.announceLost(end), .wakeAt(until)]
     }
 
     /// 0.25 s, doubled with each death, at most 10 s.

@@ -16,9 +16,7 @@ public final class WorkerProcess {
 
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     /// Called once, when everything that was in the link has been delivered.
-    ///
-    /// The text says how the worker ended.
-    public var onEnd: (String) -> Void = { _ in }
+    public var onEnd: (WorkerEnd) -> Void = { _ in }
 
     public let processID: Int32
     private let link: LinkClient
@@ -35,12 +33,14 @@ public final class WorkerProcess {
     private var linkEnd: String?
     private var isReported = false
     private var isKilling = false
-    private var endReason: String?
+    private var endGiven: WorkerEnd?
+    private let outOfMemoryKills: UInt64?
 
     /// Starts the program with one end of a socket pair as descriptor 3.
     public init(loop: EventLoop, workerPath: String, logger: Logger) throws(SystemError) {
         self.loop = loop
         self.logger = logger
+        outOfMemoryKills = OutOfMemoryKills.count()
         let sockets = try Socket.pair()
         let pipe = try Socket.pair()
         Self.makeBlocking(pipe.second.rawValue)
@@ -96,11 +96,11 @@ public final class WorkerProcess {
 
     /// Ends the worker: closing the link asks it to leave, the signals insist.
     ///
-    /// - Parameter reason: what `onEnd` tells beside the kind of death.
-    public func end(reason: String? = nil) {
+    /// - Parameter end: what `onEnd` tells instead of the kind of death.
+    public func end(as end: WorkerEnd? = nil) {
         guard exit == nil, !isKilling else { return }
         isKilling = true
-        endReason = reason
+        endGiven = end
         link.close()
         child.signal(15)
         _ = loop.after(nanoseconds: Self.killDelay) { [self] in
@@ -153,17 +153,30 @@ public final class WorkerProcess {
     private func report() {
         guard !isReported else { return }
         isReported = true
-        onEnd(description)
+        onEnd(endGiven ?? observedEnd)
     }
 
-    private var description: String {
-        let ending =
-            switch exit {
-            case .signal(let number): "killed by \(Signals.name(of: number))"
-            case .status(let status): "exited with status \(status)"
-            case nil: "closed its link (\(linkEnd ?? "unknown"))"
-            }
-        return endReason.map { "\($0) (\(ending))" } ?? ending
+    private var observedEnd: WorkerEnd {
+        switch exit {
+        case .signal(9) where wasOutOfMemory: .outOfMemory
+        case .signal(let number): .crashed(signal: number)
+        case .status(let status): .exited(status: status)
+        case nil: .linkBroken(reason: linkEnd ?? "unknown")
+        }
+    }
+
+    private var wasOutOfMemory: Bool {
+        guard let before = outOfMemoryKills, let now = OutOfMemoryKills.count() else { return false }
+        return now > before
+    }
+
+    /// How the process itself ended, whatever the reason was.
+    public var exitText: String {
+        switch exit {
+        case .signal(let number): Signals.name(of: number)
+        case .status(let status): "status \(status)"
+        case nil: "still running"
+        }
     }
 
     private func readLog() {

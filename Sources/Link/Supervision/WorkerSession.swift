@@ -52,7 +52,7 @@ public final class WorkerSession {
         worker.onEnd = { [unowned worker] in
             // A log line says nothing to the user of a verb; what the runtime prints when it dies does.
             let lastWords = worker.lastLines.filter { !$0.hasPrefix("{") }.suffix(3).joined(separator: "; ")
-            inbox.workerEnd = lastWords.isEmpty ? $0 : "\($0): \(lastWords)"
+            inbox.workerEnd = lastWords.isEmpty ? $0.text : "\($0.text): \(lastWords)"
             loop.stop()
         }
         interrupts.onInterrupt = {

@@ -28,7 +28,7 @@ public final class WorkerSupervisor {
     public var onReady: (ModelDescription) -> Void = { _ in }
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     /// Everything that the lost worker had sent has been delivered before.
-    public var onLost: (String) -> Void = { _ in }
+    public var onLost: (WorkerEnd) -> Void = { _ in }
     public var onFailed: (String) -> Void = { _ in }
 
     public private(set) var state = SupervisorState()
@@ -70,7 +70,7 @@ public final class WorkerSupervisor {
             switch action {
             case .spawn: spawn()
             case .announceReady: break
-            case .announceLost: lost()
+            case .announceLost(let end): lost(end)
             case .announceFailed(let reason):
                 logger.error("model.failed", .string("model", settings.load.displayName), .string("reason", reason))
                 onFailed(reason)
@@ -90,23 +90,23 @@ public final class WorkerSupervisor {
         do throws(EngineError) { model = try settings.source.open() } catch {
             // A file that was there before may just be being replaced.
             let reason = error.text
-            return handle(state.restarts == 0 ? .loadRefused(reason: reason) : .ended(reason: reason))
+            return handle(state.restarts == 0 ? .loadRefused(reason: reason) : .ended(.couldNotStart(reason: reason)))
         }
         let worker: WorkerProcess
         do throws(SystemError) {
             worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
         } catch {
-            return handle(.ended(reason: "could not be started: \(error)"))
+            return handle(.ended(.couldNotStart(reason: "\(error)")))
         }
         do throws(EngineError) {
             self.worker = worker
             worker.onEvents = { [weak self] in self?.receive($0) }
-            worker.onEnd = { [weak self, unowned worker] reason in
+            worker.onEnd = { [weak self, unowned worker] end in
                 guard let self else { return }
                 logger.warning(
                     "worker.ended", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)),
-                    .string("reason", reason))
-                handle(.ended(reason: reason))
+                    .string("kind", end.kind.rawValue), .string("reason", end.text), .string("exit", worker.exitText))
+                handle(.ended(end))
             }
             logger.info(
                 "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
@@ -123,7 +123,7 @@ public final class WorkerSupervisor {
         loadTimer = loop.after(nanoseconds: settings.loadNanosecondsLimit) { [weak self, weak worker] in
             guard let self, let worker, self.worker === worker, state.phase == .starting else { return }
             logger.error("worker.slow_load", .int("limit_ms", Int64(settings.loadNanosecondsLimit / 1_000_000)))
-            worker.end(reason: "did not load within \(settings.loadNanosecondsLimit / 1_000_000_000) s")
+            worker.end(as: .slowStart(seconds: Int(settings.loadNanosecondsLimit / 1_000_000_000)))
         }
     }
 
@@ -134,7 +134,7 @@ public final class WorkerSupervisor {
             case (.link, .result(.loaded(let description))): loaded(description)
             case (.link, .failed(.resourceExhausted(let message, permanent: false))):
                 // It may fit later: the same as a death, with its back-off and its budget.
-                worker?.end(reason: message)
+                worker?.end(as: .mayFitLater(reason: message))
             case (.link, .failed(let error)): handle(.loadRefused(reason: error.text))
             default: others.append((call, event))
             }
@@ -155,14 +155,11 @@ public final class WorkerSupervisor {
         onReady(description)
     }
 
-    private func lost() {
+    private func lost(_ end: WorkerEnd) {
         if let lines = worker?.lastLines, !lines.isEmpty {
             logger.warning("worker.last_lines", .string("lines", lines.joined(separator: "\n")))
         }
         worker = nil
-        switch state.phase {
-        case .backingOff(_, let reason), .failed(let reason): onLost(reason)
-        case .starting, .ready, .draining: break
-        }
+        onLost(end)
     }
 }
