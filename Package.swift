@@ -96,6 +96,7 @@ let rooms: [Target] = [
 
 let testRooms: [Target] = [
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+    program("apus-faulty-worker", path: "Tests/FaultyWorker", ["EngineLink", "EngineProtocol", "Platform"]),
     .testTarget(
         name: "TidyTests", dependencies: ["TestSupport"], path: "Tests/TidyTests", swiftSettings: swiftSettings),
     tests("Platform", ["CPlatform"]),
@@ -118,7 +119,8 @@ let testRooms: [Target] = [
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
-    tests("Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker"] + system),
+    tests(
+        "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
 ]
 
 let package = Package(name: "apus", targets: rooms + testRooms)

@@ -32,9 +32,9 @@ struct RequestTests {
             "max_completion_tokens": 7, "temperature": 0.5, "top_p": 0.9, "top_k": 40, "min_p": 0.05,
             "repetition_penalty": 1.1, "presence_penalty": -1, "frequency_penalty": 2, "stop": ["a", "b"],
             "logit_bias": {"9": 5, "3": -100}, "ignore_eos": true, "user": "u",
-            "chat_template_kwargs": {"enable_thinking": false}
+            "resume_on_worker_loss": true, "chat_template_kwargs": {"enable_thinking": false}
             """)
-        #expect(request.model == "m" && request.streams && request.includesUsage)
+        #expect(request.model == "m" && request.streams && request.includesUsage && request.resumes)
         let generate = request.generate
         #expect(generate.choices == 3 && generate.maximumTokens == 7 && generate.stopStrings == ["a", "b"])
         #expect(generate.ignoreEndOfSequence)
@@ -50,6 +50,14 @@ struct RequestTests {
             return
         }
         #expect(input.variablesJSON == #"{"enable_thinking":false}"#)
+    }
+
+    @Test("an answer is resumed if the client asked for it, or waits for the whole of it")
+    func resumption() throws {
+        #expect(try chat(#", "stream": false"#).resumes)
+        #expect(try !chat(#", "stream": true"#).resumes)
+        #expect(try chat(#", "stream": true, "resume_on_worker_loss": true"#).resumes)
+        #expect(throws: APIError.self) { try chat(#", "resume_on_worker_loss": 1"#) }
     }
 
     @Test("every sampler's fields arrive, by the names that other servers' clients use")

@@ -54,6 +54,27 @@ import Testing
     }
 }
 
+@Suite struct OutOfMemoryKillsTests {
+    private func count(_ version: CgroupLayout.Version, _ files: [String: String]) -> UInt64? {
+        let groups = ["/g/a", "/g"].map { CgroupLayout.Directory(path: $0, version: version) }
+        return OutOfMemoryKills.count(groups: groups) { files[$0] }
+    }
+
+    @Test func theInnermostGroupThatCountsIsBelieved() {
+        let events = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
+        #expect(count(.two, ["/g/a/memory.events": events, "/g/memory.events": "oom_kill 9"]) == 2)
+        #expect(count(.two, ["/g/memory.events": events]) == 2)
+        #expect(count(.one, ["/g/a/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n"]) == 5)
+    }
+
+    @Test func outsideOfGroupsTheMachineCounts() {
+        #expect(count(.two, ["/proc/vmstat": "nr_free_pages 7\noom_kill 4\n"]) == 4)
+        #expect(count(.two, ["/g/memory.events": "oom 1"]) == nil)
+    }
+
+    @Test func thisMachineCounts() { #expect(OutOfMemoryKills.count() != nil) }
+}
+
 @Suite struct CPULimitsTests {
     private let groups = ["/g/a", "/g"].map { CgroupLayout.Directory(path: $0, version: .two) }
 

@@ -50,6 +50,13 @@ final class ScriptedWorker: SupervisedWorker {
         for case .announceFailed(let verdict) in actions { onFailed(verdict) }
     }
 
+    /// Dies, and another worker is ready.
+    func restart(after end: WorkerEnd = .crashed(signal: 9)) {
+        die(end)
+        startNext()
+        becomeReady()
+    }
+
     func startNext() {
         _ = state.handle(.timeArrived, now: .max)
         generation += 1
@@ -62,6 +69,15 @@ final class ScriptedWorker: SupervisedWorker {
 
     /// Ids of the generations that were sent, oldest first.
     var generations: [CallID] { sent.filter { $0.request != .cancel }.map(\.id) }
+    /// What was asked for in them.
+    var prompts: [String] {
+        sent.compactMap {
+            guard case .generate(let request) = $0.request, case .text(let prompt) = request.inputs[0] else {
+                return nil
+            }
+            return prompt
+        }
+    }
     var cancels: [CallID] { sent.filter { $0.request == .cancel }.map(\.id) }
 }
 
@@ -105,12 +121,13 @@ final class ServingBench {
 
     func submit(
         _ listener: RecordingListener, id: String? = nil, requestID: String = "r", tenant: String = "t",
-        deadline: UInt64 = 0
+        deadline: UInt64 = 0, prompt: String? = nil, resumes: Bool = false
     ) throws -> ServedCall {
         calls += 1
-        let request = EngineRequest.generate(GenerateRequest(inputs: [.text("x")], deadline: deadline))
+        let request = EngineRequest.generate(
+            GenerateRequest(inputs: [.text(prompt ?? "prompt \(calls)")], deadline: deadline))
         let identity = CallIdentity(publicID: id ?? "c\(calls)", requestID: requestID, tenant: tenant)
-        return try serving.submit(request, model: nil, identity: identity, listener: listener)
+        return try serving.submit(request, model: nil, identity: identity, resumes: resumes, listener: listener)
     }
 
     /// Turns the loop for so long.

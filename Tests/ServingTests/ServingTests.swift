@@ -305,7 +305,7 @@ import Testing
             bench.worker.startNext()
         }
         _ = try bench.submit(listener)
-        bench.worker.die("killed by SIGSEGV")
+        bench.worker.die(.crashed(signal: 11))
         guard case .modelNotReady(let reason, _) = listener.failure else { throw CancellationError() }
         #expect(reason.contains("SIGSEGV") && bench.serving.models[0].state == .failed)
     }
@@ -344,7 +344,8 @@ import Testing
         arguments: [1, 2, 3, 4, 5] as [UInt64])
     func simulation(seed: UInt64) throws {
         var random = SeededRandom(seed: seed)
-        let bench = try readyBench()
+        let bench = try readyBench { $0.trialNanoseconds = seed % 2 == 0 ? 0 : 2_000_000 }
+        let ends: [WorkerEnd] = [.crashed(signal: 9), .crashed(signal: 11), .stalled(what: "x"), .exited(status: 1)]
         var calls: [(call: ServedCall, listener: RecordingListener)] = []
         var left: Set<ObjectIdentifier> = []
         for _ in 0..<3_000 {
@@ -352,7 +353,8 @@ import Testing
             switch Int.random(in: 0..<20, using: &random) {
             case 0..<4:
                 let listener = RecordingListener()
-                if let call = try? bench.submit(listener) { calls.append((call, listener)) }
+                let call = try? bench.submit(listener, resumes: Bool.random(using: &random))
+                if let call { calls.append((call, listener)) }
             case 4..<12: if let id { bench.worker.onEvents([(id, chunk("a"))]) }
             case 12..<15: if let id { bench.worker.onEvents([(id, finish)]) }
             case 15: if let id { bench.worker.onEvents([(id, .failed(.unsupported(feature: "x")))]) }
@@ -361,7 +363,10 @@ import Testing
                     bench.serving.cancel(one.call)
                     left.insert(ObjectIdentifier(one.call))
                 }
-            case 18: if bench.worker.state.phase == .ready, random.next() % 8 == 0 { bench.worker.die() }
+            case 18:
+                if bench.worker.state.phase == .ready, random.next() % 8 == 0 {
+                    bench.worker.die(try #require(ends.randomElement(using: &random)))
+                }
             default:
                 if case .backingOff = bench.worker.state.phase {
                     bench.worker.startNext()
@@ -373,7 +378,12 @@ import Testing
             bench.worker.startNext()
             bench.worker.becomeReady()
         }
-        for id in bench.worker.generations { bench.worker.onEvents([(id, finish)]) }
+        // An end may let further calls go.
+        var ended = 0
+        while ended < bench.worker.generations.count {
+            bench.worker.onEvents([(bench.worker.generations[ended], finish)])
+            ended += 1
+        }
         #expect(bench.serving.callsInFlight == 0, "seed \(seed)")
         for (call, listener) in calls {
             let expected = left.contains(ObjectIdentifier(call)) ? 0 : 1

@@ -1,3 +1,4 @@
+import EngineProtocol
 import Testing
 
 @testable import Supervision
@@ -127,5 +128,44 @@ import Testing
         #expect(state.retryAfterMilliseconds(now: 200 * Self.second) > 0)
         let early = state.retryAfterMilliseconds(now: 100 * Self.second)
         #expect(early - state.retryAfterMilliseconds(now: 100_100_000_000) == 100)
+    }
+
+    @Test("each kind of end is counted, and the last one is remembered")
+    func ends() {
+        var state = State()
+        for end: WorkerEnd in [.crashed(signal: 11), .stalled(what: "x"), .crashed(signal: 6)] {
+            _ = state.handle(.ended(end), now: 0)
+            _ = state.handle(.timeArrived, now: .max)
+        }
+        #expect(state.ends == [.crashed: 2, .stalled: 1] && state.lastEnd == .crashed(signal: 6))
+    }
+}
+
+@Suite("Worker end") struct WorkerEndTests {
+    /// Each kind: its words, what clients are told, and whether a request may be to blame.
+    private static let table: [(end: WorkerEnd, text: String, loss: WorkerLoss, isAccusing: Bool)] = [
+        (.crashed(signal: 11), "killed by SIGSEGV", .crashed, true),
+        (.crashed(signal: 6), "killed by SIGABRT", .crashed, true),
+        (.crashed(signal: 9), "killed by SIGKILL", .crashed, false),
+        (.crashed(signal: 15), "killed by SIGTERM", .crashed, false),
+        (.exited(status: 3), "exited with status 3", .crashed, true),
+        (.outOfMemory, "killed by SIGKILL, probably because memory ran out", .crashed, true),
+        (.stalled(what: "no step in 30 s"), "stalled: no step in 30 s", .stalled, true),
+        (.slowStart(seconds: 5), "did not load within 5 s", .crashed, false),
+        (.couldNotStart(reason: "no such file"), "could not be started: no such file", .crashed, false),
+        (.linkBroken(reason: "bad magic"), "closed its link (bad magic)", .crashed, true),
+        (.mayFitLater(reason: "no room"), "no room", .crashed, false),
+    ]
+
+    @Test("each end has its words, its loss and its suspicion", arguments: table.indices)
+    func ends(index: Int) {
+        let row = Self.table[index]
+        #expect(row.end.text == row.text && row.end.loss == row.loss)
+        #expect(row.end.mayBeARequestsFault == row.isAccusing, "\(row.text)")
+    }
+
+    @Test("no kind is missing from the table")
+    func complete() {
+        #expect(Set(Self.table.map(\.end.kind)) == Set(WorkerEnd.Kind.allCases))
     }
 }

@@ -5,16 +5,20 @@ public final class ServerProcess: @unchecked Sendable {
     public let port: UInt16
     private let process: Process
     private let log: Collector
+    private let folder: ProgramFolder?
 
     public struct DidNotStart: Error, CustomStringConvertible {
         public let description: String
     }
 
     /// Starts the server and waits until it is ready to answer.
-    public init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+    ///
+    /// - Parameter worker: the program that takes the place of `apus-worker`.
+    public init(_ arguments: [String] = [], environment: [String: String] = [:], worker: String? = nil) throws {
         process = Process()
         log = Collector()
-        process.executableURL = URL(fileURLWithPath: Programs.path("apus"))
+        folder = try worker.map { try ProgramFolder(worker: $0) }
+        process.executableURL = folder?.program ?? URL(fileURLWithPath: Programs.path("apus"))
         process.arguments = ["serve", "--port", "0"] + arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = log.pipe
@@ -37,6 +41,9 @@ public final class ServerProcess: @unchecked Sendable {
     public var processID: Int32 { process.processIdentifier }
     public var logSoFar: String { log.textSoFar }
     public var isRunning: Bool { process.isRunning }
+
+    /// What runs in the place of `apus-worker`, if something does.
+    public var workerProgram: String? { folder?.worker.path }
 
     /// The workers that are alive now.
     public var workerProcessIDs: [Int32] {
@@ -73,4 +80,25 @@ public final class ServerProcess: @unchecked Sendable {
         }
         return true
     }
+}
+
+/// `apus` in a folder of its own, with another program in the place of its worker.
+private final class ProgramFolder {
+    private let url: URL
+
+    init(worker: String) throws {
+        let files = FileManager.default
+        url = files.temporaryDirectory.appendingPathComponent("apus-programs-\(UUID())")
+        try files.createDirectory(at: url, withIntermediateDirectories: true)
+        for (from, to) in [("apus", "apus"), (worker, "apus-worker")] {
+            let (source, target) = (URL(fileURLWithPath: Programs.path(from)), url.appendingPathComponent(to))
+            // A link costs nothing, but needs the same file system.
+            do { try files.linkItem(at: source, to: target) } catch { try files.copyItem(at: source, to: target) }
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(at: url) }
+
+    var program: URL { url.appendingPathComponent("apus") }
+    var worker: URL { url.appendingPathComponent("apus-worker") }
 }

@@ -17,7 +17,7 @@ extension GenerationRequest {
             shape: .chat, model: common.model,
             generate: try common.request(
                 inputs: [.chat(input)], maximumTokens: maximum, logProbabilities: logProbabilities),
-            streams: common.streams, includesUsage: common.includesUsage)
+            streams: common.streams, includesUsage: common.includesUsage, resumes: common.resumes)
     }
 
     /// `max_completion_tokens`, or its older name.

@@ -19,7 +19,7 @@ extension GenerationRequest {
         try fields.finish()
         return GenerationRequest(
             shape: .completion, model: common.model, generate: request, streams: common.streams,
-            includesUsage: common.includesUsage)
+            includesUsage: common.includesUsage, resumes: common.resumes)
     }
 
     /// A string, an array of strings, an array of token ids, or an array of arrays of token ids.

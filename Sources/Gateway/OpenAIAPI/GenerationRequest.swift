@@ -14,6 +14,8 @@ public struct GenerationRequest: Sendable, Equatable {
     public var generate: GenerateRequest
     public var streams: Bool
     public var includesUsage: Bool
+    /// Goes on with an answer that was begun when its worker died.
+    public var resumes: Bool
 }
 
 /// The fields that chat and completions share.
@@ -21,6 +23,7 @@ struct CommonFields {
     let model: String?
     let streams: Bool
     let includesUsage: Bool
+    let resumes: Bool
     private let sampling: SamplingParameters
     private let choices: UInt32
     private let stopStrings: [String]
@@ -34,6 +37,8 @@ struct CommonFields {
         model = name == "" ? nil : name
         streams = try fields.bool("stream") ?? false
         includesUsage = try Self.includesUsage(&fields, streams: streams)
+        // To a client that waits for the whole answer nothing has been sent.
+        resumes = try fields.bool("resume_on_worker_loss") ?? false || !streams
         choices = UInt32(try fields.integer("n", in: 1...Int64(OpenAILimits.choices)) ?? 1)
         stopStrings = try Self.stopStrings(&fields)
         stopTokenIDs = try Self.stopTokenIDs(&fields)

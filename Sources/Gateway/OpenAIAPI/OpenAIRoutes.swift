@@ -203,7 +203,8 @@ extension OpenAIRoutes {
         let call: ServedCall
         do {
             call = try serving.submit(
-                .generate(parsed.generate), model: parsed.model, identity: identity, listener: responder)
+                .generate(parsed.generate), model: parsed.model, identity: identity, resumes: parsed.resumes,
+                listener: responder)
         } catch {
             return responder.refuse(APIError(error))
         }

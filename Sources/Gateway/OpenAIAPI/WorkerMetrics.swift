@@ -19,6 +19,25 @@ enum WorkerMetrics {
                 .add(model.callsLost)
             registry.counter("apus_calls_replayed_total", "Calls sent again after their worker died.", labels)
                 .add(model.callsReplayed)
+            registry.counter(
+                "apus_calls_resumed_total", "Calls sent again after a part of their answer was delivered.", labels
+            ).add(model.callsResumed)
+            registry.counter(
+                "apus_calls_quarantined_total", "Calls that ended or were refused as ending workers.", labels
+            ).add(model.callsQuarantined)
+            gauge(
+                registry, "apus_requests_quarantined", "Requests that are refused for having ended a worker.", labels,
+                model.requestsQuarantined)
+            for end in model.workerEnds {
+                registry.counter(
+                    "apus_worker_ends_total", "Ends of workers, by kind.", labels + [MetricLabel("kind", end.kind)]
+                ).add(UInt64(end.count))
+            }
+            for state in ModelStatus.State.allCases {
+                gauge(
+                    registry, "apus_model_state", "1 for the state that the model is in.",
+                    labels + [MetricLabel("state", state.label)], model.state == state ? 1 : 0)
+            }
             registry.counter("apus_worker_restarts_total", "Workers started after another had died.", labels)
                 .add(UInt64(model.restarts))
             gauge(registry, "apus_model_ready", "1 while the model answers.", labels, model.state == .ready ? 1 : 0)

@@ -15,13 +15,20 @@ final class ModelChannel {
     var onReady: () -> Void = {}
     var onFailed: (_ reason: String) -> Void = { _ in }
     private var nextSequence: UInt64 = 1
+    private var nextNumber: UInt64 = 1
     private var calls: [CallID: ServedCall] = [:]
-    /// In the order in which they came.
-    private var waiting: [ServedCall] = []
+    /// Calls that wait, by their number.
+    private var held: [UInt64: ServedCall] = [:]
+    /// Says which of them is sent when.
+    private var queue: ReplayQueue
+    private var quarantine: Quarantine<ContentKey>
+    private var queueTimer: EventLoop.TimerID?
     private var description: ModelDescription?
     private var statistics: WorkerStatistics?
     private var callsLost: UInt64 = 0
     private var callsReplayed: UInt64 = 0
+    private var callsResumed: UInt64 = 0
+    private var callsQuarantined: UInt64 = 0
 
     init(name: String, loop: EventLoop, supervisor: any SupervisedWorker, limits: ServingLimits, logger: Logger) {
         self.name = name
@@ -29,6 +36,8 @@ final class ModelChannel {
         self.supervisor = supervisor
         self.limits = limits
         self.logger = logger
+        queue = ReplayQueue(patience: limits.trialNanoseconds)
+        quarantine = Quarantine(capacity: limits.quarantinedRequests, nanoseconds: limits.quarantineNanoseconds)
         supervisor.onReady = { [unowned self] in workerIsReady($0) }
         supervisor.onEvents = { [unowned self] in receive($0) }
         supervisor.onLost = { [unowned self] in workerIsLost($0) }
@@ -40,45 +49,76 @@ final class ModelChannel {
     func stop() { supervisor.stop() }
 
     var status: ModelStatus {
+        let lifeCycle = supervisor.state
         let (state, reason): (ModelStatus.State, String?) =
-            switch supervisor.state.phase {
-            case .starting: (.starting, nil)
+            switch lifeCycle.phase {
+            case .starting: (.starting, lifeCycle.lastEnd.map { "its last worker: \($0.text)" })
             case .ready: (.ready, nil)
             case .backingOff(_, let end): (.backingOff, end.text)
             case .failed(let reason): (.failed, reason)
             case .draining: (.draining, nil)
             }
+        let now = MonotonicClock.now()
         return ModelStatus(
             name: name, state: state, stateReason: reason,
-            retryAfterMilliseconds: supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now()),
-            restarts: supervisor.state.restarts, description: description, statistics: statistics,
-            workerProcessID: supervisor.workerProcessID, callsInFlight: callsInFlight, callsLost: callsLost,
-            callsReplayed: callsReplayed)
+            retryAfterMilliseconds: lifeCycle.retryAfterMilliseconds(now: now), restarts: lifeCycle.restarts,
+            workerEnds: WorkerEnd.Kind.allCases.map { ($0.rawValue, lifeCycle.ends[$0] ?? 0) },
+            description: description, statistics: statistics, workerProcessID: supervisor.workerProcessID,
+            callsInFlight: callsInFlight, callsLost: callsLost, callsReplayed: callsReplayed,
+            callsResumed: callsResumed, callsQuarantined: callsQuarantined,
+            requestsQuarantined: quarantine.quarantinedCount(now: now))
     }
 
-    var callsInFlight: Int { calls.count + waiting.count }
-    var liveCalls: [ServedCall] { Array(calls.values) + waiting }
+    var callsInFlight: Int { calls.count + held.count }
+    var liveCalls: [ServedCall] { Array(calls.values) + held.values.sorted { $0.number < $1.number } }
 
-    /// Sends a call, holds it until the model is there, or says why not.
-    func admit(_ call: ServedCall) throws(EngineError) {
+    /// Sends a call, holds it until it may be sent, or says why not.
+    func admit(
+        _ request: EngineRequest, identity: CallIdentity, resumes: Bool, listener: any CallListener
+    ) throws(EngineError) -> ServedCall {
         let now = MonotonicClock.now()
-        let retryAfter = supervisor.state.retryAfterMilliseconds(now: now)
         guard callsInFlight < limits.callsPerModel else { throw .queueFull(retryAfterMilliseconds: 1000) }
-        if let deadline = call.request.deadline, deadline <= now { throw .deadlineExceeded }
+        if let deadline = request.deadline, deadline <= now { throw .deadlineExceeded }
+        let call = ServedCall(
+            identity: identity, model: name, number: nextNumber, request: request, resumes: resumes, listener: listener)
+        nextNumber += 1
+        let retryAfter = supervisor.state.retryAfterMilliseconds(now: now)
+        let suspicion = try suspicion(of: call, now: now)
         switch supervisor.state.phase {
-        case .ready:
+        case .ready where !queue.isBusy && suspicion == nil:
             try send(call)
-        case .starting, .backingOff:
-            guard waiting.count < limits.heldCallsPerModel else {
-                throw .modelNotReady(reason: "the model is being loaded", retryAfterMilliseconds: retryAfter)
+        case .ready, .starting, .backingOff:
+            guard held.count < limits.heldCallsPerModel else {
+                throw .modelNotReady(reason: reasonToWait, retryAfterMilliseconds: retryAfter)
             }
-            hold(call, now: now)
+            hold(call, suspicion: suspicion, now: now)
+            sendHeld()
         case .failed(let reason):
             throw .modelNotReady(reason: "the model could not be loaded: \(reason)", retryAfterMilliseconds: retryAfter)
         case .draining:
             throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: retryAfter)
         }
-        if let deadline = call.request.deadline { end(call, at: deadline, now: now) }
+        if let deadline = request.deadline { end(call, at: deadline, now: now) }
+        return call
+    }
+
+    private var reasonToWait: String {
+        supervisor.state.phase == .ready ? "the model recovers from a crash" : "the model is being loaded"
+    }
+
+    /// The tokens that a worker had made for this request when it died; nil for a request without a past.
+    private func suspicion(of call: ServedCall, now: UInt64) throws(EngineError) -> Int? {
+        guard !quarantine.isEmpty else { return nil }
+        let key = call.contentKey ?? ContentKey(call.request)
+        switch quarantine.verdict(of: key, now: now) {
+        case .unknown: return nil
+        case .suspect(let tokens):
+            call.contentKey = key
+            return tokens
+        case .quarantined:
+            callsQuarantined += 1
+            throw .quarantined
+        }
     }
 
     private func end(_ call: ServedCall, at deadline: UInt64, now: UInt64) {
@@ -99,8 +139,9 @@ final class ModelChannel {
     func cancel(_ call: ServedCall) {
         switch call.phase {
         case .waiting:
-            waiting.removeAll { $0 === call }
             call.phase = .ended
+            release(call)
+            sendHeld()
         case .sent(let id):
             call.phase = .cancelling(id)
             // A cancel is small; to a worker that is gone there is nothing to say.
@@ -114,20 +155,58 @@ final class ModelChannel {
         let id = CallID(generation: supervisor.generation, sequence: nextSequence)
         nextSequence += 1
         try supervisor.send(call.request, call: id)
+        call.beginRun()
         call.phase = .sent(id)
         calls[id] = call
     }
 
-    private func hold(_ call: ServedCall, now: UInt64) {
+    private func hold(_ call: ServedCall, suspicion tokens: Int?, now: UInt64) {
         call.phase = .waiting
         call.heldSince = now
-        waiting.append(call)
-        _ = loop.after(nanoseconds: limits.holdNanoseconds) { [weak self, weak call] in
+        held[call.number] = call
+        if let tokens {
+            queue.hold(suspect: call.number, tokens: tokens, now: now)
+        } else {
+            queue.hold(call.number)
+        }
+        let limit = call.replays == 0 ? limits.holdNanoseconds : limits.replayHoldNanoseconds
+        _ = loop.after(nanoseconds: limit) { [weak self, weak call] in
             // A call that was sent meanwhile and is held again has a timer of its own.
             guard let self, let call, call.phase == .waiting, call.heldSince == now else { return }
-            waiting.removeAll { $0 === call }
+            release(call)
             let retryAfter = supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now())
-            end(call, with: .modelNotReady(reason: "the model is being loaded", retryAfterMilliseconds: retryAfter))
+            end(call, with: .modelNotReady(reason: reasonToWait, retryAfterMilliseconds: retryAfter))
+            sendHeld()
+        }
+    }
+
+    /// The call waits no longer.
+    private func release(_ call: ServedCall) {
+        held[call.number] = nil
+        queue.remove(call.number)
+    }
+
+    /// Sends what the queue lets go, and comes back when it wants to be asked again.
+    private func sendHeld() {
+        guard supervisor.state.phase == .ready else { return }
+        if let queueTimer { loop.cancel(queueTimer) }
+        queueTimer = nil
+        let now = MonotonicClock.now()
+        while true {
+            switch queue.next(callsAtWorker: calls.count, now: now) {
+            case .send(let numbers):
+                for call in numbers.compactMap({ held.removeValue(forKey: $0) }) {
+                    do throws(EngineError) { try send(call) } catch {
+                        queue.remove(call.number)
+                        end(call, with: error)
+                    }
+                }
+            case .wait(let time?):
+                queueTimer = loop.after(nanoseconds: time - now) { [weak self] in self?.sendHeld() }
+                return
+            case .wait(nil):
+                return
+            }
         }
     }
 
@@ -144,11 +223,7 @@ extension ModelChannel {
     private func workerIsReady(_ description: ModelDescription) {
         self.description = description
         onReady()
-        let held = waiting
-        waiting = []
-        for call in held {
-            do throws(EngineError) { try send(call) } catch { end(call, with: error) }
-        }
+        sendHeld()
     }
 
     /// Sorts a message's events into outboxes, then tells each door once.
@@ -163,14 +238,21 @@ extension ModelChannel {
             guard let call = calls[id] else { continue }
             if event.isEnd { calls[id] = nil }
             guard case .sent = call.phase else {
-                if event.isEnd { call.phase = .ended }
+                if event.isEnd {
+                    call.phase = .ended
+                    queue.remove(call.number)
+                }
+                continue
+            }
+            guard call.receive(event, now: now) else {
+                answerDiffers(call, hasEnded: event.isEnd)
                 continue
             }
             if event.isEnd {
                 call.phase = .ended
                 supervisor.noteServedRequest()
             }
-            call.put(event, now: now)
+            noteProgress(of: call, hasEnded: event.isEnd)
             if touched.last !== call { touched.append(call) }
         }
         var told: Set<ObjectIdentifier> = []
@@ -178,38 +260,94 @@ extension ModelChannel {
             call.listener?.callHasEvents(call)
             if call.outbox.isAbandoned(now: now) { abandon(call) }
         }
+        if queue.isBusy || !held.isEmpty { sendHeld() }
     }
 
-    /// Calls that have sent text get an error; the others are sent to the next worker, once.
+    /// Clears a suspect that has come past the place where its worker died.
+    private func noteProgress(of call: ServedCall, hasEnded: Bool) {
+        guard let key = call.contentKey else { return }
+        if queue.note(tokens: call.run.tokens, of: call.number) || hasEnded { quarantine.clear(key) }
+        if hasEnded { queue.remove(call.number) }
+    }
+
+    /// The door has a part of another answer: neither can be finished.
+    private func answerDiffers(_ call: ServedCall, hasEnded: Bool) {
+        logger.error("call.differs", .string("model", name), requestID: call.identity.requestID)
+        callsLost += 1
+        if hasEnded {
+            call.phase = .ended
+            queue.remove(call.number)
+        }
+        let loss = supervisor.state.lastEnd?.loss ?? .crashed
+        leave(call, with: .workerLost(loss, retryAfterMilliseconds: 1000))
+    }
+
+    /// Each call goes to the next worker, if it can be replayed, or gets its error.
     private func workerIsLost(_ workerEnd: WorkerEnd) {
         statistics = nil
-        let retryAfter = supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now())
-        let lost = calls.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value)
+        let now = MonotonicClock.now()
+        let lost = calls.values.sorted { $0.number < $1.number }
         calls = [:]
+        let guilty = queue.workerDied(
+            callsAtWorker: lost.map(\.number), mayBeTheirFault: workerEnd.mayBeARequestsFault)
         for call in lost {
+            if workerEnd.mayBeARequestsFault, call.run.isActive { suspect(call, now: now) }
+            if call.number == guilty { condemn(call, now: now) }
             guard case .sent = call.phase else {
                 call.phase = .ended
                 continue
             }
-            if !call.hasSentText, call.replays < limits.replaysPerCall {
-                call.replays += 1
-                callsReplayed += 1
-                hold(call, now: MonotonicClock.now())
-            } else {
-                callsLost += 1
-                end(call, with: .workerLost(workerEnd.loss, retryAfterMilliseconds: retryAfter))
-            }
+            replay(call, after: workerEnd, now: now)
         }
         if !lost.isEmpty {
-            logger.warning("calls.lost", .string("model", name), .int("calls", lost.count), .int("held", waiting.count))
+            let replayed = lost.reduce(0) { $0 + ($1.phase == .waiting ? 1 : 0) }
+            logger.warning(
+                "calls.lost", .string("model", name), .int("calls", lost.count), .int("replayed", replayed))
+        }
+    }
+
+    private func suspect(_ call: ServedCall, now: UInt64) {
+        let key = call.contentKey ?? ContentKey(call.request)
+        call.contentKey = key
+        quarantine.suspect(key, tokens: call.run.tokens, now: now)
+    }
+
+    /// Refuses the call's content from now on.
+    private func condemn(_ call: ServedCall, now: UInt64) {
+        let key = call.contentKey ?? ContentKey(call.request)
+        quarantine.quarantine(key, now: now)
+        logger.error("call.quarantined", .string("model", name), requestID: call.identity.requestID)
+        // The cause is known and will not come back, so the worker's deaths say nothing against the model.
+        supervisor.noteServedRequest()
+        for same in held.values.filter({ ContentKey($0.request) == key }) {
+            release(same)
+            callsQuarantined += 1
+            end(same, with: .quarantined)
+        }
+    }
+
+    private func replay(_ call: ServedCall, after workerEnd: WorkerEnd, now: UInt64) {
+        do throws(EngineError) {
+            let suspicion = try suspicion(of: call, now: now)
+            guard call.canBeReplayed, call.replays < limits.replaysPerCall else {
+                callsLost += 1
+                let retryAfter = supervisor.state.retryAfterMilliseconds(now: now)
+                throw .workerLost(workerEnd.loss, retryAfterMilliseconds: retryAfter)
+            }
+            call.replays += 1
+            callsReplayed += 1
+            if call.hasSentText { callsResumed += 1 }
+            hold(call, suspicion: suspicion, now: now)
+        } catch {
+            end(call, with: error)
         }
     }
 
     private func workerHasFailed(_ reason: String) {
         defer { onFailed(reason) }
-        let held = waiting
-        waiting = []
-        for call in held {
+        let waiting = held.values.sorted { $0.number < $1.number }
+        for call in waiting {
+            release(call)
             end(
                 call,
                 with: .modelNotReady(reason: "the model could not be loaded: \(reason)", retryAfterMilliseconds: 0))

@@ -39,22 +39,47 @@ public final class ServedCall {
         case ended
     }
 
-    var phase = Phase.waiting
+    /// What the present worker has said of the call.
+    struct Run {
+        var isAccepted = false
+        var isStarted = false
+        var tokens = 0
+
+        /// Whether the worker does something for it: before and after, it only waits in the worker's queue.
+        var isActive: Bool { isStarted || !isAccepted }
+    }
+
+    /// Counts the model's calls in the order in which they came.
+    let number: UInt64
     let request: EngineRequest
     weak var listener: (any CallListener)?
+    var phase = Phase.waiting
     private(set) var outbox = Outbox()
-    /// A call that has sent text cannot be sent to another worker: the text would come twice.
+    private(set) var run = Run()
     private(set) var hasSentText = false
-    private(set) var hasSentAcceptance = false
+    private var hasSentAcceptance = false
+    private var hasSentStart = false
+    /// Nil for a call that ends with its worker once its door has got text.
+    private var delivered: DeliveredAnswer?
     var replays = 0
     var heldSince: UInt64 = 0
+    /// Set when its content is of interest.
+    var contentKey: ContentKey?
 
-    init(identity: CallIdentity, model: String, request: EngineRequest, listener: any CallListener) {
+    init(
+        identity: CallIdentity, model: String, number: UInt64, request: EngineRequest, resumes: Bool,
+        listener: any CallListener
+    ) {
         self.identity = identity
         self.model = model
+        self.number = number
         self.request = request
         self.listener = listener
+        delivered = resumes ? DeliveredAnswer() : nil
     }
+
+    /// Without a record of it, text that was sent would come twice.
+    var canBeReplayed: Bool { !hasSentText || delivered != nil }
 
     /// Whether its door still waits for events.
     var isLive: Bool {
@@ -67,15 +92,39 @@ public final class ServedCall {
     /// Takes the next event, nil when there is none yet.
     public func next() -> EngineEvent? { outbox.next() }
 
+    /// The call goes to a worker.
+    func beginRun() {
+        run = Run()
+        delivered?.beginRun()
+    }
+
+    /// Takes an event of the worker.
+    ///
+    /// - Returns: false if it belongs to another answer than the one that the door has got a part of.
+    func receive(_ event: EngineEvent, now: UInt64) -> Bool {
+        if case .tokens(let chunk) = event { run.tokens += chunk.ids.count }
+        switch delivered?.take(event) ?? .new(event) {
+        case .new(let event): put(event, now: now)
+        case .known: break
+        case .differs: return false
+        }
+        return true
+    }
+
+    /// Puts an event into the outbox; of what a call is told again when it is replayed, only the first time counts.
     func put(_ event: EngineEvent, now: UInt64) {
         switch event {
         case .accepted:
-            // A call that is sent again was accepted before.
+            run.isAccepted = true
             if hasSentAcceptance { return }
             hasSentAcceptance = true
+        case .started:
+            run.isStarted = true
+            if hasSentStart { return }
+            hasSentStart = true
         case .tokens, .choiceFinished:
             hasSentText = true
-        case .started, .finished, .failed, .result, .statistics:
+        case .finished, .failed, .result, .statistics:
             break
         }
         outbox.append(event, now: now)

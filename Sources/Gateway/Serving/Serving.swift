@@ -13,22 +13,31 @@ public struct ServingLimits: Sendable {
     public var heldCallsPerModel = 256
     /// How long one of them waits.
     public var holdNanoseconds: UInt64 = 20_000_000_000
+    /// How long a call waits whose worker died: others may be before it, one at a time.
+    public var replayHoldNanoseconds: UInt64 = 60_000_000_000
     /// How often a call may be sent again after its worker died.
-    ///
-    /// More often would let one bad request kill workers.
-    public var replaysPerCall = 1
+    public var replaysPerCall = 3
+    /// How long calls wait for one that runs alone to see whether it ends the worker.
+    public var trialNanoseconds: UInt64 = 5_000_000_000
+    /// Requests that are known to end a worker, or suspected of it.
+    public var quarantinedRequests = 1024
+    /// How long they are remembered.
+    public var quarantineNanoseconds: UInt64 = 3_600_000_000_000
 
     public init() {}
 }
 
 /// What `GET /v1/models`, the probes and the metrics tell of a model.
 public struct ModelStatus: Sendable {
-    public enum State: String, Sendable {
+    public enum State: String, Sendable, CaseIterable {
         case starting
         case ready
         case backingOff = "backing off"
         case failed
         case draining
+
+        /// Without a blank, as metrics have it.
+        public var label: String { self == .backingOff ? "backing_off" : rawValue }
     }
 
     public var name: String
@@ -39,6 +48,8 @@ public struct ModelStatus: Sendable {
     public var retryAfterMilliseconds: UInt32
     /// Workers that were started after another had died.
     public var restarts: Int
+    /// How often workers have ended in each way.
+    public var workerEnds: [(kind: String, count: Int)]
     /// Nil until it was loaded for the first time.
     public var description: ModelDescription?
     /// The worker's last word, nil when there is no worker.
@@ -47,6 +58,12 @@ public struct ModelStatus: Sendable {
     public var callsInFlight: Int
     public var callsLost: UInt64
     public var callsReplayed: UInt64
+    /// Of the replayed ones, those that had been answered in part.
+    public var callsResumed: UInt64
+    /// Calls that ended with `quarantined`.
+    public var callsQuarantined: UInt64
+    /// Requests that are refused now.
+    public var requestsQuarantined: Int
 }
 
 /// The one table of live calls and model states: the only path from a door to a worker.
@@ -87,10 +104,13 @@ public final class Serving {
 
     /// Sends a request to a model.
     ///
-    /// - Parameter model: nil or empty is the only model.
+    /// - Parameters:
+    ///   - model: nil or empty is the only model.
+    ///   - resumes: goes on with the answer after its worker died, also when the door has got a part of it.
     /// - Returns: the call, whose events come through the listener.
     public func submit(
-        _ request: EngineRequest, model: String?, identity: CallIdentity, listener: any CallListener
+        _ request: EngineRequest, model: String?, identity: CallIdentity, resumes: Bool = false,
+        listener: any CallListener
     ) throws(EngineError) -> ServedCall {
         let channel = try route(model)
         guard !isDraining else {
@@ -101,9 +121,7 @@ public final class Serving {
             generate.tenant = identity.tenant
             request = .generate(generate)
         }
-        let call = ServedCall(identity: identity, model: channel.name, request: request, listener: listener)
-        try channel.admit(call)
-        return call
+        return try channel.admit(request, identity: identity, resumes: resumes, listener: listener)
     }
 
     private func route(_ model: String?) throws(EngineError) -> ModelChannel {

@@ -19,7 +19,7 @@ public protocol SupervisedWorker: AnyObject {
     func stop()
     /// Sends a request to the worker, if it is ready.
     func send(_ request: EngineRequest, call: CallID) throws(EngineError)
-    /// Tells that the worker has answered a request.
+    /// Tells that the worker has answered a request, or that the one that ended it is known and will not come back.
     func noteServedRequest()
 }
 

@@ -25,7 +25,7 @@ public struct SupervisorState: Sendable, Equatable {
         /// The worker is gone, or could not be started.
         case ended(WorkerEnd)
         case timeArrived
-        /// The worker has answered a request: what happened before is forgiven.
+        /// The worker has answered a request, or the one that ended it is known: what happened before is forgiven.
         case servedRequest
         case stop
     }
@@ -48,6 +48,9 @@ public struct SupervisorState: Sendable, Equatable {
     public private(set) var phase = Phase.starting
     public private(set) var deathsInARow = 0
     public private(set) var restarts = 0
+    /// How workers have ended, by kind.
+    public private(set) var ends: [WorkerEnd.Kind: Int] = [:]
+    public private(set) var lastEnd: WorkerEnd?
 
     public init() {}
 
@@ -84,6 +87,8 @@ public struct SupervisorState: Sendable, Equatable {
 
     private mutating func workerEnded(_ end: WorkerEnd, now: UInt64) -> [Action] {
         deathsInARow += 1
+        ends[end.kind, default: 0] += 1
+        lastEnd = end
         guard deathsInARow < Self.restartBudget else {
             let verdict = "gave up after \(deathsInARow) deaths in a row; the last: \(end.text)"
             phase = .failed(reason: verdict)

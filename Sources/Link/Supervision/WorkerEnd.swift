@@ -1,4 +1,5 @@
 public import EngineProtocol
+import Glibc
 import Platform
 
 /// How a worker ended, or why there is none.
@@ -33,6 +34,17 @@ public enum WorkerEnd: Sendable, Equatable {
     /// What clients are told about calls that ended with the worker.
     public var loss: WorkerLoss {
         if case .stalled = self { .stalled } else { .crashed }
+    }
+
+    /// Whether a request that the worker computed may be to blame.
+    ///
+    /// No worker sends itself SIGKILL or SIGTERM, and none has requests before it has loaded its model.
+    public var mayBeARequestsFault: Bool {
+        switch self {
+        case .crashed(let signal): signal != SIGKILL && signal != SIGTERM
+        case .exited, .outOfMemory, .stalled, .linkBroken: true
+        case .slowStart, .couldNotStart, .mayFitLater: false
+        }
     }
 
     /// The case without its details: a label of metrics and logs.

@@ -11,7 +11,7 @@ public final class WorkerProcess {
     /// SIGTERM, then SIGKILL after this long.
     public static let killDelay: UInt64 = 500_000_000
     /// How long to wait for the exit status when the link has already ended.
-    static let exitStatusDelay: UInt64 = 200_000_000
+    static let exitStatusDelay: UInt64 = 50_000_000
     private static let logReadsPerTurn = 16
 
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
@@ -158,7 +158,7 @@ public final class WorkerProcess {
 
     private var observedEnd: WorkerEnd {
         switch exit {
-        case .signal(9) where wasOutOfMemory: .outOfMemory
+        case .signal(SIGKILL) where wasOutOfMemory: .outOfMemory
         case .signal(let number): .crashed(signal: number)
         case .status(let status): .exited(status: status)
         case nil: .linkBroken(reason: linkEnd ?? "unknown")

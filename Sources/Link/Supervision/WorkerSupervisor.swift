@@ -58,7 +58,7 @@ public final class WorkerSupervisor {
 
     public var workerProcessID: Int32? { worker?.processID }
 
-    /// Tells that the worker has answered a request.
+    /// Tells that the worker has answered a request, or that the one that ended it is known and will not come back.
     public func noteServedRequest() { handle(.servedRequest) }
 
     private func handle(_ event: SupervisorState.Event) {
