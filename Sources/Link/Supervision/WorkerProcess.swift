@@ -124,6 +124,8 @@ public final class WorkerProcess {
         linkEnd = linkEnd ?? reason
         if exit == nil {
             _ = loop.after(nanoseconds: Self.exitStatusDelay) { [self] in
+                // On a busy machine the loop may not have come to it.
+                reap()
                 report()
                 end()
             }
