@@ -39,16 +39,8 @@ enum Program {
     }
 
     private static func measureKernels(names: [String], asJSON: Bool) throws {
-        var set = ""
         let benchmarks = try KernelBenchmarks(
-            names: names,
-            report: { figure in
-                if asJSON { return print(figure.json) }
-                let current = "\(figure.instructionSet), \(figure.threads) thread(s)"
-                if current != set { print("\(current):") }
-                set = current
-                print("  " + figure.text)
-            }, heading: { if !asJSON { print($0) } })
+            names: names, report: { print(asJSON ? $0.json : $0.text) }, describe: { if !asJSON { print($0) } })
         try benchmarks.run()
     }
 

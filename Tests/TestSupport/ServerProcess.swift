@@ -10,12 +10,16 @@ public final class ServerProcess: @unchecked Sendable {
         public let description: String
     }
 
-    /// Starts the server and waits until it is ready to answer.
-    public init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+    /// Starts the server, in a control group if one is given, and waits until it is ready to answer.
+    public init(
+        _ arguments: [String] = [], environment: [String: String] = [:], in group: MemoryControlGroup? = nil
+    ) throws {
         process = Process()
         log = Collector()
-        process.executableURL = URL(fileURLWithPath: Programs.path("apus"))
-        process.arguments = ["serve", "--port", "0"] + arguments
+        let command = [Programs.path("apus"), "serve", "--port", "0"] + arguments
+        let words = group?.command(command) ?? command
+        process.executableURL = URL(fileURLWithPath: words[0])
+        process.arguments = Array(words.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = log.pipe
         process.standardError = log.pipe

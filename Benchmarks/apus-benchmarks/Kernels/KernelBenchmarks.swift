@@ -24,7 +24,7 @@ struct KernelBenchmarks {
     private let measuresAttention: Bool
     private let report: (KernelFigure) -> Void
 
-    init(names: [String], report: @escaping (KernelFigure) -> Void, heading: (String) -> Void) throws {
+    init(names: [String], report: @escaping (KernelFigure) -> Void, describe: (String) -> Void) throws {
         let sets = InstructionSet.available
         let known = Set(sets.map(\.name) + Self.types.map(\.name) + ["attention"])
         if let name = names.first(where: { !known.contains($0) }) {
@@ -40,13 +40,13 @@ struct KernelBenchmarks {
             try threads.map { count in
                 let pool = ComputePool(threads: count, instructionSet: set)
                 let peaks = try KernelPeaks.measure(pool: pool)
-                heading(Self.describe(pool, peaks))
+                describe(Self.description(pool, peaks))
                 return (pool, peaks)
             }
         }
     }
 
-    private static func describe(_ pool: ComputePool, _ peaks: KernelPeaks) -> String {
+    private static func description(_ pool: ComputePool, _ peaks: KernelPeaks) -> String {
         String(
             format: "%@, %d thread(s): %.0f GOP/s of bytes, %.0f GOP/s of floats, %.1f GB/s read",
             pool.instructionSet.name, pool.threads, peaks.byteOperationsPerSecond / 1e9,

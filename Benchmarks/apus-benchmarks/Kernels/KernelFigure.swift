@@ -16,13 +16,13 @@ struct KernelFigure {
     let peakBytesPerSecond: Double
 
     var text: String {
-        String(
-            format: "%@ %@ %@ %9.1f GOP/s %4.0f %%   %6.2f GB/s %4.0f %%",
-            kernel.padding(toLength: 15, withPad: " ", startingAt: 0),
-            shape.padding(toLength: 12, withPad: " ", startingAt: 0),
-            "\(rows) rows".padding(toLength: 8, withPad: " ", startingAt: 0), operationsPerSecond / 1e9,
-            100 * operationsPerSecond / peakOperationsPerSecond, bytesPerSecond / 1e9,
-            100 * bytesPerSecond / peakBytesPerSecond)
+        let words = [(kernel, 15), (shape, 12), ("\(rows) rows", 8), ("\(instructionSet) × \(threads)", 11)]
+        let names = words.map { $0.0.padding(toLength: $0.1, withPad: " ", startingAt: 0) }.joined(separator: " ")
+        return names
+            + String(
+                format: "%8.1f GOP/s %4.0f %%   %6.2f GB/s %4.0f %%", operationsPerSecond / 1e9,
+                100 * operationsPerSecond / peakOperationsPerSecond, bytesPerSecond / 1e9,
+                100 * bytesPerSecond / peakBytesPerSecond)
     }
 
     var json: String {
