@@ -17,8 +17,7 @@ public final class MemoryControlGroup: Sendable {
             let path = "\(parent)/apus-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max))"
             guard mkdir(path, 0o755) == 0 else { continue }
             let file = isFirstVersion ? "memory.limit_in_bytes" : "memory.max"
-            let written = try? String(limit).write(toFile: "\(path)/\(file)", atomically: false, encoding: .utf8)
-            if written != nil, Self.takesProcesses(path) {
+            if Self.write(String(limit), to: "\(path)/\(file)"), Self.takesProcesses(path) {
                 self.path = path
                 self.isFirstVersion = isFirstVersion
                 return
@@ -55,6 +54,15 @@ public final class MemoryControlGroup: Sendable {
 
     private static func lines(_ path: String) -> [Substring] {
         ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n")
+    }
+
+    private static func write(_ text: String, to path: String) -> Bool {
+        do {
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
+            return true
+        } catch {
+            return false
+        }
     }
 
     private static func takesProcesses(_ path: String) -> Bool {

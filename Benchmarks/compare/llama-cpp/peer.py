@@ -124,15 +124,16 @@ def measure(contender, sequences, prompt, generate):
 
 
 def best_setting(contender, sequences, prompt):
-    prompt, seconds = min(prompt, 512), {}
+    prompt, steps, seconds = min(prompt, 512), 4, {}
     for setting in itertools.product(["on", "off"], ["on", "off"] if sequences > 1 else ["off"]):
-        contender.open(sequences, prompt + 8, *setting)
-        tries = []
-        for _ in range(2):
-            prefill, decode = measure(contender, sequences, prompt, 4)
-            # Several sequences are measured for their decoding, one for both.
-            tries.append(sequences / decode + (prompt / prefill / 16 if sequences == 1 else 0))
-        seconds[setting] = min(tries)
+        contender.open(sequences, prompt + 16, *setting)
+        measure(contender, sequences, 16, 1)
+        contender.clear()
+        prefill = contender.prefill(prompt)
+        contender.copy_to_others(sequences)
+        decode = min(contender.decode(sequences, prompt + first, steps) for first in (0, steps)) / steps
+        # Several sequences are measured for their decoding, one for both.
+        seconds[setting] = decode + (prefill / 16 if sequences == 1 else 0)
     return list(min(seconds, key=seconds.get))
 
 
