@@ -32,6 +32,7 @@ struct MemoryBudgetTests {
         #expect(ready, "\(server.logSoFar)")
         let worker = server.workerProcessIDs
         // Together about 12,000 positions: nearly twice of what the budget leaves for the cache.
+        #expect(try ServerProcess.eventually { try server.metric("apus_cache_blocks") != nil })
         let blocks = try #require(try server.metric("apus_cache_blocks"))
         #expect(blocks * 32 < 12 * 1000)
         let answers = Parallel(12) { index in
@@ -41,7 +42,8 @@ struct MemoryBudgetTests {
             return usage?["completion_tokens"] as? Int == 1000 ? "complete" : "\(answer.status) \(answer.text)"
         }
         for answer in try answers.wait() { #expect(answer == "complete") }
-        #expect(try server.metric("apus_preemptions_total") ?? 0 > 0, "the cache was never full")
+        let preempted = try ServerProcess.eventually { try server.metric("apus_preemptions_total") ?? 0 > 0 }
+        #expect(preempted, "the cache was never full")
         #expect(server.workerProcessIDs == worker)
         #expect(group.kills == 0)
         if let peak = group.peakBytes { #expect(peak < Self.limit, "\(peak) bytes") }
