@@ -10,7 +10,16 @@ enum Program {
         ("json", JSONBenchmarks.contests)
     ]
 
-    static func main() throws {
+    static func main() {
+        do {
+            try run()
+        } catch {
+            FileHandle.standardError.write(Data("apus-benchmarks: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func run() throws {
         let words = CommandLine.arguments.dropFirst()
         let wanted = words.filter { !$0.hasPrefix("--") }
         if wanted.first == "quality", wanted.count == 3 {
