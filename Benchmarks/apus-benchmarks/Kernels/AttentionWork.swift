@@ -70,7 +70,7 @@ struct AttentionWork {
         let blocks = blocks(layer: turn % layers, pool: pool)
         pool.run(parts: Self.heads) { group in
             blocks.attend(
-                rows: 0..<rows, group: group, table: table, queries: queries, output: output, scale: 0.088
+                rows: 0..<rows, groups: group..<group + 1, table: table, queries: queries, output: output, scale: 0.088
             ) { 0..<depth - rows + $0 + 1 }
         }
     }
