@@ -1,6 +1,6 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
-.PHONY: run build release test test-kernels test-neon lint format smoke bench compare clean help
+.PHONY: run build release test test-kernels test-neon lint format smoke bench bench-kernels compare clean help
 
 help:
 	@echo "make run      install what is missing, build, start the server with the demo model"
@@ -11,7 +11,8 @@ help:
 	@echo "make lint     check the format"
 	@echo "make smoke    start the optimised server and talk to it once"
 	@echo "make bench    measure the demo model and the server"
-	@echo "make compare  measure the engine against llama.cpp: hours, 20 GB, a quiet machine"
+	@echo "make bench-kernels  measure the kernels against the machine's peaks; KERNELS=\"avx2 Q4_0\" chooses some"
+	@echo "make compare  measure the engine against llama.cpp: about an hour, 10 GB; OPTIONS go to the scripts"
 
 run: release
 	@exec .build/release/apus serve
@@ -47,9 +48,14 @@ smoke: release
 bench: release
 	@scripts/measure
 
+bench-kernels:
+	@scripts/setup
+	@swift build -c release --product apus-benchmarks
+	@.build/release/apus-benchmarks kernels $(KERNELS)
+
 compare: release
 	@swift build -c release --product apus-benchmarks
-	@scripts/compare
+	@scripts/compare $(OPTIONS)
 
 clean:
 	@swift package clean

@@ -90,8 +90,10 @@ let rooms: [Target] = [
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"]),
     program("apus-worker", path: "Sources/Programs/apus-worker", ["WorkerHost"]),
+    .target(name: "CFloatPeak", path: "Benchmarks/CFloatPeak", cSettings: cSettings),
     program(
-        "apus-benchmarks", path: "Benchmarks/apus-benchmarks", ["JSON", "Platform", "Tensors", "ModelFiles", "Models"]),
+        "apus-benchmarks", path: "Benchmarks/apus-benchmarks",
+        ["CFloatPeak", "JSON", "Platform", "Tensors", "ModelFiles", "Models"]),
 ]
 
 let testRooms: [Target] = [

@@ -2,6 +2,7 @@ import Foundation
 
 /// `apus-benchmarks GROUP [--json]`: measures parts of Apus on this machine.
 ///
+/// `apus-benchmarks kernels [NAME ...] [--json]` measures the products and attention against the machine's peaks.
 /// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
 @main
 enum Program {
@@ -9,7 +10,16 @@ enum Program {
         ("json", JSONBenchmarks.contests)
     ]
 
-    static func main() throws {
+    static func main() {
+        do {
+            try run()
+        } catch {
+            FileHandle.standardError.write(Data("apus-benchmarks: \(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func run() throws {
         let words = CommandLine.arguments.dropFirst()
         let wanted = words.filter { !$0.hasPrefix("--") }
         if wanted.first == "quality", wanted.count == 3 {
@@ -17,15 +27,30 @@ enum Program {
                 model: wanted[wanted.startIndex + 1], reference: wanted[wanted.startIndex + 2])
             return print(try measurement.run())
         }
+        if wanted.first == "kernels" {
+            return try measureKernels(names: Array(wanted.dropFirst()), asJSON: words.contains("--json"))
+        }
         guard !wanted.isEmpty, wanted.allSatisfy({ word in groups.contains { $0.name == word } }) else {
             let names = groups.map(\.name).joined(separator: "|")
             FileHandle.standardError.write(
-                Data("Usage: apus-benchmarks \(names) [--json]\n       apus-benchmarks quality MODEL REFERENCE\n".utf8))
+                Data(
+                    """
+                    Usage: apus-benchmarks \(names) [--json]
+                           apus-benchmarks kernels [INSTRUCTION_SET|TYPE|attention ...] [--json]
+                           apus-benchmarks quality MODEL REFERENCE
+
+                    """.utf8))
             exit(2)
         }
         for group in groups where wanted.contains(group.name) {
             for contest in try group.make() { report(contest.run(), asJSON: words.contains("--json")) }
         }
+    }
+
+    private static func measureKernels(names: [String], asJSON: Bool) throws {
+        let benchmarks = try KernelBenchmarks(
+            names: names, report: { print(asJSON ? $0.json : $0.text) }, describe: { if !asJSON { print($0) } })
+        try benchmarks.run()
     }
 
     private static func report(_ results: [Measurement], asJSON: Bool) {

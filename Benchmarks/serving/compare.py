@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Apus and llama.cpp's own server under the same load, one after the other, on the same file, two threads each.
 
-Usage: compare.py MODEL.gguf [--llama-server PROGRAM] [--llama-parallel 8,32] [--load few many]
+Usage: compare.py [MODEL.gguf] [--llama-server PROGRAM] [--llama-parallel 8,32] [--load few many]
                   [--output results.json] [--write docs/performance/engine.md]
        compare.py --show results.json [--write PAGE]
 
@@ -9,19 +9,15 @@ llama.cpp's server is built by Benchmarks/compare/llama-cpp/setup from the sourc
 llama-cpp-python brings in Python answers one request at a time, so it is no match here and is not measured.
 How many slots suit llama.cpp's server best depends on the load, so it is measured with each number that is given.
 """
-import argparse
 import json
-import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "compare/llama-cpp"))
 import contest
+from servers import free_port, wait_until_ready
 
 # Loads by name: what they are called in the table, and the options of load.py.
 LOADS = {
@@ -33,23 +29,17 @@ LOADS = {
 }
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def apus_command(arguments, port, parallel, positions):
-    return [str(arguments.programs / "apus"), "serve", f"model={arguments.model}", "--port", str(port), "--threads",
+def apus_command(arguments, model, port, parallel, positions):
+    return [str(arguments.programs / "apus"), "serve", f"model={model}", "--port", str(port), "--threads",
             str(contest.THREADS), "--parallel", str(parallel), "--context", str(positions)]
 
 
-def llama_command(arguments, port, parallel, positions):
-    return [str(arguments.llama_server), "-m", str(arguments.model), "--port", str(port), "-t", str(contest.THREADS),
+def llama_command(arguments, model, port, parallel, positions):
+    return [contest.peer_server(arguments), "-m", model, "--port", str(port), "-t", str(contest.THREADS),
             "-np", str(parallel), "-c", str(parallel * positions)]
 
 
-def measure(arguments, command, port, options):
+def measure_load(command, port, options):
     """The summary of one load on one freshly started server."""
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     base = f"http://127.0.0.1:{port}"
@@ -66,74 +56,40 @@ def measure(arguments, command, port, options):
         server.wait()
 
 
-def wait_until_ready(server, url, seconds=300):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            sys.exit(f"the server ended with status {server.returncode}: {' '.join(server.args)}")
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.1)
-    sys.exit(f"the server was not ready after {seconds} s: {' '.join(server.args)}")
-
-
-def run(arguments):
+def measure(arguments):
+    model = str(arguments.model or contest.model_path(arguments, "qwen3-0.6b", "Q4_0"))
     runs = []
     for name in arguments.load:
         title, clients, positions, options = LOADS[name]
         contenders = [("Apus", apus_command, clients)]
         contenders += [(f"llama.cpp's server, {slots} slots", llama_command, slots) for slots in arguments.llama_parallel]
         for contender, command, parallel in contenders:
-            contest.wait_until_quiet(arguments.quiet_seconds)
+            contest.wait_until_idle(arguments.wait_idle)
             port = free_port()
-            result = measure(arguments, command(arguments, port, parallel, positions), port, options)
+            result = measure_load(command(arguments, model, port, parallel, positions), port, options)
             runs.append({"load": title, "server": contender, **result})
             print(f"{contender}: {result['output_tokens_per_second']:.1f} output tokens per second", file=sys.stderr)
-    return {"machine": contest.machine(), "model": re.sub(r"\.gguf$", "", arguments.model.name), "runs": runs}
+    return {"model": Path(model).stem, "runs": runs}
 
 
-def table(results):
-    text = [f"{contest.describe_machine(results['machine'])} Model: {results['model']}."]
+def text(results):
+    parts = [f"Model: {results['model']}."]
+    headings = ["", "Output tok/s", "First token p50", "p99", "Inter-token p50", "p99", "Whole run", "Failed"]
     for title in dict.fromkeys(run["load"] for run in results["runs"]):
         rows = [[
             run["server"], f"{run['output_tokens_per_second']:.1f}", f"{run['first_token_p50']:.2f} s",
             f"{run['first_token_p99']:.2f} s", f"{1000 * run['inter_token_p50']:.0f} ms",
             f"{1000 * run['inter_token_p99']:.0f} ms", f"{run['seconds']:.1f} s", str(run["failed"]),
         ] for run in results["runs"] if run["load"] == title]
-        headings = ["", "Output tok/s", "First token p50", "p99", "Inter-token p50", "p99", "Whole run", "Failed"]
-        text += [f"{title}:", contest.markdown(headings, rows)]
-    return "\n\n".join(text)
+        parts += [f"{title}:", contest.markdown(headings, rows)]
+    return "\n\n".join(parts)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    contest.add_options(parser)
+def options(parser):
     parser.add_argument("model", type=Path, nargs="?", help="default: the comparison's qwen3-0.6b in Q4_0")
-    parser.add_argument("--llama-server", type=Path, help="default: it is built")
     parser.add_argument("--llama-parallel", type=lambda text: [int(word) for word in text.split(",")], default=[8, 32])
     parser.add_argument("--load", nargs="+", choices=LOADS, default=list(LOADS))
-    parser.add_argument("--output", type=Path, default=contest.FOLDER / "results/serving.json")
-    parser.add_argument("--show", type=Path, help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the table into a page")
-    arguments = parser.parse_args()
-    if arguments.show:
-        results = json.loads(arguments.show.read_text())
-    else:
-        if not arguments.llama_server:
-            subprocess.run([str(contest.HERE / "setup"), "server"], cwd=contest.ROOT, check=True)
-            arguments.llama_server = contest.FOLDER / "llama-server"
-        if not arguments.model:
-            arguments.model = Path(contest.model_path(contest.peer_python(arguments), arguments, "qwen3-0.6b", "Q4_0"))
-        results = run(arguments)
-        contest.save(results, arguments.output)
-    text = table(results)
-    print(text)
-    if arguments.write:
-        contest.replace_part(arguments.write, "serving", text)
 
 
 if __name__ == "__main__":
-    main()
+    contest.run("serving", __doc__, measure, text, options)

@@ -68,7 +68,7 @@ import Testing
         let output = Rows(rows: 2, columns: 6 * dimension) { _ in .nan }
         for group in 0..<2 {
             filled.blocks(.best).attend(
-                rows: 1..<2, group: group, table: filled.table, queries: queries.view, output: output.view,
+                rows: 1..<2, groups: group..<group + 1, table: filled.table, queries: queries.view, output: output.view,
                 scale: 1 / Float(dimension).squareRoot()
             ) { _ in positions }
         }
@@ -97,7 +97,7 @@ import Testing
         )
         func attend(_ range: Range<Int>, _ set: InstructionSet, into output: Rows) {
             filled.blocks(set).attend(
-                rows: range, group: 0, table: filled.table, queries: queries.view, output: output.view, scale: 0.3
+                rows: range, groups: 0..<1, table: filled.table, queries: queries.view, output: output.view, scale: 0.3
             ) { row in
                 let end = 1 + row * 9
                 return max(0, end - (window ?? end))..<end
@@ -120,7 +120,7 @@ import Testing
         let queries = Rows(rows: 1, columns: dimension) { _ in Float.random(in: -1...1, using: &random) }
         let output = Rows(rows: 1, columns: dimension) { _ in .nan }
         filled.blocks(.best).attend(
-            rows: 0..<1, group: 0, table: filled.table, queries: queries.view, output: output.view,
+            rows: 0..<1, groups: 0..<1, table: filled.table, queries: queries.view, output: output.view,
             scale: 1 / Float(dimension).squareRoot()
         ) { _ in 0..<300 }
         let exact = filled.reference(query: Array(queries.view[0])[...], head: 0, positions: 0..<300)
@@ -143,7 +143,7 @@ import Testing
         let query = Rows(rows: 1, columns: 16) { _ in 0 }
         let output = Rows(rows: 1, columns: 16) { _ in .nan }
         blocks.attend(
-            rows: 0..<1, group: 0, table: filled.table, queries: query.view, output: output.view, scale: 1
+            rows: 0..<1, groups: 0..<1, table: filled.table, queries: query.view, output: output.view, scale: 1
         ) { _ in 7..<8 }
         #expect(Array(output.view[0]) == expected)
     }

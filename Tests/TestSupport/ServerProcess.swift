@@ -13,13 +13,20 @@ public final class ServerProcess: @unchecked Sendable {
 
     /// Starts the server and waits until it is ready to answer.
     ///
-    /// - Parameter worker: the program that takes the place of `apus-worker`.
-    public init(_ arguments: [String] = [], environment: [String: String] = [:], worker: String? = nil) throws {
+    /// - Parameters:
+    ///   - group: the control group that it runs in, if it is to have one of its own.
+    ///   - worker: the program that takes the place of `apus-worker`.
+    public init(
+        _ arguments: [String] = [], environment: [String: String] = [:], in group: MemoryControlGroup? = nil,
+        worker: String? = nil
+    ) throws {
         process = Process()
         log = Collector()
         folder = try worker.map { try ProgramFolder(worker: $0) }
-        process.executableURL = folder?.program ?? URL(fileURLWithPath: Programs.path("apus"))
-        process.arguments = ["serve", "--port", "0"] + arguments
+        let command = [folder?.program.path ?? Programs.path("apus"), "serve", "--port", "0"] + arguments
+        let words = group?.command(command) ?? command
+        process.executableURL = URL(fileURLWithPath: words[0])
+        process.arguments = Array(words.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = log.pipe
         process.standardError = log.pipe

@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
 """Apus against llama.cpp: the same files, the same machine, in turns, two threads each.
 
-Usage: compare.py [--python PYTHON] [--models FOLDER] [--repeats 5] [--shape ...] [--type ...]
+Usage: compare.py [--python PYTHON] [--models FOLDER] [--repeats 3] [--shape ...] [--type ...] [--wait-idle SECONDS]
                   [--output results.json] [--write docs/performance/engine.md]
        compare.py --show results.json [--write PAGE]
 
 Each repeat is a process of each program that loads the file, warms up and measures once; the programs take turns, and
-the medians are compared. `--write` puts the table between the page's marks.
+the medians are compared. llama.cpp's best setting is found once for each shape, on its first type.
 """
-import argparse
-import json
 import sys
-from pathlib import Path
 
 import contest
 from contest import APUS, LLAMA
@@ -22,9 +19,9 @@ PROMPT, GENERATE = 256, 32
 PLAN = {
     "qwen3-0.6b": {
         "Q4_0": [1, 8, 32], "Q8_0": [1, 8, 32], "Q4_K_M": [1, 8, 32], "Q6_K": [1], "Q5_K_M": [1], "IQ4_NL": [1],
-        "F16": [1], "BF16": [1]},
-    "llama-3.2-1b": {"Q4_0": [1, 32], "Q8_0": [1, 32], "Q4_K_M": [1, 32]},
-    "qwen3-moe-small": {"Q4_0": [1, 32], "Q8_0": [1, 32], "Q4_K_M": [1, 32]},
+        "F16": [1]},
+    "llama-3.2-1b": {"Q4_0": [1, 32], "Q8_0": [1, 32]},
+    "qwen3-moe-small": {"Q4_0": [1, 32]},
 }
 
 # The least ratio to llama.cpp, by type; types without an entry of their own are to be no slower.
@@ -33,38 +30,26 @@ DECODE_BARS = {"Q4_0": 1.5, "Q4_K_M": 1.5, "Q8_0": 1.35}
 BATCH_BARS = {32: 5.0}
 
 
-def measure(arguments, python):
-    cases = []
-    for shape, types in PLAN.items():
-        for type_name, batches in types.items():
-            if shape not in arguments.shape or (arguments.type and type_name not in arguments.type):
-                continue
-            model = contest.model_path(python, arguments, shape, type_name)
-            cases.append(measure_case(arguments, python, model, shape, type_name, batches))
-    return {"machine": contest.machine(), "prompt": PROMPT, "generate": GENERATE, "cases": cases}
+def measure(arguments):
+    python, cases = contest.peer_python(arguments), []
+    for shape in arguments.shape:
+        peer = contest.Peer(python)
+        for type_name, batches in PLAN[shape].items():
+            if not arguments.type or type_name in arguments.type:
+                cases.append(measure_case(arguments, peer, shape, type_name, batches))
+                print(f"{shape} {type_name}: done", file=sys.stderr)
+    return {"prompt": PROMPT, "generate": GENERATE, "repeats": arguments.repeats, "cases": cases}
 
 
-def measure_case(arguments, python, model, shape, type_name, batches):
-    peer = contest.Peer(python, model)
-    case = {"shape": shape, "type": type_name, "batches": batches, APUS: [], LLAMA: [], "errors": {}, "busy": []}
+def measure_case(arguments, peer, shape, type_name, batches):
+    model = contest.model_path(arguments, shape, type_name)
     # The likeliest tokens of random weights soon repeat, and would all go to the same few experts.
     temperature = 1 if "moe" in shape else 0
     programs = {
         APUS: lambda: contest.measure_apus(arguments, model, PROMPT, GENERATE, batches, temperature),
-        LLAMA: lambda: peer.measure(PROMPT, GENERATE, batches)}
-    for repeat in range(arguments.repeats):
-        # Who begins changes, so that neither always follows the other's warm caches.
-        for name in list(programs)[:: 1 if repeat % 2 == 0 else -1]:
-            if name in case["errors"]:
-                continue
-            case["busy"].append(round(contest.wait_until_quiet(arguments.quiet_seconds), 3))
-            lines, error = programs[name]()
-            if error:
-                case["errors"][name] = error
-            else:
-                case[name] += lines
-    print(f"{shape} {type_name}: done", file=sys.stderr)
-    return case
+        LLAMA: lambda: peer.measure(model, PROMPT, GENERATE, batches)}
+    return {"title": f"{shape} {type_name}", "shape": shape, "type": type_name, "batches": batches,
+            **contest.in_turns(arguments, programs, arguments.repeats)}
 
 
 def phases(case):
@@ -96,40 +81,26 @@ def table(results):
     return contest.markdown(headings, rows)
 
 
-def notes(results):
-    repeats = max(len(case[APUS]) // max(1, len(case["batches"])) for case in results["cases"])
-    busy = max((share for case in results["cases"] for share in case["busy"]), default=0)
-    lines = [
-        contest.describe_machine(results["machine"]),
-        f"Medians of {repeats} interleaved repeats; {results['generate']} tokens decoded after {results['prompt']}; the "
-        f"spread is half the distance between the smallest and the largest. Before a measurement, others used at most "
-        f"{100 * busy:.0f} % of the machine."]
-    for case in results["cases"]:
-        for program, error in case["errors"].items():
-            lines.append(f"{case['shape']} {case['type']}: {program} could not: {error}")
-    return "\n\n".join(lines)
+def settings(cases):
+    """llama.cpp's setting for each shape and number of sequences."""
+    found = {(case["shape"], line["batch"]): contest.describe_setting(line["setting"])
+             for case in cases for line in case[LLAMA]}
+    texts = [f"{shape} × {batch}: {setting}" for (shape, batch), setting in found.items()]
+    return f"llama.cpp's fastest settings, found once for each shape on its first type: {'; '.join(texts)}."
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    contest.add_options(parser)
+def text(results):
+    cases = results["cases"]
+    first = (f"Medians of {results['repeats']} interleaved repeats; {results['generate']} tokens decoded after "
+             f"{results['prompt']}; the spread is half the distance between the smallest and the largest.")
+    return "\n\n".join([first, *contest.notes_on(cases), settings(cases), table(results)])
+
+
+def options(parser):
     parser.add_argument("--shape", nargs="+", choices=PLAN, default=list(PLAN))
     parser.add_argument("--type", nargs="+")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=contest.FOLDER / "results/compare.json")
-    parser.add_argument("--show", type=Path, help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the table into a page")
-    arguments = parser.parse_args()
-    if arguments.show:
-        results = json.loads(arguments.show.read_text())
-    else:
-        results = measure(arguments, contest.peer_python(arguments))
-        contest.save(results, arguments.output)
-    text = notes(results) + "\n\n" + table(results)
-    print(text)
-    if arguments.write:
-        contest.replace_part(arguments.write, "compare", text)
+    parser.add_argument("--repeats", type=int, default=3)
 
 
 if __name__ == "__main__":
-    main()
+    contest.run("compare", __doc__, measure, text, options)

@@ -1,7 +1,8 @@
-"""What the scripts here share: where the programs are, one measurement of each, the machine, results, tables.
+"""What the measuring scripts share: their options, one measurement of each program, the machine, results, tables.
 
 Only the standard library: it runs under the system's Python and starts the peer's Python as a program.
 """
+import argparse
 import json
 import os
 import platform
@@ -18,12 +19,33 @@ APUS, LLAMA = "apus", "llama.cpp"
 THREADS = 2
 
 
-def add_options(parser):
-    parser.add_argument("--python", type=Path, help="a Python with llama-cpp-python; default: one is set up")
+def run(part, doc, measure, text, options=lambda parser: None):
+    """What every script does: options, measuring (or `--show`), the text of the results, and its place on a page.
+
+    `measure(arguments)` returns the results, `text(results)` what people read; `part` names both. Returns the arguments.
+    """
+    parser = argparse.ArgumentParser(description=doc.split("\n")[0])
     parser.add_argument("--programs", type=Path, default=ROOT / ".build/release", help="folder of apus")
+    parser.add_argument("--python", type=Path, help="a Python with llama-cpp-python; default: one is set up")
     parser.add_argument("--models", type=Path, default=FOLDER / "models", help="folder of the model files")
-    parser.add_argument("--quiet-seconds", type=int, default=60,
+    parser.add_argument("--llama-server", type=Path, help="llama.cpp's own server; default: it is built")
+    parser.add_argument("--wait-idle", type=float, default=0, metavar="SECONDS",
                         help="wait at most so long for an idle machine before each measurement")
+    parser.add_argument("--output", type=Path, default=FOLDER / f"results/{part}.json")
+    parser.add_argument("--show", type=Path, metavar="RESULTS", help="measure nothing, print these results")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the text between the page's marks")
+    options(parser)
+    arguments = parser.parse_args()
+    if arguments.show:
+        results = json.loads(arguments.show.read_text())
+    else:
+        results = {"machine": machine(), **measure(arguments)}
+        save(results, arguments.output)
+    written = describe_machine(results["machine"]) + " " + text(results)
+    print(written)
+    if arguments.write:
+        replace_part(arguments.write, part, written)
+    return arguments
 
 
 def peer_python(arguments):
@@ -33,16 +55,26 @@ def peer_python(arguments):
     return str(FOLDER / "venv/bin/python")
 
 
-def model_path(python, arguments, shape, type_name):
+def peer_server(arguments):
+    if arguments.llama_server:
+        return str(arguments.llama_server)
+    subprocess.run([str(HERE / "setup"), "server"], cwd=ROOT, check=True)
+    return str(FOLDER / "llama-server")
+
+
+def model_path(arguments, shape, type_name):
     """The model file, made if it is not there."""
-    command = [python, str(HERE / "make_models.py"), "--models", str(arguments.models), "--shape", shape, "--type", type_name]
+    file = arguments.models / f"{shape}-{type_name}.gguf"
+    if file.exists():
+        return str(file)
+    command = [peer_python(arguments), str(HERE / "make_models.py"), "--models", str(arguments.models), "--shape", shape, "--type", type_name]
     made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if made.returncode != 0:
         sys.exit(f"could not make {shape} {type_name}: run {' '.join(command)}")
     return made.stdout.strip().splitlines()[-1]
 
 
-# MARK: One measurement
+# MARK: Measurements
 
 def lines_of(command):
     """JSON lines of a program, or what it said when it failed."""
@@ -54,40 +86,60 @@ def lines_of(command):
 
 def phase_options(prompt, generate, batches):
     return ["--prompt", str(prompt), "--generate", str(generate), "--batch", ",".join(map(str, batches)),
-            "--threads", str(THREADS), "--repeat", "1"]
+            "--threads", str(THREADS)]
 
 
 def measure_apus(arguments, model, prompt, generate, batches, temperature=0):
-    return lines_of([str(arguments.programs / "apus"), "bench", model, "--json", "--temperature", str(temperature),
-                     *phase_options(prompt, generate, batches)])
+    return lines_of([str(arguments.programs / "apus"), "bench", model, "--json", "--repeat", "1", "--temperature",
+                     str(temperature), *phase_options(prompt, generate, batches)])
 
 
 class Peer:
-    """llama.cpp on one file: its best setting is found once for each batch and kept for the repeats."""
+    """llama.cpp on files of one shape.
 
-    def __init__(self, python, model, instant_depth=False):
-        self.command = [python, str(HERE / "peer.py"), model]
-        if instant_depth:
-            self.command.append("--instant-depth")
+    Its best setting for a depth and a number of sequences is looked for once, on the file that is measured first, and kept.
+    """
+
+    def __init__(self, python):
+        self.python = python
         self.settings = {}
 
-    def measure(self, prompt, generate, batches):
-        lines = []
-        for batch in batches:
-            on_off = {True: "on", False: "off"}
-            known = self.settings.get((prompt, batch))
-            fixed = ["--flash-attention", on_off[known[0]], "--unified", on_off[known[1]]] if known else []
-            measured, error = lines_of(self.command + phase_options(prompt, generate, [batch]) + fixed)
+    def measure(self, model, prompt, generate, batches):
+        known = {batch: self.settings[prompt, batch] for batch in batches if (prompt, batch) in self.settings}
+        lines, error = lines_of([self.python, str(HERE / "peer.py"), model, "--settings", json.dumps(known),
+                                 *phase_options(prompt, generate, batches)])
+        for line in lines or []:
+            self.settings[prompt, line["batch"]] = line["setting"]
+        return lines, error
+
+
+def describe_setting(setting):
+    return f"flash attention {setting[0]}, cache {'shared' if setting[1] == 'on' else 'divided'}"
+
+
+def in_turns(arguments, programs, repeats):
+    """Lines and errors of each program, and how busy others kept the machine.
+
+    `programs` maps names to functions that measure once. Who begins changes, so that neither always follows the other's
+    warm caches; a program that failed is not asked again.
+    """
+    results = {"errors": {}, "busy": [], **{name: [] for name in programs}}
+    for repeat in range(repeats):
+        for name in list(programs)[:: 1 if repeat % 2 == 0 else -1]:
+            if name in results["errors"]:
+                continue
+            results["busy"].append(round(wait_until_idle(arguments.wait_idle), 3))
+            lines, error = programs[name]()
             if error:
-                return None, error
-            self.settings[prompt, batch] = (measured[0]["flash_attention"], measured[0]["unified"])
-            lines += measured
-        return lines, None
+                results["errors"][name] = error
+            else:
+                results[name] += lines
+    return results
 
 
 # MARK: The machine
 
-def busy_share(seconds=0.5):
+def busy_share(seconds=0.3):
     """Share of processor time that somebody used, this program waiting."""
     def read():
         fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
@@ -98,8 +150,8 @@ def busy_share(seconds=0.5):
     return 1 - (idle_after - idle) / max(1, total_after - total)
 
 
-def wait_until_quiet(seconds):
-    """The share of the machine that others use; waits, as long as it may, until that is less than a twentieth."""
+def wait_until_idle(seconds):
+    """The share of the machine that others use; waits, at most so long, until that is less than a twentieth."""
     deadline = time.monotonic() + seconds
     busy = busy_share()
     while busy > 0.05 and time.monotonic() < deadline:
@@ -138,6 +190,14 @@ def spread(rows, key):
     """Half the distance between smallest and largest, as a share of the median."""
     values = [row[key] for row in rows]
     return (max(values) - min(values)) / 2 / statistics.median(values)
+
+
+def notes_on(cases):
+    """What should be known about measured cases: how idle the machine was, and what failed. They have a `title`."""
+    busy = max((share for case in cases for share in case["busy"]), default=0)
+    failed = [f"{case['title']}: {program} could not: {error}"
+              for case in cases for program, error in case["errors"].items()]
+    return [f"Before a measurement, others used at most {100 * busy:.0f} % of the machine."] + failed
 
 
 def save(results, path):

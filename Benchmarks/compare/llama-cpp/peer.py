@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
 """Measures llama.cpp through the low-level API of llama-cpp-python, as `apus bench --json` measures Apus.
 
-Usage: peer.py MODEL.gguf [--prompt 256] [--generate 64] [--batch 1,8,32] [--repeat 1] [--threads 2]
-               [--flash-attention auto] [--unified auto] [--instant-depth]
+Usage: peer.py MODEL.gguf [--prompt 256] [--generate 64] [--batch 1,8,32] [--threads 2] [--settings JSON]
 
 What is timed is llama_decode and the wait for it, nothing of Python's: token ids are chosen before, no token is sampled,
 and logits are asked for only where a server would need them (the last token of a prompt, each row of a decode step).
 KV cache F16, memory map, weights repacked as llama.cpp does by itself, 512 rows in a micro-batch: its defaults.
 
- - prefill: prompts of the batch one after the other, each in one call;
- - decode: all sequences together, one row each in every call, from the depth of the prompt on.
+ - prefill: one prompt;
+ - decode: all sequences together, one row each in every call, from the depth of the prompt on. The others' caches are
+   copies of the first one's, each in cells of its own, so they cost as if they had been computed.
 
-`auto` tries flash attention on and off, and with several sequences also the unified KV cache on and off, and takes what
-decodes (or, with one sequence, prefills and decodes) fastest. Each line says which that was.
-`--instant-depth` fills the KV cache of the other sequences by copying the first one's: deep contexts in bearable time.
+A setting is flash attention on or off, and with several sequences also one KV cache for all (`unified`) on or off.
+`--settings` names it by the number of sequences, such as {"8": ["on", "off"]}; one that is missing is looked for: what
+decodes (or, with one sequence, prefills and decodes) fastest. Each line says which it was.
 """
 import argparse
+import ctypes
 import itertools
 import json
-import statistics
 import time
 
 import llama_cpp as llama
@@ -54,8 +54,8 @@ class Contender:
         parameters.n_batch, parameters.n_ubatch, parameters.n_seq_max = BATCH, MICRO_BATCH, sequences
         parameters.n_threads = parameters.n_threads_batch = self.threads
         parameters.type_k = parameters.type_v = F16
-        parameters.flash_attn_type = int(flash_attention)
-        parameters.kv_unified = unified
+        parameters.flash_attn_type = int(flash_attention == "on")
+        parameters.kv_unified = unified == "on"
         self.context = llama.llama_init_from_model(self.model, parameters)
         if not self.context:
             raise SystemExit(f"llama.cpp could not make a context of {sequences} x {positions} positions")
@@ -89,15 +89,21 @@ class Contender:
             raise SystemExit(f"llama_decode failed with status {status}")
         return seconds
 
-    def prefill(self, sequence, count):
-        """Seconds in which a prompt is computed."""
-        rows = [(token, at, sequence, at == count - 1) for at, token in enumerate(self.tokens(count))]
+    def prefill(self, count):
+        """Seconds in which the first sequence's prompt is computed."""
+        rows = [(token, at, 0, at == count - 1) for at, token in enumerate(self.tokens(count))]
         return sum(self.compute(rows[first:first + BATCH]) for first in range(0, count, BATCH))
 
-    def fill_others(self, sequences, count):
-        memory = llama.llama_get_memory(self.context)
+    def copy_to_others(self, sequences):
+        """The first sequence's cache, in cells of their own."""
+        if sequences == 1:
+            return
+        state = ctypes.create_string_buffer(llama.llama_state_seq_get_size(self.context, 0))
+        room = ctypes.cast(state, ctypes.POINTER(ctypes.c_uint8))
+        llama.llama_state_seq_get_data(self.context, room, len(state), 0)
         for sequence in range(1, sequences):
-            llama.llama_memory_seq_cp(memory, 0, sequence, -1, -1)
+            if llama.llama_state_seq_set_data(self.context, room, len(state), sequence) == 0:
+                raise SystemExit("a sequence could not be copied")
 
     def decode(self, sequences, depth, steps):
         """Seconds in which each of the sequences decodes `steps` tokens."""
@@ -108,43 +114,27 @@ class Contender:
         return seconds
 
 
-def measure(contender, sequences, prompt, generate, instant_depth):
+def measure(contender, sequences, prompt, generate):
     """Prefill and decode, both in tokens per second over all sequences."""
     contender.clear()
-    prefilled = 1 if instant_depth else sequences
-    prefill = sum(contender.prefill(sequence, prompt) for sequence in range(prefilled))
-    if instant_depth:
-        contender.fill_others(sequences, prompt)
+    prefill = contender.prefill(prompt)
+    contender.copy_to_others(sequences)
     contender.decode(sequences, prompt, 1)
-    decode = contender.decode(sequences, prompt + 1, generate)
-    return prefilled * prompt / prefill, sequences * generate / decode
+    return prompt / prefill, sequences * generate / contender.decode(sequences, prompt + 1, generate)
 
 
-def choices(arguments, sequences):
-    both = {"auto": [True, False], "on": [True], "off": [False]}
-    # Copied sequences share the cells of a unified cache, which no real load would.
-    unified = ["off"] if sequences == 1 or arguments.instant_depth else [arguments.unified]
-    return list(itertools.product(both[arguments.flash_attention], both[unified[0]]))
-
-
-def best_setting(contender, arguments, sequences):
-    candidates = choices(arguments, sequences)
-    if len(candidates) == 1:
-        return candidates[0]
-    prompt, seconds = min(arguments.prompt, 512), {}
-    for setting in candidates:
+def best_setting(contender, sequences, prompt):
+    prompt, steps, seconds = min(prompt, 512), 4, {}
+    for setting in itertools.product(["on", "off"], ["on", "off"] if sequences > 1 else ["off"]):
         contender.open(sequences, prompt + 16, *setting)
-        tries = []
-        for _ in range(2):
-            prefill, decode = measure(contender, sequences, prompt, 6, arguments.instant_depth)
-            # Several sequences are measured for their decoding, one for both.
-            tries.append(sequences / decode + (prompt / prefill / 16 if sequences == 1 else 0))
-        seconds[setting] = min(tries)
-    return min(seconds, key=seconds.get)
-
-
-def numbers(text):
-    return [int(word) for word in text.split(",")]
+        measure(contender, sequences, 16, 1)
+        contender.clear()
+        prefill = contender.prefill(prompt)
+        contender.copy_to_others(sequences)
+        decode = min(contender.decode(sequences, prompt + first, steps) for first in (0, steps)) / steps
+        # Several sequences are measured for their decoding, one for both.
+        seconds[setting] = decode + (prefill / 16 if sequences == 1 else 0)
+    return list(min(seconds, key=seconds.get))
 
 
 def main():
@@ -152,27 +142,21 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--prompt", type=int, default=256)
     parser.add_argument("--generate", type=int, default=64)
-    parser.add_argument("--batch", type=numbers, default=[1])
-    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--batch", type=lambda text: [int(word) for word in text.split(",")], default=[1])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--flash-attention", choices=["auto", "on", "off"], default="auto")
-    parser.add_argument("--unified", choices=["auto", "on", "off"], default="auto")
-    parser.add_argument("--instant-depth", action="store_true")
+    parser.add_argument("--settings", type=json.loads, default={})
     arguments = parser.parse_args()
     contender = Contender(arguments.model, arguments.threads)
     for sequences in arguments.batch:
-        setting = best_setting(contender, arguments, sequences)
+        setting = arguments.settings.get(str(sequences)) or best_setting(contender, sequences, arguments.prompt)
         contender.open(sequences, arguments.prompt + arguments.generate + 2, *setting)
-        measure(contender, sequences, min(arguments.prompt, 256), 2, arguments.instant_depth)
-        runs = [
-            measure(contender, sequences, arguments.prompt, arguments.generate, arguments.instant_depth)
-            for _ in range(arguments.repeat)]
+        measure(contender, sequences, min(arguments.prompt, 128), 2)
+        prefill, decode = measure(contender, sequences, arguments.prompt, arguments.generate)
         print(json.dumps({
             "model": arguments.model, "threads": arguments.threads, "prompt": arguments.prompt,
-            "generate": arguments.generate, "batch": sequences, "repeat": arguments.repeat,
-            "prefill_tokens_per_second": round(statistics.median(prefill for prefill, _ in runs), 3),
-            "decode_tokens_per_second": round(statistics.median(decode for _, decode in runs), 3),
-            "load_seconds": round(contender.load_seconds, 3), "flash_attention": setting[0], "unified": setting[1],
+            "generate": arguments.generate, "batch": sequences, "prefill_tokens_per_second": round(prefill, 3),
+            "decode_tokens_per_second": round(decode, 3), "load_seconds": round(contender.load_seconds, 3),
+            "setting": setting,
         }), flush=True)
 
 

@@ -15,7 +15,6 @@ every token after a window's first counts: the rule of `apus score`, which llama
 
 Bars: Apus' divergence at most 1.05 times llama.cpp's; perplexity within 0.2 % of llama.cpp's, for F32 to 4 digits.
 """
-import argparse
 import json
 import subprocess
 import sys
@@ -38,20 +37,19 @@ def text_of_stories():
                           stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def measure(arguments, python):
+def measure(arguments):
     folder = arguments.models / "quality"
     folder.mkdir(parents=True, exist_ok=True)
     text = folder / "text.txt"
     text.write_text(text_of_stories())
-    command = [python, str(contest.HERE / "quality_peer.py"), str(arguments.base), str(folder), str(text),
-               "--tokens", str(arguments.tokens), "--window", str(arguments.window), "--type", *arguments.type]
+    command = [contest.peer_python(arguments), str(contest.HERE / "quality_peer.py"), str(arguments.base),
+               str(folder), str(text), "--tokens", str(arguments.tokens), "--window", str(arguments.window), "--type", *arguments.type]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"llama.cpp's part failed: {' '.join(command)}")
     peer = json.loads(done.stdout.splitlines()[-1])
     files = [measure_apus(arguments, file, peer) for file in peer["files"]]
-    return {"machine": contest.machine(), "base": arguments.base.name, "window": arguments.window,
-            "reference": peer["reference"], "files": files}
+    return {"base": arguments.base.name, "window": arguments.window, "reference": peer["reference"], "files": files}
 
 
 def measure_apus(arguments, file, peer):
@@ -66,7 +64,7 @@ def measure_apus(arguments, file, peer):
     return file
 
 
-def table(results):
+def text(results):
     rows = []
     for file in results["files"]:
         llama, apus = file["llama.cpp"], file.get("apus")
@@ -87,32 +85,17 @@ def table(results):
     headings = ["Type", "Tensor types in the file", "Divergence: llama.cpp", "Apus", "Ratio", "Perplexity: llama.cpp",
                 "Apus", "Difference", "Bars reached"]
     reference = results["reference"]
-    text = (f"{contest.describe_machine(results['machine'])} Base: {results['base']} as F32; {reference['tokens']:,} "
-            f"tokens in windows of {results['window']}; perplexity of the reference {reference['perplexity']:.4f}.")
-    return text + "\n\n" + contest.markdown(headings, rows)
+    first = (f"Base: {results['base']} as F32; {reference['tokens']:,} tokens in windows of {results['window']}; perplexity "
+             f"of the reference {reference['perplexity']:.4f}.")
+    return first + "\n\n" + contest.markdown(headings, rows)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    contest.add_options(parser)
+def options(parser):
     parser.add_argument("--base", type=Path, default=contest.ROOT / "Sources/Engine/CDemoModel/apus-demo.gguf")
     parser.add_argument("--tokens", type=int, default=12000, help="about so many tokens of text")
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--type", nargs="+", choices=TYPES, default=TYPES)
-    parser.add_argument("--output", type=Path, default=contest.FOLDER / "results/quality.json")
-    parser.add_argument("--show", type=Path, help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the table into a page")
-    arguments = parser.parse_args()
-    if arguments.show:
-        results = json.loads(arguments.show.read_text())
-    else:
-        results = measure(arguments, contest.peer_python(arguments))
-        contest.save(results, arguments.output)
-    text = table(results)
-    print(text)
-    if arguments.write:
-        contest.replace_part(arguments.write, "quality", text)
 
 
 if __name__ == "__main__":
-    main()
+    contest.run("quality", __doc__, measure, text, options)

@@ -27,7 +27,7 @@ public final class KeyValueCache: @unchecked Sendable {
         blockBytes = configuration.cacheBytesPerBlock(type)
         let (bytes, overflow) = blockBytes.multipliedReportingOverflow(by: blocks)
         guard blocks > 0, !overflow else { throw MemoryError(bytes: .max) }
-        memory = try ReservedMemory(byteCount: bytes)
+        memory = try ReservedMemory(byteCount: bytes, hugePages: true)
         self.blocks = blocks
         self.type = type
     }

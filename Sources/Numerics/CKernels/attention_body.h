@@ -12,6 +12,12 @@ struct running_softmax {
     float sum;
 };
 
+// The positions that any row of a job sees, from the beginning of a part on.
+struct reach {
+    size_t first;
+    size_t end;
+};
+
 INLINE const uint8_t *block_of(const struct apus_attention *job, size_t position) {
     return (const uint8_t *)job->cache + (size_t)job->blocks[position / APUS_BLOCK_POSITIONS] * job->block_bytes;
 }
@@ -25,6 +31,17 @@ INLINE fvec load_elements(uint32_t type, const uint8_t *area, size_t index) {
                               : load_signed_bytes(area + index);
 }
 
+// Few rows wait for memory, and the processor by itself does not look from one area to the next. While the keys of a part
+// are read, its values are asked for, and while these are read, the keys that come after them.
+INLINE int looks_ahead(int rows) { return rows <= 4; }
+
+// What is read after the block of `position`: the same head 128 positions on, or else the next head from its first block.
+INLINE const uint8_t *upcoming_block(const struct apus_attention *job, size_t position, struct reach reach) {
+    if (position + PART_POSITIONS < reach.end) return block_of(job, position + PART_POSITIONS);
+    const size_t next = reach.first + position % PART_POSITIONS;
+    return job->next_head_bytes && next < reach.end ? block_of(job, next) + job->next_head_bytes : block_of(job, position);
+}
+
 // Few rows make few sums, whose additions would wait for each other: several panels are computed side by side, and share
 // what is broadcast to them.
 INLINE int panels_at_once(int rows) { return rows <= 2 ? 4 : 2; }
@@ -34,7 +51,7 @@ INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const 
                          size_t start, float scores[][PART_POSITIONS], size_t place) {
     const struct head_areas areas = head_areas(type, job->head_dimension);
     const size_t dimension = job->head_dimension, groups = scale_groups(dimension);
-    const uint8_t *keys[4];
+    const uint8_t *keys[4], *values[4];
     const uint16_t *scales[4];
     fvec sums[4][TILE_ROWS], scale[4];
     UNROLL for (int p = 0; p < count; p++) {
@@ -42,6 +59,7 @@ INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const 
         const uint8_t *block = block_of(job, position);
         const size_t panel = position % APUS_BLOCK_POSITIONS / PANEL_ROWS;
         keys[p] = block + panel * dimension * PANEL_ROWS * element_bytes(type);
+        values[p] = keys[p] + areas.values;
         scales[p] = (const uint16_t *)(block + areas.key_scales) + panel * groups * PANEL_ROWS;
         UNROLL for (int r = 0; r < rows; r++) sums[p][r] = (fvec){0};
     }
@@ -51,6 +69,7 @@ INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const 
             UNROLL for (int p = 0; p < count; p++) scale[p] = load_halves(scales[p] + first / 32 * PANEL_ROWS);
         for (size_t d = first; d < stop; d++) {
             UNROLL for (int p = 0; p < count; p++) {
+                if (looks_ahead(rows)) __builtin_prefetch(values[p] + d * PANEL_ROWS * element_bytes(type), 0, 2);
                 fvec key = load_elements(type, keys[p], d * PANEL_ROWS);
                 if (type == TYPE_Q8_0) key *= scale[p];
                 UNROLL for (int r = 0; r < rows; r++)
@@ -100,7 +119,7 @@ INLINE float part_weights(float *scores, size_t first, size_t end, struct runnin
 // of a value from element `first` on.
 INLINE void lane_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
                         const float *shrink, int rows, int count, size_t first, size_t start, size_t end,
-                        float *outputs) {
+                        struct reach reach, float *outputs) {
     const struct head_areas areas = head_areas(type, job->head_dimension);
     const size_t width = line_of_lanes(job->head_dimension), groups = scale_groups(job->head_dimension);
     fvec sums[4][TILE_ROWS];
@@ -108,7 +127,7 @@ INLINE void lane_values(uint32_t type, const struct apus_attention *job, float w
         UNROLL for (int r = 0; r < rows; r++)
             sums[p][r] = load_floats(outputs + (size_t)r * width + first + (size_t)p * PANEL_ROWS) * shrink[r];
     for (size_t position = start; position < end;) {
-        const uint8_t *block = block_of(job, position);
+        const uint8_t *block = block_of(job, position), *upcoming = upcoming_block(job, position, reach);
         const uint16_t *scales = (const uint16_t *)(block + areas.value_scales);
         const size_t block_end = (position / APUS_BLOCK_POSITIONS + 1) * APUS_BLOCK_POSITIONS;
         const size_t stop = block_end < end ? block_end : end;
@@ -116,6 +135,7 @@ INLINE void lane_values(uint32_t type, const struct apus_attention *job, float w
             const size_t place = position % APUS_BLOCK_POSITIONS;
             UNROLL for (int p = 0; p < count; p++) {
                 const size_t d = first + (size_t)p * PANEL_ROWS;
+                if (looks_ahead(rows)) __builtin_prefetch(upcoming + (place * width + d) * element_bytes(type), 0, 2);
                 fvec value = load_elements(type, block + areas.values, place * width + d);
                 if (type == TYPE_Q8_0) value *= load_half((const uint8_t *)(scales + place * groups + d / 32));
                 UNROLL for (int r = 0; r < rows; r++)
@@ -129,17 +149,17 @@ INLINE void lane_values(uint32_t type, const struct apus_attention *job, float w
 }
 
 INLINE void part_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
-                        const float *shrink, int rows, size_t start, size_t end, float *outputs) {
+                        const float *shrink, int rows, size_t start, size_t end, struct reach reach, float *outputs) {
     const size_t width = line_of_lanes(job->head_dimension), step = (size_t)panels_at_once(rows) * PANEL_ROWS;
     size_t d = 0;
     for (; d + step <= width; d += step)
-        lane_values(type, job, weights, shrink, rows, panels_at_once(rows), d, start, end, outputs);
-    for (; d < width; d += PANEL_ROWS) lane_values(type, job, weights, shrink, rows, 1, d, start, end, outputs);
+        lane_values(type, job, weights, shrink, rows, panels_at_once(rows), d, start, end, reach, outputs);
+    for (; d < width; d += PANEL_ROWS) lane_values(type, job, weights, shrink, rows, 1, d, start, end, reach, outputs);
 }
 
 INLINE void attend_part(uint32_t type, const struct apus_attention *job, const struct apus_attention_row *lines,
-                        const float *queries, int rows, size_t start, size_t end, struct running_softmax *softmax,
-                        float *outputs) {
+                        const float *queries, int rows, size_t start, size_t end, struct reach reach,
+                        struct running_softmax *softmax, float *outputs) {
     float scores[TILE_ROWS][PART_POSITIONS] __attribute__((aligned(64)));
     float shrink[TILE_ROWS];
     part_scores(type, job, queries, rows, start, end, scores);
@@ -148,19 +168,19 @@ INLINE void attend_part(uint32_t type, const struct apus_attention *job, const s
         const size_t visible = lines[r].end > start ? lines[r].end - start : 0;
         shrink[r] = part_weights(scores[r], first, visible < PART_POSITIONS ? visible : PART_POSITIONS, softmax + r);
     }
-    part_values(type, job, scores, shrink, rows, start, end, outputs);
+    part_values(type, job, scores, shrink, rows, start, end, reach, outputs);
 }
 
 INLINE void attend_rows(uint32_t type, const struct apus_attention *job, const struct apus_attention_row *lines,
-                        const float *queries, size_t rows, size_t start, size_t end, struct running_softmax *softmax,
-                        float *outputs) {
+                        const float *queries, size_t rows, size_t start, size_t end, struct reach reach,
+                        struct running_softmax *softmax, float *outputs) {
     switch (rows) {
-    case 1: attend_part(type, job, lines, queries, 1, start, end, softmax, outputs); break;
-    case 2: attend_part(type, job, lines, queries, 2, start, end, softmax, outputs); break;
-    case 3: attend_part(type, job, lines, queries, 3, start, end, softmax, outputs); break;
-    case 4: attend_part(type, job, lines, queries, 4, start, end, softmax, outputs); break;
-    case 6: attend_part(type, job, lines, queries, 6, start, end, softmax, outputs); break;
-    default: attend_part(type, job, lines, queries, 8, start, end, softmax, outputs); break;
+    case 1: attend_part(type, job, lines, queries, 1, start, end, reach, softmax, outputs); break;
+    case 2: attend_part(type, job, lines, queries, 2, start, end, reach, softmax, outputs); break;
+    case 3: attend_part(type, job, lines, queries, 3, start, end, reach, softmax, outputs); break;
+    case 4: attend_part(type, job, lines, queries, 4, start, end, reach, softmax, outputs); break;
+    case 6: attend_part(type, job, lines, queries, 6, start, end, reach, softmax, outputs); break;
+    default: attend_part(type, job, lines, queries, 8, start, end, reach, softmax, outputs); break;
     }
 }
 
@@ -187,14 +207,15 @@ INLINE void attend_to(uint32_t type, const struct apus_attention *job) {
     }
     memset(outputs, 0, rows * width * sizeof(float));
 
-    for (size_t start = first / PART_POSITIONS * PART_POSITIONS; start < end; start += PART_POSITIONS) {
+    const struct reach reach = {first / PART_POSITIONS * PART_POSITIONS, end};
+    for (size_t start = reach.first; start < end; start += PART_POSITIONS) {
         for (size_t tile = 0; tile < rows; tile += TILE_ROWS) {
             const size_t tile_rows = rows - tile < TILE_ROWS ? rows - tile : TILE_ROWS;
             size_t tile_end = 0;
             for (size_t r = tile; r < tile + tile_rows; r++) tile_end = lines[r].end > tile_end ? lines[r].end : tile_end;
             if (tile_end <= start) continue;
             const size_t stop = tile_end < start + PART_POSITIONS ? tile_end : start + PART_POSITIONS;
-            attend_rows(type, job, lines + tile, queries + tile * d, tile_rows, start, stop, softmax + tile,
+            attend_rows(type, job, lines + tile, queries + tile * d, tile_rows, start, stop, reach, softmax + tile,
                         outputs + tile * width);
         }
     }

@@ -303,10 +303,13 @@ INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *t
         .quants = panel + areas.quants,
         .input = tile,
     };
+    // Few rows wait for memory, and the processor by itself looks too little ahead. Beyond a panel lies the next one, so
+    // as much is asked for as a whole panel has: the scales too.
+    const uint8_t *ahead = block.quants + READ_AHEAD;
+    const size_t ahead_bytes = areas.end / (columns / 32);
     for (size_t b = 0; b < columns / 32; b++) {
-        // Few rows wait for memory, and the processor by itself looks too little ahead. Beyond a panel lies the next one.
-        UNROLL for (size_t i = 0; i < quant_bytes(format); i += 64)
-            __builtin_prefetch(block.quants + READ_AHEAD + i, 0, 2);
+        for (size_t i = 0; i < ahead_bytes; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+        ahead += ahead_bytes;
         add_block(type, &block, range, sums);
         block.input += input_block_bytes(format, (size_t)range.rows);
         block.quants += quant_bytes(format);

@@ -72,42 +72,48 @@ public struct KeyValueBlocks: @unchecked Sendable {
         }
     }
 
-    /// Attention of the query heads that share key-value head `group`, for some rows of one sequence.
+    /// Attention of the query heads that share one of the key-value heads `groups`, for some rows of one sequence.
     ///
-    /// A row of `queries` and `output` holds all query heads; heads `group` · n ..< (`group` + 1) · n belong together.
+    /// A row of `queries` and `output` holds all query heads; heads g · n ..< (g + 1) · n belong to group g.
     public func attend(
-        rows: Range<Int>, group: Int, table: [Int32], queries: FloatRows, output: FloatRows, scale: Float,
+        rows: Range<Int>, groups: Range<Int>, table: [Int32], queries: FloatRows, output: FloatRows, scale: Float,
         visible: (_ row: Int) -> Range<Int>
     ) {
         let perGroup = queries.columns / headDimension / heads
         precondition(queries.columns == heads * perGroup * headDimension, "queries are not whole groups")
-        precondition(output.columns == queries.columns && group >= 0 && group < heads, "group \(group) of \(heads)")
+        precondition(output.columns == queries.columns, "the output is not as wide as the queries")
+        precondition(groups.lowerBound >= 0 && groups.upperBound <= heads, "groups \(groups) of \(heads)")
         for block in table { precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)") }
         withUnsafeTemporaryAllocation(of: apus_attention_row.self, capacity: Self.maximumQueries) { lines in
-            var count = 0
-            for row in rows {
-                let positions = visible(row)
-                precondition(
-                    !positions.isEmpty && positions.lowerBound >= 0
-                        && positions.upperBound <= table.count * Self.positions, "\(positions)")
-                for index in group * perGroup..<(group + 1) * perGroup {
-                    lines[count] = apus_attention_row(
-                        query: queries.pointer(row) + index * headDimension,
-                        output: output.pointer(row) + index * headDimension, first: positions.lowerBound,
-                        end: positions.upperBound)
-                    count += 1
-                    if count == Self.maximumQueries { flush(lines, &count, group: group, table: table, scale: scale) }
+            for group in groups {
+                let hasNext = group + 1 < groups.upperBound
+                var count = 0
+                for row in rows {
+                    let positions = visible(row)
+                    precondition(
+                        !positions.isEmpty && positions.lowerBound >= 0
+                            && positions.upperBound <= table.count * Self.positions, "\(positions)")
+                    for index in group * perGroup..<(group + 1) * perGroup {
+                        lines[count] = apus_attention_row(
+                            query: queries.pointer(row) + index * headDimension,
+                            output: output.pointer(row) + index * headDimension, first: positions.lowerBound,
+                            end: positions.upperBound)
+                        count += 1
+                        guard count == Self.maximumQueries else { continue }
+                        attend(lines[..<count], group: group, hasNext: hasNext, table: table, scale: scale)
+                        count = 0
+                    }
                 }
+                attend(lines[..<count], group: group, hasNext: hasNext, table: table, scale: scale)
             }
-            flush(lines, &count, group: group, table: table, scale: scale)
         }
     }
 
-    private func flush(
-        _ lines: UnsafeMutableBufferPointer<apus_attention_row>, _ count: inout Int, group: Int, table: [Int32],
+    private func attend(
+        _ lines: Slice<UnsafeMutableBufferPointer<apus_attention_row>>, group: Int, hasNext: Bool, table: [Int32],
         scale: Float
     ) {
-        guard count > 0 else { return }
+        guard !lines.isEmpty else { return }
         table.withUnsafeBufferPointer { table in
             var job = apus_attention()
             job.cache_type = type.code
@@ -116,10 +122,10 @@ public struct KeyValueBlocks: @unchecked Sendable {
             job.blocks = table.baseAddress
             job.head_dimension = headDimension
             job.scale = scale
-            job.rows = UnsafePointer(lines.baseAddress)
-            job.row_count = count
+            job.next_head_bytes = hasNext ? apus_block_head_bytes(type.code, headDimension) : 0
+            job.rows = UnsafePointer(lines.base.baseAddress)
+            job.row_count = lines.count
             apus_attend(instructionSet.kernels, &job)
         }
-        count = 0
     }
 }

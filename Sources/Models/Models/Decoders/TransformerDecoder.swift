@@ -166,18 +166,24 @@ final class TransformerDecoder: DecoderModel {
         }
 
         let (units, groups) = (workspace.attentionUnits, configuration.keyValueHeadCount)
+        // What one thread reads lies together, as long as there are parts enough for all.
+        let groupsPerPart = min(max(units.count * groups / (Self.attentionPartsPerThread * pool.threads), 1), groups)
+        let partsPerUnit = (groups + groupsPerPart - 1) / groupsPerPart
         let scale = 1 / Float(configuration.headDimension).squareRoot()
-        pool.run(parts: units.count * groups) { [configuration] part in
-            let unit = units[part / groups]
+        pool.run(parts: units.count * partsPerUnit) { [configuration] part in
+            let unit = units[part / partsPerUnit]
+            let first = part % partsPerUnit * groupsPerPart
             blocks.attend(
-                rows: unit.rows, group: part % groups, table: tables[unit.sequence], queries: workspace.queries,
-                output: workspace.attended, scale: scale
+                rows: unit.rows, groups: first..<min(first + groupsPerPart, groups), table: tables[unit.sequence],
+                queries: workspace.queries, output: workspace.attended, scale: scale
             ) { configuration.visiblePositions(at: active[$0].position) }
         }
         layer.output.multiply(
             workspace.attended.prefix(active.count), into: workspace.residual, adds: true, tiles: workspace.tiles,
             pool: pool)
     }
+
+    private static let attentionPartsPerThread = 4
 
     /// Norms, if the architecture has them, and rotation of the heads of one row.
     private func prepareHeads(_ layer: DecoderLayer, row: Int, workspace: ForwardWorkspace) {

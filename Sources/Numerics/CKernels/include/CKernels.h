@@ -97,6 +97,7 @@ struct apus_attention {
     const int32_t *blocks;  // the block of positions 32 i ..< 32 i + 32
     size_t head_dimension;
     float scale;
+    size_t next_head_bytes;  // how far behind this head the one begins that is read next; 0 if none is
     const struct apus_attention_row *rows;
     size_t row_count;
 };
