@@ -118,6 +118,20 @@ import Testing
         #expect(next.status == 200, "\(next.text)")
     }
 
+    @Test(.enabled(if: MemoryControlGroup.canBeMade, "no memory control group can be made here"))
+    func aWorkerThatTakesAllMemoryIsToldAsThat() throws {
+        let group = try #require(MemoryControlGroup(limit: 400 << 20))
+        let server = try ServerProcess(in: group, worker: Self.faulty)
+        let stream = try post(server, "eat@3", words: 10, stream: true)
+        try stream.readAll()
+        #expect(stream.text.contains("worker_lost") && stream.serverSentEvents.last == "[DONE]")
+        #expect(try ends(server, "out_of_memory") == 1)
+        #expect(ServerProcess.eventually { server.logSoFar.contains("probably because memory ran out") })
+        let next = try post(server, "hello", words: 3)
+        try next.readAll()
+        #expect(next.status == 200, "\(next.text)")
+    }
+
     @Test func theRequestThatEndsWorkersIsFoundAndTheOthersFinish() throws {
         let server = try ServerProcess(worker: Self.faulty)
         let others = Parallel(5) { index in

@@ -89,14 +89,15 @@ public final class WorkerSupervisor {
         let model: OpenModel
         do throws(EngineError) { model = try settings.source.open() } catch {
             // A file that was there before may just be being replaced.
-            let reason = error.text
-            return handle(state.restarts == 0 ? .loadRefused(reason: reason) : .ended(.couldNotStart(reason: reason)))
+            guard state.restarts > 0 else { return handle(.loadRefused(reason: error.text)) }
+            return couldNotStart(reason: error.text, details: error.text)
         }
         let worker: WorkerProcess
         do throws(SystemError) {
             worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
         } catch {
-            return handle(.ended(.couldNotStart(reason: "\(error)")))
+            // Clients are told the reason, and paths are none of their business.
+            return couldNotStart(reason: error.reason, details: error.description)
         }
         do throws(EngineError) {
             self.worker = worker
@@ -117,6 +118,12 @@ public final class WorkerSupervisor {
         } catch {
             handle(.loadRefused(reason: error.text))
         }
+    }
+
+    private func couldNotStart(reason: String, details: String) {
+        logger.warning(
+            "worker.not_started", .string("model", settings.load.displayName), .string("reason", details))
+        handle(.ended(.couldNotStart(reason: reason)))
     }
 
     private func watchLoadTime(of worker: WorkerProcess) {
