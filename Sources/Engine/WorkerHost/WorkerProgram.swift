@@ -33,12 +33,21 @@ public enum WorkerProgram {
         // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
         Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
         do {
-            let worker = try Worker(linkDescriptor: arguments.linkDescriptor, logger: logger)
+            if let descriptor = arguments.crashDescriptor { try CrashHandler.install(descriptor: descriptor) }
+            let worker = try Worker(
+                linkDescriptor: arguments.linkDescriptor, progress: try progressPage(arguments), logger: logger)
             return worker.run()
         } catch {
             logger.error("worker_start_failed", .string("error", error.description))
             return 1
         }
+    }
+
+    private static func progressPage(_ arguments: WorkerArguments) throws(SystemError) -> ProgressPage {
+        guard let descriptor = arguments.progressDescriptor else { return ProgressPage() }
+        // The mapping stays when the descriptor closes.
+        let file = FileDescriptor(owning: descriptor)
+        return try ProgressPage(descriptor: file.rawValue, writable: true)
     }
 
     private static func write(_ text: String, to descriptor: Int32) {
