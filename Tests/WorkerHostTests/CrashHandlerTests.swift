@@ -12,6 +12,7 @@ import Testing
         let process: ChildProcess
         let stacks = Collector()
         private let link: Int32
+        private var hasEnded = false
 
         init() throws {
             let (ours, theirs) = WorkerProcess.take(try Socket.pair())
@@ -26,9 +27,17 @@ import Testing
             guard poll(&wait, 1, 60_000) == 1 else { throw WorkerProcess.Timeout(description: "no hello") }
         }
 
+        /// Waits until it has ended by itself.
+        func end() throws -> ChildProcess.Exit {
+            hasEnded = true
+            return try process.wait()
+        }
+
         deinit {
-            process.signal(SIGKILL)
-            _ = try? process.wait()
+            if !hasEnded {
+                process.signal(SIGKILL)
+                _ = try? process.wait()
+            }
             close(link)
         }
     }
@@ -37,7 +46,7 @@ import Testing
     func `a crash writes its stack, and the process ends with the signal`(signal: Int32) throws {
         let worker = try Idle()
         worker.process.signal(signal)
-        #expect(try worker.process.wait() == .signal(signal))
+        #expect(try worker.end() == .signal(signal))
         let lines = worker.stacks.text().split(separator: "\n")
         #expect(lines.first == "thread \(worker.process.processID) \(signal) 0 main")
         #expect(lines.contains { $0.contains("apus-worker+0x") }, "\(lines)")
