@@ -30,12 +30,13 @@ public enum WorkerProgram {
             logger.error("parent_gone")
             return 1
         }
-        // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
-        Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
         do {
+            // While the process may still look at itself and at its files.
             if let descriptor = arguments.crashDescriptor { try CrashHandler.install(descriptor: descriptor) }
-            let worker = try Worker(
-                linkDescriptor: arguments.linkDescriptor, progress: try progressPage(arguments), logger: logger)
+            let progress = try progressPage(arguments)
+            // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
+            Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
+            let worker = try Worker(linkDescriptor: arguments.linkDescriptor, progress: progress, logger: logger)
             return worker.run()
         } catch {
             logger.error("worker_start_failed", .string("error", error.description))
