@@ -13,6 +13,7 @@ final class ScriptedWorker: SupervisedWorker {
     private(set) var state = SupervisorState()
     let generation: UInt16 = 1
     let workerProcessID: Int32? = getpid()
+    let stillNanoseconds: UInt64 = 0
     private(set) var sent: [(call: CallID, request: EngineRequest)] = []
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }

@@ -16,6 +16,7 @@ final class ScriptedWorker: SupervisedWorker {
     var sendError: EngineError?
 
     var workerProcessID: Int32? { nil }
+    var stillNanoseconds: UInt64 { 0 }
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     var onLost: (WorkerEnd) -> Void = { _ in }

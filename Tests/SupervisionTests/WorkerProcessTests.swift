@@ -79,6 +79,24 @@ import Testing
         #expect(end == .slowStart(seconds: 1) && worker.exitText == "SIGKILL")
     }
 
+    @Test("a worker that hangs is reported lost at once, and killed after the delay even if it is stopped")
+    func hanging() throws {
+        let script = "trap '' USR1 TERM; echo ready >&2; kill -STOP $$; while :; do sleep 0.05; done"
+        let (end, worker) = try end(of: script) { worker in
+            func abortWhenTheTrapIsSet() {
+                _ = worker.loop.after(nanoseconds: 10_000_000) {
+                    guard worker.lastLines.contains("ready") else { return abortWhenTheTrapIsSet() }
+                    worker.abort(as: .stalled(what: "no progress"))
+                }
+            }
+            abortWhenTheTrapIsSet()
+        }
+        #expect(end == .stalled(what: "no progress") && !worker.hasExited)
+        worker.onExit = { worker.loop.stop() }
+        worker.loop.run()
+        #expect(worker.exitText == "SIGKILL")
+    }
+
     @Test("the last lines that a worker wrote are kept, a line without end included")
     func lastLines() throws {
         let (_, worker) = try end(
@@ -93,6 +111,12 @@ import Testing
             _ = worker.loop.after(nanoseconds: 100_000_000) { kill(worker.processID, SIGKILL) }
         }
         #expect(end == .crashed(signal: SIGKILL))
+    }
+
+    @Test("crashes are left to the worker's own handler, whatever the gateway's environment says")
+    func backtracer() {
+        let environment = WorkerProcess.environment(from: ["SWIFT_BACKTRACE=enable=yes", "HOME=/"])
+        #expect(environment == ["HOME=/", "SWIFT_BACKTRACE=enable=no"])
     }
 
     @Test("keys of the gateway's environment do not reach the worker")
@@ -160,6 +184,28 @@ import Testing
         supervisor.start()
         loop.run()
         #expect(lost.contains("did not load within"))
+    }
+
+    @Test("the next worker starts when the process of the last one has ended")
+    func noOverlap() throws {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let last = folder.url.appendingPathComponent("last").path
+        let trace = folder.url.appendingPathComponent("trace").path
+        let script = """
+            if [ -f \(last) ] && kill -0 $(cat \(last)); then echo both >> \(trace); fi
+            echo $$ > \(last); trap '' USR1 TERM; echo start >> \(trace); while :; do sleep 0.05; done
+            """
+        let supervisor = try supervisor(loop, path: folder.script(script))
+        var losses = 0
+        supervisor.onLost = { _ in
+            losses += 1
+            if losses == 2 { loop.stop() }
+        }
+        supervisor.start()
+        loop.run()
+        #expect(try String(contentsOfFile: trace, encoding: .utf8) == "start\nstart\n")
+        supervisor.stop()
     }
 
     @Test("a model file that is gone at a restart is waited for, as it may just be being replaced")

@@ -22,10 +22,11 @@ final class WorkerProcess: @unchecked Sendable {
     private var closeReason: LinkCloseReason?
     private var lastCall: UInt64 = 0
 
-    init() throws {
+    /// - Parameter progress: a file for its progress page.
+    init(progress: Int32? = nil) throws {
         let pair = try Socket.pair()
         let (ours, theirs) = Self.take(pair)
-        process = try Self.spawn(link: theirs, errors: errors)
+        process = try Self.spawn(link: theirs, errors: errors, progress: progress)
         Glibc.close(theirs)
         let loop = try EventLoop()
         self.loop = loop
@@ -42,16 +43,23 @@ final class WorkerProcess: @unchecked Sendable {
         (pair.first.release(), pair.second.release())
     }
 
-    /// - Parameter errors: gets the worker's standard error.
+    /// - Parameters:
+    ///   - errors: gets the worker's standard error.
+    ///   - crashes: gets the stacks of its threads.
     static func spawn(
-        link: Int32, errors: Collector, parent: Int32 = getpid()
+        link: Int32, errors: Collector, parent: Int32 = getpid(), progress: Int32? = nil, crashes: Int32? = nil
     ) throws -> ChildProcess {
+        var arguments = ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)]
+        var descriptors = [(parent: link, child: Int32(3))]
+        descriptors.append((parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2))
+        for (flag, number, descriptor) in [("--progress-descriptor", 4, progress), ("--crash-descriptor", 5, crashes)] {
+            guard let descriptor else { continue }
+            arguments += [flag, String(number)]
+            descriptors.append((parent: descriptor, child: Int32(number)))
+        }
         let process = try ChildProcess.spawn(
-            executable: Programs.path("apus-worker"),
-            arguments: ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)], environment: [],
-            descriptors: [
-                (parent: link, child: 3), (parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2),
-            ])
+            executable: Programs.path("apus-worker"), arguments: arguments, environment: ["SWIFT_BACKTRACE=enable=no"],
+            descriptors: descriptors)
         try errors.pipe.fileHandleForWriting.close()
         return process
     }

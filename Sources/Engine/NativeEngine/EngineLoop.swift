@@ -12,6 +12,7 @@ final class EngineLoop {
     let compute: StepCompute
     let state: Monitor<EngineState>
     private let interruption: Interruption
+    private let progress: ProgressPage
     private let makeText: NativeEngine.MakeText
     private let emit: NativeEngine.Emit
 
@@ -34,12 +35,13 @@ final class EngineLoop {
 
     init(
         model: LoadedModel, compute: StepCompute, state: Monitor<EngineState>, interruption: Interruption,
-        makeText: @escaping NativeEngine.MakeText, emit: @escaping NativeEngine.Emit
+        progress: ProgressPage, makeText: @escaping NativeEngine.MakeText, emit: @escaping NativeEngine.Emit
     ) {
         self.model = model
         self.compute = compute
         self.state = state
         self.interruption = interruption
+        self.progress = progress
         self.makeText = makeText
         self.emit = emit
         slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
@@ -53,8 +55,11 @@ final class EngineLoop {
             sendEvents()
             guard !plan.isEmpty else { continue }
             fillRows()
+            progress.beginStep(
+                rows: plan.rowCount, sequences: plan.slices.count, calls: plan.slices.lazy.map(\.call))
             do {
                 try compute.forward()
+                progress.enter(.sampling)
                 useLogits(at: MonotonicClock.now())
             } catch {
                 for slice in plan.slices { fail(slice.call, message: "step: \(error.description)") }
@@ -76,8 +81,11 @@ final class EngineLoop {
     private func takeWork() -> Bool {
         var cancelled: Set<CallID> = []
         var expired: [CallID] = []
+        progress.enter(.idle)
         let goesOn = state.wait(until: \.hasWork) { state in
             guard !state.isStopping else { return false }
+            progress.enter(.planning)
+            progress.setCalls(state.live.count)
             interruption.clear()
             for arrival in state.arrivals { calls[arrival.call] = RunningCall(arrival) }
             state.arrivals.removeAll(keepingCapacity: true)

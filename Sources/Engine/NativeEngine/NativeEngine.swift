@@ -20,12 +20,16 @@ public final class NativeEngine: Sendable {
     private let thread: Thread
 
     /// Reserves the cache and starts the loop.
-    public init(model: LoadedModel, makeText: @escaping MakeText, emit: @escaping Emit) throws(EngineError) {
+    ///
+    /// - Parameter progress: where the loop says what it does.
+    public init(
+        model: LoadedModel, progress: ProgressPage = ProgressPage(), makeText: @escaping MakeText, emit: @escaping Emit
+    ) throws(EngineError) {
         let decoder = try model.requireDecoder()
         let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
         let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
         let interruption = Interruption()
-        let compute = try StepCompute(decoder: decoder, model: model, limits: limits) { slot in
+        let compute = try StepCompute(decoder: decoder, model: model, limits: limits, progress: progress) { slot in
             interruption.isRequested && state.withLock { $0.isUnwanted(slot: Int(slot)) }
         }
         self.state = state
@@ -35,8 +39,8 @@ public final class NativeEngine: Sendable {
             // The loop computes too, so it yields to I/O like the other compute threads.
             thread = try Thread.start(name: "engine", niceness: 5) {
                 let loop = EngineLoop(
-                    model: model, compute: compute, state: state, interruption: interruption, makeText: makeText,
-                    emit: emit)
+                    model: model, compute: compute, state: state, interruption: interruption, progress: progress,
+                    makeText: makeText, emit: emit)
                 loop.run()
             }
         } catch {

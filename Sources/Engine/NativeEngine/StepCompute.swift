@@ -13,9 +13,11 @@ final class StepCompute: @unchecked Sendable {
     let pool: ComputePool
     private var step: ForwardStep
 
-    /// - Parameter isCancelled: asked between the layers for the sequence of a slot.
+    /// - Parameters:
+    ///   - progress: learns which layer is computed.
+    ///   - isCancelled: asked between the layers for the sequence of a slot.
     init(
-        decoder: any DecoderModel, model: LoadedModel, limits: SchedulerLimits,
+        decoder: any DecoderModel, model: LoadedModel, limits: SchedulerLimits, progress: ProgressPage = ProgressPage(),
         isCancelled: @escaping @Sendable (_ slot: Int32) -> Bool
     ) throws(EngineError) {
         self.decoder = decoder
@@ -30,7 +32,8 @@ final class StepCompute: @unchecked Sendable {
         }
         pool = model.pool
         let tables: [[Int32]] = Array(repeating: [], count: limits.slots)
-        step = ForwardStep(rows: [], blockTables: tables, isCancelled: isCancelled)
+        step = ForwardStep(
+            rows: [], blockTables: tables, isCancelled: isCancelled, onLayer: { progress.beginLayer($0) })
         step.rows.reserveCapacity(limits.rowsPerStep)
     }
 

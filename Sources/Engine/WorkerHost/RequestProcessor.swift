@@ -21,12 +21,14 @@ enum Preparation {
 final class RequestProcessor {
     private let limits: WorkerLimits
     private let logger: Logger
+    private let progress: ProgressPage
     private let emit: NativeEngine.Emit
     private var model: LoadedModel?
 
-    init(limits: WorkerLimits, logger: Logger, emit: @escaping NativeEngine.Emit) {
+    init(limits: WorkerLimits, logger: Logger, progress: ProgressPage, emit: @escaping NativeEngine.Emit) {
         self.limits = limits
         self.logger = logger
+        self.progress = progress
         self.emit = emit
     }
 
@@ -103,7 +105,8 @@ final class RequestProcessor {
             instructionSet: Environment.value("APUS_ISA"))
         let engine =
             request.purpose == .generate
-            ? try NativeEngine(model: loaded, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
+            ? try NativeEngine(
+                model: loaded, progress: progress, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
         model = loaded
         log(loaded.description)
         return .loaded(loaded, engine)

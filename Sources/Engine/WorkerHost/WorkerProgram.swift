@@ -30,15 +30,25 @@ public enum WorkerProgram {
             logger.error("parent_gone")
             return 1
         }
-        // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
-        Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
         do {
-            let worker = try Worker(linkDescriptor: arguments.linkDescriptor, logger: logger)
+            // While the process may still look at itself and at its files.
+            if let descriptor = arguments.crashDescriptor { try CrashHandler.install(descriptor: descriptor) }
+            let progress = try progressPage(arguments)
+            // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
+            Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
+            let worker = try Worker(linkDescriptor: arguments.linkDescriptor, progress: progress, logger: logger)
             return worker.run()
         } catch {
             logger.error("worker_start_failed", .string("error", error.description))
             return 1
         }
+    }
+
+    private static func progressPage(_ arguments: WorkerArguments) throws(SystemError) -> ProgressPage {
+        guard let descriptor = arguments.progressDescriptor else { return ProgressPage() }
+        // The mapping stays when the descriptor closes.
+        let file = FileDescriptor(owning: descriptor)
+        return try ProgressPage(descriptor: file.rawValue, writable: true)
     }
 
     private static func write(_ text: String, to descriptor: Int32) {

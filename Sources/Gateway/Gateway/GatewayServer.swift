@@ -93,7 +93,8 @@ final class GatewayServer {
             loop: loop,
             settings: WorkerSupervisor.Settings(
                 workerPath: ModelSession.workerPath, source: model.source, load: load,
-                loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000),
+                loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000,
+                stallNanosecondsLimit: UInt64(options.settings.stallSeconds) * 1_000_000_000),
             logger: logger.named("supervision"))
         serving.add(name: model.name, supervisor: supervisor)
     }

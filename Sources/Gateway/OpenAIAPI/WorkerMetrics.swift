@@ -41,6 +41,9 @@ enum WorkerMetrics {
             registry.counter("apus_worker_restarts_total", "Workers started after another had died.", labels)
                 .add(UInt64(model.restarts))
             gauge(registry, "apus_model_ready", "1 while the model answers.", labels, model.state == .ready ? 1 : 0)
+            registry.gauge(
+                "apus_worker_progress_age_seconds", "Time without progress of a worker that has work.", labels
+            ).set(Double(model.stillNanoseconds) / 1e9)
             if let processID = model.workerProcessID, let memory = ProcessMemory.of(processID: processID) {
                 gauge(
                     registry, "apus_worker_resident_bytes", "Resident memory of the worker.", labels,

@@ -64,6 +64,7 @@ final class ModelChannel {
             retryAfterMilliseconds: lifeCycle.retryAfterMilliseconds(now: now), restarts: lifeCycle.restarts,
             workerEnds: WorkerEnd.Kind.allCases.map { ($0.rawValue, lifeCycle.ends[$0] ?? 0) },
             description: description, statistics: statistics, workerProcessID: supervisor.workerProcessID,
+            stillNanoseconds: supervisor.stillNanoseconds,
             callsInFlight: callsInFlight, callsLost: callsLost, callsReplayed: callsReplayed,
             callsResumed: callsResumed, callsQuarantined: callsQuarantined,
             requestsQuarantined: quarantine.quarantinedCount(now: now))

@@ -55,6 +55,8 @@ public struct ModelStatus: Sendable {
     /// The worker's last word, nil when there is no worker.
     public var statistics: WorkerStatistics?
     public var workerProcessID: Int32?
+    /// How long the worker had work and made no progress; 0 while it does or has none.
+    public var stillNanoseconds: UInt64
     public var callsInFlight: Int
     public var callsLost: UInt64
     public var callsReplayed: UInt64

@@ -8,6 +8,8 @@ public protocol SupervisedWorker: AnyObject {
     /// Counts workers; part of every call's id.
     var generation: UInt16 { get }
     var workerProcessID: Int32? { get }
+    /// How long the worker had work and made no progress; 0 while it does or has none.
+    var stillNanoseconds: UInt64 { get }
 
     var onReady: (ModelDescription) -> Void { get set }
     var onEvents: ([(CallID, EngineEvent)]) -> Void { get set }

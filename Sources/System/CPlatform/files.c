@@ -69,6 +69,24 @@ int64_t apus_map_private(int descriptor, size_t count, const void **bytes) {
     return 0;
 }
 
+int apus_shared_memory_file(const char *name, size_t count) {
+    int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor < 0) return -errno;
+    if (ftruncate(descriptor, (off_t)count) < 0) return fail_closing(descriptor, errno);
+    int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
+    return fcntl(descriptor, F_ADD_SEALS, seals) < 0 ? fail_closing(descriptor, errno) : descriptor;
+}
+
+int apus_map_shared(int descriptor, size_t count, bool writable, uint64_t **words) {
+    int64_t size = apus_file_size(descriptor);
+    if (size < 0) return (int)size;
+    if ((uint64_t)size < count) return -EINVAL;
+    void *mapped = mmap(NULL, count, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0);
+    if (mapped == MAP_FAILED) return -errno;
+    *words = mapped;
+    return 0;
+}
+
 int apus_random(void *bytes, size_t count) {
     char *rest = bytes;
     while (count > 0) {

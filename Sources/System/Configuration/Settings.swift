@@ -31,6 +31,7 @@ public struct Settings: Sendable, Equatable {
     /// Sequences that decode together; nil takes the engine's default.
     public var parallel: Int?
     public var loadSeconds = 600
+    public var stallSeconds = 30
 
     public var logLevel = LogLevel.info
     public var logStyle = LogStyle.auto

@@ -127,6 +127,14 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.loadSeconds = $1
         },
+        integer(
+            "engine.stall_seconds", "stall-seconds", 1...86400,
+            "How long a worker with requests may make no progress, not even within a step, before it is replaced."
+        ) {
+            $0.stallSeconds
+        } set: {
+            $0.stallSeconds = $1
+        },
     ]
 
     private static let log = [

@@ -71,6 +71,9 @@ int apus_memory_file(const char *name, const void *bytes, size_t count, bool sea
 /// The size of a regular or memory file; -EINVAL for anything else.
 int64_t apus_file_size(int descriptor);
 int64_t apus_map_private(int descriptor, size_t count, const void **bytes);
+/// A memory file of zero bytes whose size nobody can change.
+int apus_shared_memory_file(const char *name, size_t count);
+int apus_map_shared(int descriptor, size_t count, bool writable, uint64_t **words);
 int apus_random(void *bytes, size_t count);
 int apus_close(int descriptor);
 
@@ -89,6 +92,8 @@ int apus_kill_self_with_parent(void);
 int apus_signals_block(const int *numbers, int count);
 int apus_signals_unblock(const int *numbers, int count);
 int apus_signals_descriptor(const int *numbers, int count);
+/// Sends a signal to each thread of a process; how many there were.
+int apus_signal_threads(int process, int number);
 /// The next signal's number; 0 when none is waiting.
 int apus_signals_next(int descriptor);
 int apus_signal_ignore(int number);
@@ -97,6 +102,27 @@ int apus_thread_start(
     const char *name, int niceness, size_t stack_bytes, void (*body)(void *), void *context, uint64_t *thread);
 int apus_thread_join(uint64_t thread);
 uint64_t apus_thread_self(void);
+
+// Words that two processes share: each is read and written as a whole, in no order with others
+
+static inline uint64_t apus_word_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+static inline void apus_word_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
+
+// Crashes
+
+enum { apus_alternate_stack_bytes = 32 << 10 };
+
+/// From now on a thread that crashes, or gets `dump_signal`, writes its stack as text to the descriptor:
+///
+///     thread NUMBER SIGNAL ADDRESS NAME      the address of a fault in hexadecimal, else 0
+///     MODULE+0xOFFSET                        where it was, then the call in each caller
+///     ~MODULE+0xOFFSET                       a caller that was found by looking through the stack
+///
+/// After a crash the process ends with the signal. Call it on the main thread, before others are started.
+int apus_crash_install(int descriptor, int dump_signal);
+/// Makes the calling thread known to the handler, with memory of `apus_alternate_stack_bytes` for it to run on.
+void apus_crash_thread_begin(const char *name, void *alternate);
+void apus_crash_thread_end(void);
 
 // The machine
 
