@@ -22,10 +22,13 @@ final class WorkerProcess: @unchecked Sendable {
     private var closeReason: LinkCloseReason?
     private var lastCall: UInt64 = 0
 
-    init() throws {
+    /// - Parameters:
+    ///   - options: further words of its command line.
+    ///   - program: another program than the one that was built with the tests.
+    init(options: [String] = [], program: String? = nil) throws {
         let pair = try Socket.pair()
         let (ours, theirs) = Self.take(pair)
-        process = try Self.spawn(link: theirs, errors: errors)
+        process = try Self.spawn(link: theirs, errors: errors, options: options, program: program)
         Glibc.close(theirs)
         let loop = try EventLoop()
         self.loop = loop
@@ -44,11 +47,11 @@ final class WorkerProcess: @unchecked Sendable {
 
     /// - Parameter errors: gets the worker's standard error.
     static func spawn(
-        link: Int32, errors: Collector, parent: Int32 = getpid()
+        link: Int32, errors: Collector, parent: Int32 = getpid(), options: [String] = [], program: String? = nil
     ) throws -> ChildProcess {
         let process = try ChildProcess.spawn(
-            executable: Programs.path("apus-worker"),
-            arguments: ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)], environment: [],
+            executable: program ?? Programs.path("apus-worker"),
+            arguments: ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)] + options, environment: [],
             descriptors: [
                 (parent: link, child: 3), (parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2),
             ])

@@ -22,6 +22,8 @@ final class StepCompute: @unchecked Sendable {
         do {
             cache = try KeyValueCache(
                 configuration: decoder.configuration, blocks: limits.blocks, type: model.cacheType)
+            // Memory that is missing shows now, not in the middle of answers.
+            try cache.commit()
             workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: limits.rowsPerStep,
                 maximumLogitRows: limits.logitsRowsPerStep)
@@ -54,7 +56,4 @@ final class StepCompute: @unchecked Sendable {
 
     /// The logits of a row of the step; nil if its sequence was cancelled on the way.
     func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.logits(row: row) }
-
-    /// Gives the memory of a block that holds nothing back to the system.
-    func release(block: Int32) { cache.release(block: Int(block)) }
 }

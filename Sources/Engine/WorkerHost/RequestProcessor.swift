@@ -20,12 +20,14 @@ enum Preparation {
 /// Belongs to the preparation thread.
 final class RequestProcessor {
     private let limits: WorkerLimits
+    private let machine: Machine
     private let logger: Logger
     private let emit: NativeEngine.Emit
     private var model: LoadedModel?
 
-    init(limits: WorkerLimits, logger: Logger, emit: @escaping NativeEngine.Emit) {
+    init(limits: WorkerLimits, machine: Machine, logger: Logger, emit: @escaping NativeEngine.Emit) {
         self.limits = limits
+        self.machine = machine
         self.logger = logger
         self.emit = emit
     }
@@ -99,7 +101,7 @@ final class RequestProcessor {
         }
         let loaded = try LoadedModel(
             parts: try ModelSource.parts(of: request, descriptors: descriptors, limits: limits), request: request,
-            memory: MemoryLimits.current(), usableThreads: CPULimits.current().usableCount,
+            memory: machine.memory, usableThreads: machine.usableThreads,
             instructionSet: Environment.value("APUS_ISA"))
         let engine =
             request.purpose == .generate

@@ -25,13 +25,17 @@ final class WorkerHost: Sendable {
     }
 
     private let limits: WorkerLimits
+    private let machine: Machine
     private let logger: Logger
     private let state: Monitor<State>
     private let emit: NativeEngine.Emit
 
     /// Starts the preparation thread.
-    init(limits: WorkerLimits, logger: Logger, emit: @escaping NativeEngine.Emit) throws(SystemError) {
+    init(
+        limits: WorkerLimits, machine: Machine, logger: Logger, emit: @escaping NativeEngine.Emit
+    ) throws(SystemError) {
         self.limits = limits
+        self.machine = machine
         self.logger = logger
         self.emit = emit
         state = Monitor(State(queue: PreparationQueue(limits: limits)))
@@ -84,7 +88,7 @@ final class WorkerHost: Sendable {
     // MARK: On the preparation thread
 
     private func prepareRequests() {
-        let processor = RequestProcessor(limits: limits, logger: logger, emit: emit)
+        let processor = RequestProcessor(limits: limits, machine: machine, logger: logger, emit: emit)
         while let entry = nextRequest() {
             let prepared = processor.prepare(entry.job.request, descriptors: entry.job.descriptors)
             hand(prepared, call: entry.call)

@@ -92,7 +92,8 @@ final class GatewayServer {
         let supervisor = WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(
-                workerPath: ModelSession.workerPath, source: model.source, load: load,
+                workerPath: ModelSession.workerPath, options: WorkerOptions(confinement: options.settings.confinement),
+                source: model.source, load: load,
                 loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000),
             logger: logger.named("supervision"))
         serving.add(name: model.name, supervisor: supervisor)

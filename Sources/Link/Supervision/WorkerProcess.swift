@@ -38,7 +38,11 @@ public final class WorkerProcess {
     private var endReason: String?
 
     /// Starts the program with one end of a socket pair as descriptor 3.
-    public init(loop: EventLoop, workerPath: String, logger: Logger) throws(SystemError) {
+    ///
+    /// - Parameter options: words for its command line.
+    public init(
+        loop: EventLoop, workerPath: String, options: WorkerOptions = WorkerOptions(), logger: Logger
+    ) throws(SystemError) {
         self.loop = loop
         self.logger = logger
         let sockets = try Socket.pair()
@@ -46,8 +50,8 @@ public final class WorkerProcess {
         Self.makeBlocking(pipe.second.rawValue)
         let started = try ChildProcess.spawn(
             executable: workerPath,
-            arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())],
-            environment: Environment.entries.filter { !Self.isSecret($0) },
+            arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())] + options.arguments,
+            environment: WorkerOptions.environment(from: Environment.entries),
             descriptors: [(sockets.second.rawValue, 3), (pipe.second.rawValue, StandardIO.error)])
         child = started
         processID = started.processID
@@ -180,10 +184,5 @@ public final class WorkerProcess {
             }
             log.append(buffer[..<count], now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
         }
-    }
-
-    /// Keys stay in the gateway.
-    private static func isSecret(_ entry: String) -> Bool {
-        entry.hasPrefix("APUS_") && (entry.contains("KEY") || entry.contains("TOKEN") || entry.contains("SECRET"))
     }
 }

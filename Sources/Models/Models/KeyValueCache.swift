@@ -2,8 +2,8 @@ public import Tensors
 
 /// A pool of blocks, each of which holds keys and values of all layers for 32 positions of a sequence.
 ///
-/// Who owns a block is not known here: a step brings, for each sequence, the table of its blocks. All of the memory is
-/// reserved at the start and takes space only where a position was stored. One thread at a time may use it.
+/// Who owns a block is not known here: a step brings, for each sequence, the table of its blocks. One thread at a time
+/// may use it.
 public final class KeyValueCache: @unchecked Sendable {
     /// Positions of a block.
     public static let blockPositions = KeyValueBlocks.positions
@@ -32,6 +32,9 @@ public final class KeyValueCache: @unchecked Sendable {
         self.type = type
     }
 
+    /// Takes all of the memory from the system, which else comes where a position is stored.
+    public func commit() throws(MemoryError) { try memory.commit() }
+
     /// Bytes that are reserved.
     public var byteCount: Int { memory.byteCount }
 
@@ -40,12 +43,6 @@ public final class KeyValueCache: @unchecked Sendable {
     /// What is computed after it has the same bits as if the positions had been computed there.
     public func copyBlock(from source: Int, to target: Int) {
         bytes(of: target).copyMemory(from: UnsafeRawBufferPointer(bytes(of: source)))
-    }
-
-    /// Gives the memory of a block back to the system.
-    public func release(block: Int) {
-        precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)")
-        memory.discard(offset: block * blockBytes, byteCount: blockBytes)
     }
 
     /// The part of all blocks that belongs to a layer.

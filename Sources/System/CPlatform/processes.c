@@ -157,8 +157,8 @@ static void *run_thread(void *pointer) {
     struct thread_start start = *(struct thread_start *)pointer;
     free(pointer);
     pthread_setname_np(pthread_self(), start.name);
-    // On Linux the niceness belongs to the thread, not to the process. A refusal (raising it back) is harmless.
-    if (start.niceness != 0) setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), start.niceness);
+    // On Linux the niceness belongs to the thread, not to the process; 0 is the calling one. A refusal is harmless.
+    if (start.niceness != 0) setpriority(PRIO_PROCESS, 0, start.niceness);
     start.body(start.context);
     return NULL;
 }

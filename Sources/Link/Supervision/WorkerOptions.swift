@@ -1,0 +1,25 @@
+/// How a worker is started, whatever it will load.
+public struct WorkerOptions: Sendable, Equatable {
+    /// A word that `apus-worker` knows: how it is confined.
+    public var confinement: String
+    /// Private memory that the worker may have; nil for what the machine has left.
+    public var memoryBytes: UInt64?
+
+    public init(confinement: String = "best", memoryBytes: UInt64? = nil) {
+        self.confinement = confinement
+        self.memoryBytes = memoryBytes
+    }
+
+    var arguments: [String] {
+        ["--confinement", confinement] + (memoryBytes.map { ["--memory", String($0)] } ?? [])
+    }
+
+    /// What a worker needs of the gateway's environment, which may hold keys of all kinds: where libraries are, and the
+    /// instruction set that somebody wants.
+    private static let inherited: Set<Substring> = ["APUS_ISA", "LD_LIBRARY_PATH"]
+
+    /// - Parameter entries: `NAME=value`, as the gateway has them.
+    public static func environment(from entries: [String]) -> [String] {
+        entries.filter { entry in entry.firstIndex(of: "=").map { inherited.contains(entry[..<$0]) } ?? false }
+    }
+}
