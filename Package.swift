@@ -76,7 +76,8 @@ let rooms: [Target] = [
         ["Scheduling", "Sampling", "Tokenizers", "ChatTemplates", "Models", "Tensors", "ModelFiles", "EngineProtocol"]
             + system),
     .systemLibrary(
-        name: "CSeccomp", path: "Sources/Engine/CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
+        name: "CSeccomp", path: "Sources/Engine/CSeccomp", pkgConfig: "libseccomp",
+        providers: [.apt(["libseccomp-dev"])]),
     library(
         "WorkerHost", in: "Engine", ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"] + system),
     // Gateway

@@ -71,7 +71,9 @@ import Testing
             }
         }
         // What is missing inside may be told.
-        #expect(throws: (any Error).self) { _ = try ModelSource.file(path: inside.url.path + "/n.gguf").open(within: roots) }
+        #expect(throws: (any Error).self) {
+            _ = try ModelSource.file(path: inside.url.path + "/n.gguf").open(within: roots)
+        }
         #expect(throws: EngineError.pathNotAllowed(path: good)) {
             _ = try ModelSource.file(path: good).open(within: AllowedRoots(folders: []))
         }

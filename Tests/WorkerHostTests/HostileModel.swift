@@ -69,16 +69,24 @@ struct HostileModel {
     private mutating func addTensor(_ name: String, _ dimensions: [Int], to writer: inout GGUFWriter, shape: Shape) {
         let isMatrix = dimensions.count > 1
         let type = isMatrix && shape.isQuantised ? pick(TensorForm.all) : TensorForm.f32
-        let blocks = dimensions.reduce(1, *) / type.elements
-        let data: [UInt8] =
-            type.number == 0
-            ? (0..<blocks).flatMap { _ in littleEndian((isMatrix ? small() : 1).bitPattern) }
-            // Any bytes are blocks, most with absurd scales, some with NaN.
-            : (0..<blocks * type.bytes).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-        writer.add(name, type: type.number, dimensions: dimensions, data: data)
+        let count = dimensions.reduce(1, *) / type.elements * type.bytes
+        let pattern: [UInt8] =
+            if type.number != 0 {
+                // Any bytes are blocks, most with absurd scales, some with NaN.
+                (0..<1021).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+            } else if isMatrix {
+                (0..<61).flatMap { _ in littleEndian(Float.random(in: -0.5...0.5, using: &random).bitPattern) }
+            } else {
+                littleEndian(Float(1).bitPattern)
+            }
+        writer.add(name, type: type.number, dimensions: dimensions, data: Self.repeated(pattern, count: count))
     }
 
-    private mutating func small() -> Float { Float(random.next() >> 40) / Float(1 << 24) - 0.5 }
+    private static func repeated(_ pattern: [UInt8], count: Int) -> [UInt8] {
+        var bytes = pattern
+        while bytes.count < count { bytes += bytes }
+        return Array(bytes.prefix(count))
+    }
 
     // MARK: Changes
 
@@ -119,7 +127,8 @@ struct HostileModel {
 
     private mutating func number() -> GGUFWriter.Value {
         let integers: [UInt64] = [
-            0, 1, 2, 3, 5, 7, 8, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 257, 511, 512, 1024, 65_535, 65_536, 131_072,
+            0, 1, 2, 3, 5, 7, 8, 31, 32, 33, 63, 64, 65, 127, 128, 255, 256, 257, 511, 512, 1024, 65_535, 65_536,
+            131_072,
             1 << 20, 1 << 24, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 40, 1 << 62, 1 << 63, .max,
         ]
         let integer = pick(integers)
@@ -152,7 +161,8 @@ struct HostileModel {
         switch element {
         case .string, .bytes:
             pick([
-                .string(""), .string(" "), .string("a"), .string("a b c"), .string("t h"), .bytes([0xFF]), .bytes([0, 0]),
+                .string(""), .string(" "), .string("a"), .string("a b c"), .string("t h"), .bytes([0xFF]),
+                .bytes([0, 0]),
                 .string("<0xZZ>"), .string("<0x41>"), .string(String(repeating: "ab", count: 40_000)), .string("▁▁▁"),
                 .string("Ġ"), .string("\u{300}\u{300}"), .bytes([0xED, 0xA0, 0x80]),
             ])
@@ -175,7 +185,8 @@ struct HostileModel {
             writer.metadata.contains { $0.key.hasPrefix(name + ".") }
         }
         let key = (architecture ?? "llama") + "." + name
-        let value: GGUFWriter.Value = name.hasSuffix("type") ? .string(pick(["yarn", "linear", "none", "su"])) : number()
+        let value: GGUFWriter.Value =
+            name.hasSuffix("type") ? .string(pick(["yarn", "linear", "none", "su"])) : number()
         note("\(key) = \(value)")
         writer.set(key, value)
         if chance(3) { writer.set((architecture ?? "llama") + ".rope.scaling.type", .string("yarn")) }
@@ -255,14 +266,16 @@ struct HostileModel {
         "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}",
         String(repeating: "{% if true %}", count: 500), String(repeating: "(", count: 5000),
         "{{ " + String(repeating: "[", count: 3000), "{{ 'x' * 1000000000 }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{% set ns = namespace(a='x') %}"
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% set ns = namespace(a='x') %}"
             + String(repeating: "{% set ns.a = ns.a + ns.a %}", count: 40) + "{{ ns.a }}",
         "{{ messages[99999999999999999999] }}", "{{ 1 // 0 }}{{ 1 % 0 }}", "{{ -9223372036854775808 // -1 }}",
         "{{ 9223372036854775807 + 1 }}", "{{ 2 ** 100000 }}", "{{ raise_exception('no') }}",
         "{{ 'abc'[::0] }}{{ 'abc'[-99999999999:99999999999:-1] }}", "{{ '%999999999d' % 1 }}",
         "{{ '{:>999999999}'.format(1) }}", "{{ messages | tojson(indent=999999999) }}",
         "{{ 'a,b' | replace('', 'xxxxxxxxxx') }}", "\u{0}", "{%", "{{", "{#", "{% endfor %}",
-        "{{ strftime_now('%Y' * 100000) }}", "{{ range(9223372036854775807) | length }}", "{{ 'x'.center(1000000000) }}",
+        "{{ strftime_now('%Y' * 100000) }}", "{{ range(9223372036854775807) | length }}",
+        "{{ 'x'.center(1000000000) }}",
         "{{ [1,2,3] | sort(attribute='a.b.c') }}", "{{ messages | map(attribute='content') | join('x' * 100000000) }}",
     ]
 }

@@ -42,7 +42,8 @@ struct WorkerArguments: Sendable, Equatable {
         }
         return WorkerArguments(
             linkDescriptor: descriptor, parentProcessID: parent,
-            confinement: try values["--confinement"].map(mode) ?? .best, memoryBytes: try number("--memory", in: values))
+            confinement: try values["--confinement"].map(mode) ?? .best, memoryBytes: try number("--memory", in: values)
+        )
     }
 
     private static func number<Number: FixedWidthInteger>(

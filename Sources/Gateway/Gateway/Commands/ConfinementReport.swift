@@ -40,7 +40,8 @@ struct ConfinementReport: Equatable {
                 grade: .good,
                 text: "workers are confined: no files, no network, no other programs (\(tried), all refused)")
             : DoctorCommand.Finding(
-                grade: .bad, text: "workers are not confined: of \(tried), these were not refused: "
+                grade: .bad,
+                text: "workers are not confined: of \(tried), these were not refused: "
                     + allowed.joined(separator: ", "))
         return [result] + measures.map { DoctorCommand.Finding(grade: .good, text: "workers: \($0)") }
             + lacks.map { lack in
