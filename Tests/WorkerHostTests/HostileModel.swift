@@ -13,7 +13,7 @@ struct HostileModel {
     init(seed: UInt64) {
         random = SeededRandom(seed: seed)
         var writer = soundModel()
-        for _ in 0..<Int.random(in: 1...4, using: &random) { change(&writer) }
+        for _ in 0..<pick([1, 1, 1, 2, 3, 4]) { change(&writer) }
         bytes = writer.bytes()
         if chance(4) { damageBytes(headerBytes: writer.header().count) }
     }
@@ -72,14 +72,21 @@ struct HostileModel {
         let count = dimensions.reduce(1, *) / type.elements * type.bytes
         let pattern: [UInt8] =
             if type.number != 0 {
-                // Any bytes are blocks, most with absurd scales, some with NaN.
-                (0..<1021).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+                blockBytes()
             } else if isMatrix {
                 (0..<61).flatMap { _ in littleEndian(Float.random(in: -0.5...0.5, using: &random).bitPattern) }
             } else {
                 littleEndian(Float(1).bitPattern)
             }
         writer.add(name, type: type.number, dimensions: dimensions, data: Self.repeated(pattern, count: count))
+    }
+
+    /// Any bytes are blocks, but random ones mostly hold an infinite scale somewhere, and such a file is refused.
+    private mutating func blockBytes() -> [UInt8] {
+        let isWild = chance(8)
+        return (0..<1021).map { _ in
+            isWild ? UInt8(truncatingIfNeeded: random.next()) : pick([0, 0x11, 0x1F, 0x2C, 0x30])
+        }
     }
 
     private static func repeated(_ pattern: [UInt8], count: Int) -> [UInt8] {
@@ -276,6 +283,14 @@ struct HostileModel {
         "{{ 'a,b' | replace('', 'xxxxxxxxxx') }}", "\u{0}", "{%", "{{", "{#", "{% endfor %}",
         "{{ strftime_now('%Y' * 100000) }}", "{{ range(9223372036854775807) | length }}",
         "{{ 'x'.center(1000000000) }}",
+        "{{ (-9223372036854775807 - 1) % -1 }}", "{{ -(-9223372036854775807 - 1) }}",
+        "{{ (-9223372036854775807 - 1)|abs }}",
+        "{{ 'abc'[::-9223372036854775808] }}", "{{ [1,2][9223372036854775807:] }}", "{{ [1] * 9223372036854775807 }}",
+        "{{ range(-9223372036854775808, 9223372036854775807, 9223372036854775807) | list }}", "{{ 1e400 | int }}",
+        "{{ 1.5 | round(-9223372036854775808) }}", "{{ (1e308 * 10) | round(400) }}", "{{ 'a' | truncate(-1) }}",
+        "{{ 'x' | indent(9223372036854775807) }}", "{{ messages | batch(0) | list }}",
+        "{{ messages | slice(0) | list }}",
+        "{{ 'a b'.split(none, -9223372036854775808) }}", "{{ 'a'.split('') }}", "{{ [] | max }}{{ '' | first }}",
         "{{ [1,2,3] | sort(attribute='a.b.c') }}", "{{ messages | map(attribute='content') | join('x' * 100000000) }}",
     ]
 }
@@ -306,7 +321,9 @@ private struct Shape {
 
     private var width: Int { isQuantised ? 256 : 32 }
     private var headDimension: Int { width / 4 }
-    private let (heads, keyValueHeads, experts) = (4, 2, 3)
+    private let heads = 4
+    private let keyValueHeads = 2
+    private let experts = 3
 
     init(architecture: String) { self.architecture = architecture }
 
