@@ -144,7 +144,11 @@ struct HostileModel {
         case 4: .uint64(integer)
         case 5: .int32(Int32(truncatingIfNeeded: integer))
         case 6:
-            .float32(pick([.nan, .infinity, -.infinity, 0, -0.0, -1, 1e-45, 1e-30, 1e-5, 1, 2, 1e4, 1e30, 3e38]))
+            .float32(
+                pick([
+                    .nan, .infinity, -.infinity, 0, -0.0, -1, .leastNonzeroMagnitude, 1e-30, 1e-5, 1, 2, 1e4, 1e30,
+                    3e38,
+                ]))
         default: .bool(chance(2))
         }
     }
@@ -241,7 +245,8 @@ struct HostileModel {
             // NaN as F32, F16 and BF16, and the largest of every field of a block.
             writer.tensors[place].data = Array(repeating: 0xFF, count: count)
         case 1:
-            let pattern = littleEndian(pick([Float.infinity, -.infinity, .nan, 3e38, 1e-45, 0]).bitPattern)
+            let pattern = littleEndian(
+                pick([Float.infinity, -.infinity, .nan, 3e38, .leastNonzeroMagnitude, 0]).bitPattern)
             let start = Int.random(in: 0..<count, using: &random)
             let end = chance(2) ? count : min(count, start + 64)
             for index in start..<end { writer.tensors[place].data[index] = pattern[index % 4] }
