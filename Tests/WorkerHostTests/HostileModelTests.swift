@@ -16,7 +16,7 @@ import Testing
     private enum Outcome { case refused, answered, failed(String) }
 
     @Test func `no hostile model file crashes its worker`() throws {
-        let count = UInt64(Self.setting("MODELS") ?? "") ?? 150
+        let count = UInt64(Self.setting("MODELS") ?? "") ?? 300
         let first = UInt64(Self.setting("SEED") ?? "") ?? 1
         var (refused, answered, slowest) = (0, 0, Duration.zero)
         for seed in first..<first + count {
