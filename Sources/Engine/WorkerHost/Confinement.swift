@@ -60,7 +60,7 @@ struct Confinement {
             let newer = version >= 6 ? ", no TCP, no signals" : version >= 4 ? ", no TCP" : ""
             measures.append("Landlock, version \(version): no files\(newer)")
         } catch {
-            lacks.append(error.description)
+            lacks.append("Landlock, which Linux has from 5.13 on if it is enabled (\(error.reason))")
         }
     }
 
