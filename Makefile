@@ -7,7 +7,7 @@ help:
 	@echo "make test     install what is missing, run the whole test suite"
 	@echo "make test-kernels  compare the instruction sets of this processor, bit for bit"
 	@echo "make test-neon     the same with NEON on an emulated processor; installs what is missing"
-	@echo "make fuzz-models  load 20,000 hostile model files in confined workers: half an hour"
+	@echo "make fuzz-models  load 20,000 hostile model files in confined workers: ten minutes"
 	@echo "make release  build the optimised programs into .build/release"
 	@echo "make lint     check the format"
 	@echo "make smoke    start the optimised server and talk to it once"

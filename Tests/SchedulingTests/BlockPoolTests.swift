@@ -17,6 +17,20 @@ import Testing
         #expect(pool.take() == blocks[1])
     }
 
+    @Test func `blocks that came back are reported once, and not while they are used again`() throws {
+        var pool = BlockPool(count: 4)
+        for _ in 0..<3 { _ = pool.take() }
+        pool.release(0)
+        pool.release(1)
+        #expect(Array(pool.takeReturned()) == [0, 1])
+        #expect(pool.takeReturned().isEmpty)
+        #expect(pool.take() == 1)
+        pool.release(2)
+        #expect(Array(pool.takeReturned()) == [2])
+        pool.release(1)
+        #expect(Array(pool.takeReturned()) == [1])
+    }
+
     @Test func `random use agrees with a plain count`() {
         let seed = UInt64.random(in: 0...UInt64.max)
         var random = SeededRandom(seed: seed)

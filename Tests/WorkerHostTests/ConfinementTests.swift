@@ -87,17 +87,23 @@ import Testing
         #expect(try worker.end().exit == .status(0))
     }
 
-    @Test func `the cache of a loaded model is in memory before the first request`() throws {
-        let worker = try WorkerProcess()
+    @Test(arguments: ["one", "all"]) func `the cache of a loaded model is in memory before the first request`(
+        part: String
+    ) throws {
+        let worker = try WorkerProcess(options: ["--cache", part])
         var tiny = TinyModel()
         (tiny.width, tiny.heads, tiny.keyValueHeads, tiny.contextLength) = (256, 4, 4, 4096)
         guard case .result(.loaded(let model)) = try worker.load(tiny.bytes(), context: 4096, parallel: 8) else {
             Issue.record("not loaded")
             return
         }
-        #expect(model.keyValueCacheBytes > 32 << 20)
+        #expect(model.keyValueCacheBytes == 64 << 20)
         let memory = try #require(ProcessMemory.of(processID: worker.process.processID))
-        #expect(memory.anonymousBytes > model.keyValueCacheBytes)
+        if part == "all" {
+            #expect(memory.anonymousBytes > 64 << 20)
+        } else {
+            #expect(memory.anonymousBytes > 8 << 20 && memory.anonymousBytes < 64 << 20)
+        }
         _ = try worker.end()
     }
 
@@ -109,9 +115,9 @@ import Testing
             _ = try WorkerArguments.parse(["--link-descriptor", "3", "--parent", "7", "--confinement", "some"])
         }
         let parsed = try WorkerArguments.parse([
-            "--link-descriptor", "3", "--parent", "7", "--confinement", "off", "--memory", "1000",
+            "--link-descriptor", "3", "--parent", "7", "--confinement", "off", "--memory", "1000", "--cache", "all",
         ])
-        #expect(parsed.confinement == .off && parsed.memoryBytes == 1000)
+        #expect(parsed.confinement == .off && parsed.memoryBytes == 1000 && parsed.commitsWholeCache)
     }
 }
 

@@ -90,6 +90,7 @@ final class EngineLoop {
             expired = state.scheduler.expire(now: MonotonicClock.now())
             state.live.subtract(expired)
             state.scheduler.planStep(into: &plan, costs: costs.costs)
+            if plan.isEmpty { giveBackBlocks(of: &state.scheduler) }
             return true
         }
         for call in cancelled { end(call, with: .failed(.cancelled)) }
@@ -228,6 +229,7 @@ final class EngineLoop {
             state.statistics.acceptedDraftTokens += acceptedDraftTokens
             state.statistics.steps += 1
             state.statistics.stepNanoseconds += now - startedAt
+            giveBackBlocks(of: &state.scheduler)
         }
         generatedTokens = 0
         draftTokens = 0
@@ -251,5 +253,11 @@ final class EngineLoop {
         guard !interruption.isRequested, !plan.slices.contains(where: { $0.logits == .all && $0.draftTokens == 0 })
         else { return }
         costs.add(rows: plan.rowCount, depths: plan.depths, nanoseconds: nanoseconds)
+    }
+
+    /// With nothing left to do, blocks that hold nothing worth keeping go back to the system.
+    private func giveBackBlocks(of scheduler: inout Scheduler) {
+        guard scheduler.isIdle else { return }
+        for block in scheduler.takeReturnedBlocks() { compute.release(block: block) }
     }
 }

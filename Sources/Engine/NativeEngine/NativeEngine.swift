@@ -20,12 +20,18 @@ public final class NativeEngine: Sendable {
     private let thread: Thread
 
     /// Reserves the cache and starts the loop.
-    public init(model: LoadedModel, makeText: @escaping MakeText, emit: @escaping Emit) throws(EngineError) {
+    ///
+    /// - Parameter commitsWholeCache: takes all memory of the cache now, not only that of one sequence of the whole context.
+    public init(
+        model: LoadedModel, commitsWholeCache: Bool = false, makeText: @escaping MakeText, emit: @escaping Emit
+    ) throws(EngineError) {
         let decoder = try model.requireDecoder()
         let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
         let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
         let interruption = Interruption()
-        let compute = try StepCompute(decoder: decoder, model: model, limits: limits) { slot in
+        let compute = try StepCompute(
+            decoder: decoder, model: model, limits: limits, commitsWholeCache: commitsWholeCache
+        ) { slot in
             interruption.isRequested && state.withLock { $0.isUnwanted(slot: Int(slot)) }
         }
         self.state = state

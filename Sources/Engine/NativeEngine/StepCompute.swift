@@ -13,17 +13,20 @@ final class StepCompute: @unchecked Sendable {
     let pool: ComputePool
     private var step: ForwardStep
 
-    /// - Parameter isCancelled: asked between the layers for the sequence of a slot.
+    /// - Parameters:
+    ///   - commitsWholeCache: takes the memory of all blocks now, not only that of one sequence of the whole context.
+    ///   - isCancelled: asked between the layers for the sequence of a slot.
     init(
-        decoder: any DecoderModel, model: LoadedModel, limits: SchedulerLimits,
+        decoder: any DecoderModel, model: LoadedModel, limits: SchedulerLimits, commitsWholeCache: Bool = false,
         isCancelled: @escaping @Sendable (_ slot: Int32) -> Bool
     ) throws(EngineError) {
         self.decoder = decoder
         do {
             cache = try KeyValueCache(
                 configuration: decoder.configuration, blocks: limits.blocks, type: model.cacheType)
-            // Memory that is missing shows now, not in the middle of answers.
-            try cache.commit()
+            let blocksOfOne = (model.contextLength + limits.blockPositions - 1) / limits.blockPositions
+            // Memory that is missing shows now, not in the middle of an answer.
+            try cache.commit(blocks: commitsWholeCache ? limits.blocks : blocksOfOne)
             workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: limits.rowsPerStep,
                 maximumLogitRows: limits.logitsRowsPerStep)
@@ -56,4 +59,7 @@ final class StepCompute: @unchecked Sendable {
 
     /// The logits of a row of the step; nil if its sequence was cancelled on the way.
     func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.logits(row: row) }
+
+    /// Gives the memory of a block that holds nothing back to the system.
+    func release(block: Int32) { cache.release(block: Int(block)) }
 }

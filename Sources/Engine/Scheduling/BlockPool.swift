@@ -8,6 +8,8 @@ public struct BlockPool: Sendable {
     private var users: [UInt32] = []
     /// Blocks that came back, the last one on top.
     private var returned: [Int32] = []
+    /// So many of `returned`, from the bottom, were reported by `takeReturned`.
+    private var reported = 0
 
     public init(count: Int) { self.count = max(1, count) }
 
@@ -17,6 +19,7 @@ public struct BlockPool: Sendable {
     /// Hands a free block to its first user.
     public mutating func take() -> Int32? {
         if let block = returned.popLast() {
+            reported = min(reported, returned.count)
             users[Int(block)] = 1
             return block
         }
@@ -38,5 +41,11 @@ public struct BlockPool: Sendable {
         users[Int(block)] -= 1
         if users[Int(block)] == 0 { returned.append(block) }
         return Int(users[Int(block)])
+    }
+
+    /// The blocks that came back since the last call and are still free: their memory may go to the system.
+    public mutating func takeReturned() -> ArraySlice<Int32> {
+        defer { reported = returned.count }
+        return returned[reported...]
     }
 }

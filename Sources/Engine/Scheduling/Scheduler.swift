@@ -231,4 +231,7 @@ public struct Scheduler: Sendable {
         for call in expired { remove(call: call) }
         return expired
     }
+
+    /// The blocks that became free since the last call: their memory may go to the system.
+    public mutating func takeReturnedBlocks() -> ArraySlice<Int32> { pool.takeReturned() }
 }

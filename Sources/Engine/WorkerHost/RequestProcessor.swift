@@ -105,7 +105,9 @@ final class RequestProcessor {
             instructionSet: Environment.value("APUS_ISA"))
         let engine =
             request.purpose == .generate
-            ? try NativeEngine(model: loaded, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
+            ? try NativeEngine(
+                model: loaded, commitsWholeCache: machine.commitsWholeCache,
+                makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
         model = loaded
         log(loaded.description)
         return .loaded(loaded, engine)

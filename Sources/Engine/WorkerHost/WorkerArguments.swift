@@ -5,24 +5,27 @@ struct WorkerArguments: Sendable, Equatable {
     var confinement = Confinement.Mode.best
     /// Private memory that the worker may have; nil for what the machine has left.
     var memoryBytes: UInt64?
+    /// Takes the memory of the whole KV cache at the load, not only that of one sequence.
+    var commitsWholeCache = false
 
     struct UsageError: Error, Equatable, CustomStringConvertible {
         let description: String
     }
 
     static let usage = """
-        usage: apus-worker --link-descriptor N --parent PID [--confinement MODE] [--memory BYTES]
+        usage: apus-worker --link-descriptor N --parent PID [--confinement MODE] [--memory BYTES] [--cache one|all]
                apus-worker --confinement-check [MODE]
 
         Runs one model for an apus process, which starts it. N is a connected socket; PID is the process that started
         it and with which it ends. MODE says how the worker is confined: best (as far as the kernel can), required
-        (completely, or it does not start), off. BYTES limits its private memory.
+        (completely, or it does not start), off. BYTES limits its private memory. The cache of one sequence, or of all, is
+        taken from the system when the model is loaded.
 
         The second form tries what a confined worker may not do, and says what came of it.
 
         """
 
-    private static let flags: Set<String> = ["--link-descriptor", "--parent", "--confinement", "--memory"]
+    private static let flags: Set<String> = ["--link-descriptor", "--parent", "--confinement", "--memory", "--cache"]
 
     /// - Parameter arguments: without the program's name.
     static func parse(_ arguments: [String]) throws(UsageError) -> WorkerArguments {
@@ -42,7 +45,9 @@ struct WorkerArguments: Sendable, Equatable {
         }
         return WorkerArguments(
             linkDescriptor: descriptor, parentProcessID: parent,
-            confinement: try values["--confinement"].map(mode) ?? .best, memoryBytes: try number("--memory", in: values)
+            confinement: try values["--confinement"].map(mode) ?? .best,
+            memoryBytes: try number("--memory", in: values),
+            commitsWholeCache: try commitsWholeCache(values["--cache"] ?? "one")
         )
     }
 
@@ -52,6 +57,11 @@ struct WorkerArguments: Sendable, Equatable {
         guard let text = values[flag] else { return nil }
         guard let value = Number(text), value >= 0 else { throw UsageError(description: "\(flag) needs a number") }
         return value
+    }
+
+    private static func commitsWholeCache(_ word: String) throws(UsageError) -> Bool {
+        guard word == "one" || word == "all" else { throw UsageError(description: "--cache needs one or all") }
+        return word == "all"
     }
 
     static func mode(_ word: String) throws(UsageError) -> Confinement.Mode {

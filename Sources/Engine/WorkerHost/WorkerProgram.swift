@@ -34,7 +34,8 @@ public enum WorkerProgram {
         }
         // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
         Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
-        let machine = Machine.current(memoryBytes: arguments.memoryBytes)
+        let machine = Machine.current(
+            memoryBytes: arguments.memoryBytes, commitsWholeCache: arguments.commitsWholeCache)
         do throws(Confinement.Refusal) {
             try confine(arguments.confinement, machine: machine, logger: logger)
         } catch {

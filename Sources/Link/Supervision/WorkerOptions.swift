@@ -5,13 +5,18 @@ public struct WorkerOptions: Sendable, Equatable {
     /// Private memory that the worker may have; nil for what the machine has left.
     public var memoryBytes: UInt64?
 
-    public init(confinement: String = "best", memoryBytes: UInt64? = nil) {
+    /// A word that `apus-worker` knows: how much of the KV cache takes memory when a model is loaded.
+    public var committedCache: String
+
+    public init(confinement: String = "best", committedCache: String = "one", memoryBytes: UInt64? = nil) {
         self.confinement = confinement
+        self.committedCache = committedCache
         self.memoryBytes = memoryBytes
     }
 
     var arguments: [String] {
-        ["--confinement", confinement] + (memoryBytes.map { ["--memory", String($0)] } ?? [])
+        ["--confinement", confinement, "--cache", committedCache]
+            + (memoryBytes.map { ["--memory", String($0)] } ?? [])
     }
 
     /// What a worker needs of the gateway's environment, which may hold keys of all kinds: where libraries are, and the

@@ -2,7 +2,8 @@ public import Tensors
 
 /// A pool of blocks, each of which holds keys and values of all layers for 32 positions of a sequence.
 ///
-/// Who owns a block is not known here: a step brings, for each sequence, the table of its blocks. One thread at a time
+/// Who owns a block is not known here: a step brings, for each sequence, the table of its blocks. All of the memory is
+/// reserved at the start; beyond the committed blocks it takes space only where a position was stored. One thread at a time
 /// may use it.
 public final class KeyValueCache: @unchecked Sendable {
     /// Positions of a block.
@@ -17,6 +18,7 @@ public final class KeyValueCache: @unchecked Sendable {
     private let layerBytes: Int
     private let blockBytes: Int
     private let memory: ReservedMemory
+    private var committedBlocks = 0
 
     public init(configuration: DecoderConfiguration, blocks: Int, type: CacheType = .f16) throws(MemoryError) {
         layerCount = configuration.layerCount
@@ -32,8 +34,13 @@ public final class KeyValueCache: @unchecked Sendable {
         self.type = type
     }
 
-    /// Takes all of the memory from the system, which else comes where a position is stored.
-    public func commit() throws(MemoryError) { try memory.commit() }
+    /// Takes the memory of the first blocks, which are used first, from the system for good.
+    ///
+    /// To be called before anything is stored.
+    public func commit(blocks count: Int) throws(MemoryError) {
+        committedBlocks = min(max(count, 0), blocks)
+        try memory.commit(byteCount: committedBlocks * blockBytes)
+    }
 
     /// Bytes that are reserved.
     public var byteCount: Int { memory.byteCount }
@@ -43,6 +50,13 @@ public final class KeyValueCache: @unchecked Sendable {
     /// What is computed after it has the same bits as if the positions had been computed there.
     public func copyBlock(from source: Int, to target: Int) {
         bytes(of: target).copyMemory(from: UnsafeRawBufferPointer(bytes(of: source)))
+    }
+
+    /// Gives the memory of a block back to the system, unless it is committed.
+    public func release(block: Int) {
+        precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)")
+        guard block >= committedBlocks else { return }
+        memory.discard(offset: block * blockBytes, byteCount: blockBytes)
     }
 
     /// The part of all blocks that belongs to a layer.

@@ -32,15 +32,17 @@ public final class ReservedMemory: @unchecked Sendable {
 
     deinit { munmap(base, max(byteCount, 1)) }
 
-    /// Takes all of the memory from the system now, so that no later touch can find none left.
+    /// Takes the first bytes of the memory from the system now, so that no later touch of them can find none left.
     ///
-    /// To be called before anything is stored. Within a control group that has too little, the kernel ends this process here.
-    public func commit() throws(MemoryError) {
+    /// To be called before anything is stored. Within a control group that has too little, the kernel ends this process
+    /// here.
+    public func commit(byteCount count: Int) throws(MemoryError) {
+        precondition(count >= 0 && count <= byteCount, "commits \(count) of \(byteCount) bytes")
         /// `MADV_POPULATE_WRITE`, since Linux 5.14.
         let populateForWriting: Int32 = 23
-        guard byteCount > 0, madvise(base, byteCount, populateForWriting) != 0 else { return }
-        guard errno == EINVAL else { throw MemoryError(bytes: byteCount) }
-        for offset in stride(from: 0, to: byteCount, by: Int(getpagesize())) {
+        guard count > 0, madvise(base, count, populateForWriting) != 0 else { return }
+        guard errno == EINVAL else { throw MemoryError(bytes: count) }
+        for offset in stride(from: 0, to: count, by: Int(getpagesize())) {
             base.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
         }
     }
@@ -58,5 +60,14 @@ public final class ReservedMemory: @unchecked Sendable {
         precondition(bytes <= byteCount - offset, "a view of \(count) at \(offset) leaves the \(byteCount) bytes")
         let start = (base + offset).bindMemory(to: Float.self, capacity: count)
         return UnsafeMutableBufferPointer(start: start, count: count)
+    }
+
+    /// Gives the whole pages of a range back to the system; they read as zeros afterwards.
+    public func discard(offset: Int, byteCount count: Int) {
+        precondition(offset >= 0 && count >= 0 && count <= byteCount - offset, "discards \(count) bytes at \(offset)")
+        let page = Int(getpagesize())
+        let start = (offset + page - 1) / page * page
+        let end = (offset + count) / page * page
+        if start < end { madvise(base + start, end - start, MADV_DONTNEED) }
     }
 }

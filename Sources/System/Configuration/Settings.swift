@@ -33,6 +33,9 @@ public struct Settings: Sendable, Equatable {
     /// Sequences that decode together; nil takes the engine's default.
     public var parallel: Int?
     public var loadSeconds = 600
+    /// How much of the KV cache takes memory when a model is loaded: one of `committedCacheSizes`.
+    public var committedCache = "one"
+    public static let committedCacheSizes = ["one", "all"]
     /// How much of its confinement a worker insists on: one of `confinementModes`.
     public var confinement = "best"
     public static let confinementModes = ["best", "required", "off"]

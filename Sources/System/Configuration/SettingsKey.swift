@@ -136,6 +136,10 @@ public struct SettingsKey: Sendable {
             $0.loadSeconds = $1
         },
         SettingsKey(
+            "engine.committed_cache", "committed-cache", "SIZE", .choice(Settings.committedCacheSizes),
+            "What a model takes of its KV cache's memory when it is loaded: room for one whole context, or all of it.",
+            store: { if case .text(let word) = $1 { $0.committedCache = word } }, show: { $0.committedCache }),
+        SettingsKey(
             "engine.confinement", "confinement", "MODE", .choice(Settings.confinementModes),
             "How workers are confined: as far as the kernel can, only completely or not at all (they do not start), off.",
             store: { if case .text(let word) = $1 { $0.confinement = word } }, show: { $0.confinement }),
