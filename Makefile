@@ -1,12 +1,13 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
-.PHONY: run build release test test-kernels test-neon lint format smoke bench bench-kernels compare clean help
+.PHONY: run build release test test-kernels test-neon fuzz-models lint format smoke bench bench-kernels compare clean help
 
 help:
 	@echo "make run      install what is missing, build, start the server with the demo model"
 	@echo "make test     install what is missing, run the whole test suite"
 	@echo "make test-kernels  compare the instruction sets of this processor, bit for bit"
 	@echo "make test-neon     the same with NEON on an emulated processor; installs what is missing"
+	@echo "make fuzz-models  load 20,000 hostile model files in confined workers: ten minutes"
 	@echo "make release  build the optimised programs into .build/release"
 	@echo "make lint     check the format"
 	@echo "make smoke    start the optimised server and talk to it once"
@@ -35,6 +36,9 @@ test-kernels:
 
 test-neon:
 	@scripts/test-kernels --neon
+
+fuzz-models: release
+	@scripts/fuzz-models
 
 lint:
 	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks

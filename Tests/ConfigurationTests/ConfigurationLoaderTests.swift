@@ -68,6 +68,7 @@ struct ConfigurationLoaderTests {
         case .choice(let words): (words[1], "\"\(words[1])\"")
         case .list(.host): ("a.example,b.example", #"["a.example", "b.example"]"#)
         case .list(.webOrigin): ("https://a.example,http://b:81", #"["https://a.example", "http://b:81"]"#)
+        case .list(.folder): ("/srv/models,/data", #"["/srv/models", "/data"]"#)
         }
     }
 
@@ -86,6 +87,8 @@ struct ConfigurationLoaderTests {
             ),
             (#"{"server": 1}"#, "server in c.json cannot be '1': allowed is an object"),
             (#"{"log": {"level": "loud"}}"#, "log.level in c.json cannot be 'loud': allowed is one of trace"),
+            (#"{"server": {"model_roots": ["models"]}}"#, "allowed is a list of absolute paths"),
+            (#"{"engine": {"confinement": "some"}}"#, "allowed is one of best, required, off"),
             (#"{"server": {"cors_origins": ["*"]}}"#, "allowed is a list of origins such as https://chat.example"),
             (#"{"server": {"allowed_hosts": ["a:1"]}}"#, "allowed is a list of host names without ports"),
             (#"{"models": {"a b": {"path": "x"}}}"#, "models in c.json cannot be 'a b': allowed is a model name"),

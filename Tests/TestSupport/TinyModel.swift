@@ -36,12 +36,15 @@ public struct TinyModel: Sendable {
     public static var vocabularySize: Int { pieces.count }
 
     /// The whole file.
-    public func bytes() -> [UInt8] {
+    public func bytes() -> [UInt8] { writer().bytes() }
+
+    /// The file before it is written, for tests that change it.
+    public func writer() -> GGUFWriter {
         var writer = GGUFWriter()
         writeConfiguration(to: &writer)
         writeVocabulary(to: &writer)
         writeWeights(to: &writer)
-        return writer.bytes()
+        return writer
     }
 
     private func writeConfiguration(to writer: inout GGUFWriter) {

@@ -22,11 +22,14 @@ final class WorkerProcess: @unchecked Sendable {
     private var closeReason: LinkCloseReason?
     private var lastCall: UInt64 = 0
 
-    /// - Parameter progress: a file for its progress page.
-    init(progress: Int32? = nil) throws {
+    /// - Parameters:
+    ///   - progress: a file for its progress page.
+    ///   - options: further words of its command line.
+    ///   - program: another program than the one that was built with the tests.
+    init(progress: Int32? = nil, options: [String] = [], program: String? = nil) throws {
         let pair = try Socket.pair()
         let (ours, theirs) = Self.take(pair)
-        process = try Self.spawn(link: theirs, errors: errors, progress: progress)
+        process = try Self.spawn(link: theirs, errors: errors, progress: progress, options: options, program: program)
         Glibc.close(theirs)
         let loop = try EventLoop()
         self.loop = loop
@@ -47,7 +50,8 @@ final class WorkerProcess: @unchecked Sendable {
     ///   - errors: gets the worker's standard error.
     ///   - crashes: gets the stacks of its threads.
     static func spawn(
-        link: Int32, errors: Collector, parent: Int32 = getpid(), progress: Int32? = nil, crashes: Int32? = nil
+        link: Int32, errors: Collector, parent: Int32 = getpid(), progress: Int32? = nil, crashes: Int32? = nil,
+        options: [String] = [], program: String? = nil
     ) throws -> ChildProcess {
         var arguments = ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)]
         var descriptors = [(parent: link, child: Int32(3))]
@@ -58,8 +62,8 @@ final class WorkerProcess: @unchecked Sendable {
             descriptors.append((parent: descriptor, child: Int32(number)))
         }
         let process = try ChildProcess.spawn(
-            executable: Programs.path("apus-worker"), arguments: arguments, environment: ["SWIFT_BACKTRACE=enable=no"],
-            descriptors: descriptors)
+            executable: program ?? Programs.path("apus-worker"), arguments: arguments + options,
+            environment: ["SWIFT_BACKTRACE=enable=no"], descriptors: descriptors)
         try errors.pipe.fileHandleForWriting.close()
         return process
     }

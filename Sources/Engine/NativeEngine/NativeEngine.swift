@@ -21,15 +21,20 @@ public final class NativeEngine: Sendable {
 
     /// Reserves the cache and starts the loop.
     ///
-    /// - Parameter progress: where the loop says what it does.
+    /// - Parameters:
+    ///   - commitsWholeCache: takes all memory of the cache now, not only that of one sequence of the whole context.
+    ///   - progress: where the loop says what it does.
     public init(
-        model: LoadedModel, progress: ProgressPage = ProgressPage(), makeText: @escaping MakeText, emit: @escaping Emit
+        model: LoadedModel, commitsWholeCache: Bool = false, progress: ProgressPage = ProgressPage(),
+        makeText: @escaping MakeText, emit: @escaping Emit
     ) throws(EngineError) {
         let decoder = try model.requireDecoder()
         let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
         let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
         let interruption = Interruption()
-        let compute = try StepCompute(decoder: decoder, model: model, limits: limits, progress: progress) { slot in
+        let compute = try StepCompute(
+            decoder: decoder, model: model, limits: limits, commitsWholeCache: commitsWholeCache, progress: progress
+        ) { slot in
             interruption.isRequested && state.withLock { $0.isUnwanted(slot: Int(slot)) }
         }
         self.state = state

@@ -20,13 +20,18 @@ enum Preparation {
 /// Belongs to the preparation thread.
 final class RequestProcessor {
     private let limits: WorkerLimits
+    private let machine: Machine
     private let logger: Logger
     private let progress: ProgressPage
     private let emit: NativeEngine.Emit
     private var model: LoadedModel?
 
-    init(limits: WorkerLimits, logger: Logger, progress: ProgressPage, emit: @escaping NativeEngine.Emit) {
+    init(
+        limits: WorkerLimits, machine: Machine, logger: Logger, progress: ProgressPage,
+        emit: @escaping NativeEngine.Emit
+    ) {
         self.limits = limits
+        self.machine = machine
         self.logger = logger
         self.progress = progress
         self.emit = emit
@@ -101,12 +106,13 @@ final class RequestProcessor {
         }
         let loaded = try LoadedModel(
             parts: try ModelSource.parts(of: request, descriptors: descriptors, limits: limits), request: request,
-            memory: MemoryLimits.current(), usableThreads: CPULimits.current().usableCount,
+            memory: machine.memory, usableThreads: machine.usableThreads,
             instructionSet: Environment.value("APUS_ISA"))
         let engine =
             request.purpose == .generate
             ? try NativeEngine(
-                model: loaded, progress: progress, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
+                model: loaded, commitsWholeCache: machine.commitsWholeCache, progress: progress,
+                makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
         model = loaded
         log(loaded.description)
         return .loaded(loaded, engine)

@@ -13,7 +13,8 @@ final class Worker {
     private let logger: Logger
 
     init(
-        linkDescriptor: Int32, progress: ProgressPage, logger: Logger, limits: WorkerLimits = WorkerLimits()
+        linkDescriptor: Int32, machine: Machine, progress: ProgressPage, logger: Logger,
+        limits: WorkerLimits = WorkerLimits()
     ) throws(SystemError) {
         let loop = try EventLoop()
         let link = try LinkServer(loop: loop, descriptor: FileDescriptor(owning: linkDescriptor))
@@ -21,7 +22,7 @@ final class Worker {
         self.link = link
         self.limits = limits
         self.logger = logger
-        host = try WorkerHost(limits: limits, logger: logger, progress: progress) { events in
+        host = try WorkerHost(limits: limits, machine: machine, logger: logger, progress: progress) { events in
             Self.logInternalErrors(events, logger)
             link.send(events)
         }

@@ -25,6 +25,7 @@ final class WorkerHost: Sendable {
     }
 
     private let limits: WorkerLimits
+    private let machine: Machine
     private let logger: Logger
     private let progress: ProgressPage
     private let state: Monitor<State>
@@ -32,9 +33,11 @@ final class WorkerHost: Sendable {
 
     /// Starts the preparation thread.
     init(
-        limits: WorkerLimits, logger: Logger, progress: ProgressPage, emit: @escaping NativeEngine.Emit
+        limits: WorkerLimits, machine: Machine, logger: Logger, progress: ProgressPage,
+        emit: @escaping NativeEngine.Emit
     ) throws(SystemError) {
         self.limits = limits
+        self.machine = machine
         self.logger = logger
         self.progress = progress
         self.emit = emit
@@ -88,7 +91,8 @@ final class WorkerHost: Sendable {
     // MARK: On the preparation thread
 
     private func prepareRequests() {
-        let processor = RequestProcessor(limits: limits, logger: logger, progress: progress, emit: emit)
+        let processor = RequestProcessor(
+            limits: limits, machine: machine, logger: logger, progress: progress, emit: emit)
         while let entry = nextRequest() {
             progress.beginPreparation(entry.job.request.isLoad ? .loading : .preparing, call: entry.call)
             defer { progress.endPreparation() }

@@ -92,7 +92,10 @@ final class GatewayServer {
         let supervisor = WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(
-                workerPath: ModelSession.workerPath, source: model.source, load: load,
+                workerPath: ModelSession.workerPath,
+                options: WorkerOptions(
+                    confinement: options.settings.confinement, committedCache: options.settings.committedCache),
+                source: model.source, load: load,
                 loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000,
                 stallNanosecondsLimit: UInt64(options.settings.stallSeconds) * 1_000_000_000),
             logger: logger.named("supervision"))

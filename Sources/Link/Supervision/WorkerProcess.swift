@@ -43,7 +43,11 @@ public final class WorkerProcess {
     private let outOfMemoryKills: UInt64?
 
     /// Starts the program with one end of a socket pair as descriptor 3, a progress page as 4, and a pipe as 5.
-    public init(loop: EventLoop, workerPath: String, logger: Logger) throws(SystemError) {
+    ///
+    /// - Parameter options: words for its command line.
+    public init(
+        loop: EventLoop, workerPath: String, options: WorkerOptions = WorkerOptions(), logger: Logger
+    ) throws(SystemError) {
         self.loop = loop
         self.logger = logger
         outOfMemoryKills = OutOfMemoryKills.count()
@@ -59,8 +63,8 @@ public final class WorkerProcess {
             arguments: [
                 workerPath, "--link-descriptor", "3", "--parent", String(getpid()), "--progress-descriptor", "4",
                 "--crash-descriptor", "5",
-            ],
-            environment: Self.environment(from: Environment.entries),
+            ] + options.arguments,
+            environment: WorkerOptions.environment(from: Environment.entries),
             descriptors: [
                 (sockets.second.rawValue, 3), (pageFile.rawValue, 4), (crashPipe.second.rawValue, 5),
                 (pipe.second.rawValue, StandardIO.error),
@@ -278,14 +282,5 @@ public final class WorkerProcess {
                 .string("address", stack.address.map { "0x" + String($0, radix: 16) } ?? "none"),
                 .string("frames", stack.frames.joined(separator: "\n")))
         }
-    }
-
-    /// Keys stay in the gateway, and crashes are left to our own handler.
-    static func environment(from entries: [String]) -> [String] {
-        entries.filter { !isSecret($0) && !$0.hasPrefix("SWIFT_BACKTRACE=") } + ["SWIFT_BACKTRACE=enable=no"]
-    }
-
-    private static func isSecret(_ entry: String) -> Bool {
-        entry.hasPrefix("APUS_") && (entry.contains("KEY") || entry.contains("TOKEN") || entry.contains("SECRET"))
     }
 }

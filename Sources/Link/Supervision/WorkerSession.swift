@@ -32,14 +32,15 @@ public final class WorkerSession {
     ///
     /// - Parameter onWaiting: called several times a second while the model loads.
     public init(
-        workerPath: String, source: ModelSource, load: LoadRequest, logger: Logger, onWaiting: @escaping () -> Void = {}
+        workerPath: String, options: WorkerOptions = WorkerOptions(), source: ModelSource, load: LoadRequest,
+        logger: Logger, onWaiting: @escaping () -> Void = {}
     ) throws(Failure) {
         let inbox = Inbox()
         let loop: EventLoop
         do {
             loop = try EventLoop()
             interrupts = try SessionInterrupts(loop: loop)
-            worker = try WorkerProcess(loop: loop, workerPath: workerPath, logger: logger)
+            worker = try WorkerProcess(loop: loop, workerPath: workerPath, options: options, logger: logger)
         } catch {
             throw .couldNotStart("\(error)")
         }

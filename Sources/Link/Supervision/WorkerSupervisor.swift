@@ -8,6 +8,7 @@ public import Platform
 public final class WorkerSupervisor {
     public struct Settings: Sendable {
         public var workerPath: String
+        public var options: WorkerOptions
         public var source: ModelSource
         /// Its source is filled in with what the files turn out to be.
         public var load: LoadRequest
@@ -17,10 +18,11 @@ public final class WorkerSupervisor {
         public var stallNanosecondsLimit: UInt64
 
         public init(
-            workerPath: String, source: ModelSource, load: LoadRequest,
+            workerPath: String, options: WorkerOptions = WorkerOptions(), source: ModelSource, load: LoadRequest,
             loadNanosecondsLimit: UInt64 = 600_000_000_000, stallNanosecondsLimit: UInt64 = 30_000_000_000
         ) {
             self.workerPath = workerPath
+            self.options = options
             self.source = source
             self.load = load
             self.loadNanosecondsLimit = loadNanosecondsLimit
@@ -109,7 +111,8 @@ public final class WorkerSupervisor {
         }
         let worker: WorkerProcess
         do throws(SystemError) {
-            worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
+            worker = try WorkerProcess(
+                loop: loop, workerPath: settings.workerPath, options: settings.options, logger: logger)
         } catch {
             // Clients are told the reason, and paths are none of their business.
             return couldNotStart(reason: error.reason, details: error.description)

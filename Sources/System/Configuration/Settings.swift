@@ -20,6 +20,8 @@ public struct Settings: Sendable, Equatable {
     public var maximumBodyBytes = 32 << 20
     public var idleSeconds = 75
     public var drainSeconds = 30
+    /// Folders below which a model must lie that is loaded over HTTP by its path.
+    public var modelRoots: [String] = []
 
     /// Nil takes what the machine grants.
     public var threads: Int?
@@ -32,6 +34,12 @@ public struct Settings: Sendable, Equatable {
     public var parallel: Int?
     public var loadSeconds = 600
     public var stallSeconds = 30
+    /// How much of the KV cache takes memory when a model is loaded: one of `committedCacheSizes`.
+    public var committedCache = "one"
+    public static let committedCacheSizes = ["one", "all"]
+    /// How much of its confinement a worker insists on: one of `confinementModes`.
+    public var confinement = "best"
+    public static let confinementModes = ["best", "required", "off"]
 
     public var logLevel = LogLevel.info
     public var logStyle = LogStyle.auto

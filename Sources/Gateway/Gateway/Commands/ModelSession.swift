@@ -1,3 +1,4 @@
+import Configuration
 import EngineProtocol
 import Observability
 import Platform
@@ -27,10 +28,13 @@ final class ModelSession {
         let load = LoadRequest(
             source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
             parallel: parallel, threads: threads, cacheType: cacheType, measuresMachine: measuresMachine)
+        let options = WorkerOptions(confinement: try Verb.loadSettings(ParsedArguments()).confinement)
         let logger = Logger(component: "apus", sink: Unheard())
         let begun = MonotonicClock.now()
         do throws(WorkerSession.Failure) {
-            let session = try WorkerSession(workerPath: workerPath, source: source, load: load, logger: logger) {
+            let session = try WorkerSession(
+                workerPath: workerPath, options: options, source: source, load: load, logger: logger
+            ) {
                 let seconds = (MonotonicClock.now() - begun) / 1_000_000_000
                 if seconds > 0 { console.progress("loading \(source.displayName) … \(seconds) s") }
             }

@@ -153,14 +153,15 @@ struct Verb: Sendable {
         let named = arguments.positionals.map(settings.path(ofModel:))
         let configured = settings.models.map(\.path)
         let models = !named.isEmpty ? named : configured.isEmpty ? [ModelSession.demoName] : configured
-        try DoctorCommand(models: models).run(console: console)
+        try DoctorCommand(models: models, confinement: settings.confinement).run(console: console)
     }
 }
 
 // MARK: - What the verbs' arguments have in common
 
 extension Verb {
-    private static func loadSettings(
+    /// - Parameter arguments: those of a verb that takes settings; else none, and what file and environment say counts.
+    static func loadSettings(
         _ arguments: ParsedArguments, servesModels: Bool = false
     ) throws(CommandFailure) -> Settings {
         do throws(ConfigurationError) {

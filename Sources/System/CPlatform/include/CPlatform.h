@@ -124,6 +124,27 @@ int apus_crash_install(int descriptor, int dump_signal);
 void apus_crash_thread_begin(const char *name, void *alternate);
 void apus_crash_thread_end(void);
 
+// Confinement: what a process takes away from itself for good
+
+/// No program that is started gains rights any more, and all capabilities are gone.
+int apus_drop_privileges(void);
+
+enum apus_resource { apus_core_bytes = 0, apus_descriptors = 1, apus_data_bytes = 2 };
+
+/// Lowers the soft and the hard limit of a resource, if they are higher.
+int apus_limit(enum apus_resource resource, uint64_t most);
+/// Makes this process a likelier victim when memory runs out, by so many of the kernel's points.
+int apus_offer_to_memory_killer(int points);
+/// The version of Landlock that the kernel has.
+int apus_landlock_version(void);
+/// Refuses the calling thread, and those that it starts, all that the kernel's Landlock knows; its version.
+int apus_landlock_refuse_all(void);
+
+/// Things that a confined process may not do, by number from 0; NULL after the last.
+const char *apus_attempt_name(int number);
+/// Tries one of them: 0 if it was done, else why not. `parent` is a process that is not this one.
+int apus_attempt(int number, int parent);
+
 // The machine
 
 int apus_affinity_count(void);
