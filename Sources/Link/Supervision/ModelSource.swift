@@ -21,23 +21,36 @@ public enum ModelSource: Sendable, Equatable {
 
     /// Opens the model's files, because paths never cross the link.
     ///
-    /// - Throws: `invalidRequest` that names the file which cannot be opened.
-    public func open() throws(EngineError) -> OpenModel {
+    /// - Parameter roots: where the files must lie; nil for a path that the operator has named.
+    /// - Throws: `invalidRequest` that names the file which cannot be opened, or `pathNotAllowed`.
+    public func open(within roots: AllowedRoots? = nil) throws(EngineError) -> OpenModel {
         switch self {
         case .bundledDemo:
             return OpenModel(source: .bundledDemo, descriptors: [])
         case .file(let path):
             var descriptors: [Int32] = []
             for part in try Self.parts(of: path) {
-                do throws(SystemError) {
-                    descriptors.append(try FileDescriptor.openForReading(path: part).release())
+                do throws(EngineError) {
+                    descriptors.append(try Self.open(part: part, within: roots).release())
                 } catch {
                     OpenModel.close(descriptors)
-                    throw Self.refusal(error, part: part)
+                    throw error
                 }
             }
             return OpenModel(source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors)
         }
+    }
+
+    private static func open(part: String, within roots: AllowedRoots?) throws(EngineError) -> FileDescriptor {
+        let descriptor: FileDescriptor
+        do throws(SystemError) {
+            descriptor = try FileDescriptor.openForReading(path: part)
+        } catch {
+            if let roots, !roots.containWords(of: part) { throw .pathNotAllowed(path: part) }
+            throw refusal(error, part: part)
+        }
+        if let roots, !roots.contain(descriptor) { throw .pathNotAllowed(path: part) }
+        return descriptor
     }
 
     /// Names the file without its folder: clients see this text, and paths are none of their business.

@@ -20,6 +20,8 @@ public struct Settings: Sendable, Equatable {
     public var maximumBodyBytes = 32 << 20
     public var idleSeconds = 75
     public var drainSeconds = 30
+    /// Folders below which a model must lie that is loaded over HTTP by its path.
+    public var modelRoots: [String] = []
 
     /// Nil takes what the machine grants.
     public var threads: Int?
@@ -31,6 +33,9 @@ public struct Settings: Sendable, Equatable {
     /// Sequences that decode together; nil takes the engine's default.
     public var parallel: Int?
     public var loadSeconds = 600
+    /// How much of its confinement a worker insists on: one of `confinementModes`.
+    public var confinement = "best"
+    public static let confinementModes = ["best", "required", "off"]
 
     public var logLevel = LogLevel.info
     public var logStyle = LogStyle.auto

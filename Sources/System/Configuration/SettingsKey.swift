@@ -97,6 +97,14 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.drainSeconds = $1
         },
+        list(
+            "server.model_roots", "model-roots", .folder,
+            "Absolute paths of folders; a model that is loaded over HTTP by its path must lie below one of them."
+        ) {
+            $0.modelRoots
+        } set: {
+            $0.modelRoots = $1
+        },
     ]
 
     private static let engine = [
@@ -127,6 +135,10 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.loadSeconds = $1
         },
+        SettingsKey(
+            "engine.confinement", "confinement", "MODE", .choice(Settings.confinementModes),
+            "How workers are confined: as far as the kernel can, only completely or not at all (they do not start), off.",
+            store: { if case .text(let word) = $1 { $0.confinement = word } }, show: { $0.confinement }),
     ]
 
     private static let log = [
