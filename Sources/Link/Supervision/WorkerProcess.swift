@@ -17,6 +17,8 @@ public final class WorkerProcess {
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     /// Called once, when everything that was in the link has been delivered.
     public var onEnd: (WorkerEnd) -> Void = { _ in }
+    /// Called once, when the process is gone and its memory is free.
+    public var onExit: () -> Void = {}
 
     public let processID: Int32
     private let link: LinkClient
@@ -117,6 +119,9 @@ public final class WorkerProcess {
         unwatch()
     }
 
+    /// Whether the process is gone.
+    public var hasExited: Bool { exit != nil }
+
     /// The last lines that the worker wrote.
     public var lastLines: [String] { log.lastLines }
 
@@ -143,6 +148,7 @@ public final class WorkerProcess {
         // What the worker had sent before it ended counts.
         link.drain()
         report()
+        onExit()
     }
 
     private func unwatch() {
