@@ -130,7 +130,8 @@ import Testing
         #expect(try metric(server, "apus_model_unloads_total", ["model": "a", "reason": "memory"]) == 1)
 
         let body =
-            #"{"model":"b","stream":true,"ignore_eos":true,"max_tokens":8000,"messages":[{"role":"user","content":"x"}]}"#
+            #"{"model":"b","stream":true,"ignore_eos":true,"max_tokens":8000,"#
+            + #""messages":[{"role":"user","content":"x"}]}"#
         let stream = try HTTPExchange(
             port: server.port,
             bytes: HTTPExchange.request("POST", "/v1/chat/completions", port: server.port, body: body))
@@ -145,9 +146,8 @@ import Testing
     @Test func aModelThatCanNeverFitIsRefusedWithTheNumbers() throws {
         let setting = try Setting()
         try setting.write("huge.gguf", [UInt8](repeating: 0, count: 17 << 20))
-        let output = try Programs.run(
-            "apus",
-            ["serve", "--port", "0", "--memory-budget-mib", "16", setting.folder.appendingPathComponent("huge.gguf").path])
+        let path = setting.folder.appendingPathComponent("huge.gguf").path
+        let output = try Programs.run("apus", ["serve", "--port", "0", "--memory-budget-mib", "16", path])
         #expect(output.status == 1)
         #expect(output.standardError.contains("'huge' needs 17 MiB; the memory budget is 16 MiB"))
     }
@@ -169,7 +169,7 @@ import Testing
                 let isWhole =
                     stream.status == 200 && stream.serverSentEvents.last == "[DONE]"
                     && !stream.text.contains("\"error\":{")
-                guard isWhole else { throw HTTPExchange.Failure(description: "\(stream.status) \(stream.text.suffix(300))") }
+                guard isWhole else { throw Broken(description: "\(stream.status) \(stream.text.suffix(300))") }
                 counts.append(stream.serverSentEvents.count)
             }
             return counts
@@ -230,6 +230,11 @@ import Testing
         #expect(try Model(server, "a").state == "ready")
         #expect(!server.logSoFar.contains(Setting.key))
     }
+}
+
+/// A stream that did not end as it should.
+private struct Broken: Error, CustomStringConvertible {
+    let description: String
 }
 
 /// Told by one thread, read by others.

@@ -126,7 +126,7 @@ private final class ModelBench {
         guard case .resourceExhausted(let message, permanent: false) = waiting.failure else {
             throw CancellationError()
         }
-        #expect(message == "'b' needs 40 MiB, but 40 of 60 MiB are taken: 'a' 40 MiB (1 calls)")
+        #expect(message == "'b' needs 40 MiB, but 40 of 60 MiB are taken: 'a' 40 MiB (1 call)")
         #expect(a.state.phase == .ready && running.ends.isEmpty)
         #expect(try bench.status("b").state == .unloaded, "nobody waits for it any more")
     }

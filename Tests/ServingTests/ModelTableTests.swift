@@ -262,7 +262,8 @@ import Testing
                 users[name] = Int(random.next() % 3)
                 table.note(.init(users: users[name] ?? 0, idleSince: time), of: name)
             case 4:
-                actions = started.subtracting(leaving).randomElement(using: &random)
+                actions =
+                    started.subtracting(leaving).randomElement(using: &random)
                     .map { table.loaded($0, bytes: 20 * Self.mebibyte) } ?? []
             case 5:
                 guard let id = leaving.randomElement(using: &random) else { continue }

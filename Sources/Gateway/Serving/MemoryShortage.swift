@@ -22,7 +22,8 @@ public struct MemoryShortage: Error, Sendable, Equatable {
         }
         let taken = holders.reduce(0) { $0 + $1.bytes }
         let list = holders.map { holder in
-            "'\(holder.model)' \(Self.mebibytes(holder.bytes)) MiB (\(holder.calls.map { "\($0) calls" } ?? "ending"))"
+            let use = holder.calls.map { "\($0) \($0 == 1 ? "call" : "calls")" } ?? "ending"
+            return "'\(holder.model)' \(Self.mebibytes(holder.bytes)) MiB (\(use))"
         }
         return needs + ", but \(Self.mebibytes(taken)) of \(Self.mebibytes(budgetBytes)) MiB are taken: "
             + list.joined(separator: ", ")

@@ -253,7 +253,7 @@ extension ModelRegistry {
 // MARK: - What the table decides
 
 extension ModelRegistry {
-    private func change<Failure>(
+    private func change<Failure: Error>(
         _ decide: (inout ModelTable) throws(Failure) -> [ModelTable.Action]
     ) throws(Failure) {
         for slot in slots { table.note(slot.activity, of: slot.name) }
@@ -448,8 +448,8 @@ extension ModelRegistry {
             guard let self, let slot else { return }
             conclude(slot, id, verdict)
         }
-        candidate.onStopped = { [weak self, weak slot] in
-            guard let self, let slot else { return }
+        candidate.onStopped = { [weak self, weak slot, weak candidate] in
+            guard let self, let slot, let candidate else { return }
             loads[id] = nil
             change { $0.ended(id) }
             forgetIfEmpty(slot)
