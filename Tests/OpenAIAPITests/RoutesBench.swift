@@ -56,7 +56,8 @@ final class RoutesBench {
     let port: UInt16
 
     init(
-        keys: [String: String]? = nil, administrators: [String: String]? = nil, corsOrigins: [String] = [], isReady: Bool = true
+        keys: [String: String]? = nil, administrators: [String: String]? = nil, corsOrigins: [String] = [],
+        isReady: Bool = true
     ) throws {
         loop = try EventLoop()
         let logger = Logger(component: "test", level: .trace, sink: sink)

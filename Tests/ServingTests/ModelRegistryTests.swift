@@ -47,6 +47,10 @@ private final class ModelBench {
         try #require(serving.models.first { $0.name == name })
     }
 
+    func unloads(_ name: String, _ reason: String) throws -> UInt64? {
+        try status(name).unloads.first { $0.reason == reason }?.count
+    }
+
     func answer(_ result: Result<ModelStatus, EngineError>) { answers.append(result) }
 
     /// Turns the loop for so long.
@@ -109,7 +113,7 @@ private final class ModelBench {
         let b = try bench.newest("b")
         b.becomeReady()
         #expect(b.generations.count == 1)
-        #expect(try bench.status("a").unloads == ["memory": 1])
+        #expect(try bench.unloads("a", "memory") == 1)
     }
 
     @Test("a model with calls keeps its memory; who waits for it gets the numbers after a while")
@@ -228,7 +232,7 @@ private final class ModelBench {
         #expect(old.state.phase == .draining && new.state.phase == .ready)
         old.onStopped()
         #expect(bench.serving.memory.takenBytes == 40 << 20)
-        #expect(try bench.status("a").unloads == ["replaced": 1])
+        #expect(try bench.unloads("a", "replaced") == 1)
     }
 
     @Test("a new worker that is refused, dies, or makes no token changes nothing", arguments: 0..<4)
@@ -304,6 +308,24 @@ private final class ModelBench {
         #expect(bench.serving.modelNames == ["a"])
         worker.onStopped()
         #expect(bench.answers.count == 2)
+    }
+
+    @Test("a model that came by its path and cannot be loaded is not kept")
+    func temporaryFailure() throws {
+        let bench = try ModelBench { $0.models = 2 }
+        try bench.serving.apply([bench.model("a")])
+        try bench.serving.load(bench.model("b"), bench.answer)
+        try bench.newest("b").refuse("no GGUF file")
+        guard case .failure(.modelNotReady(let reason, _)) = try #require(bench.answers.first) else {
+            throw CancellationError()
+        }
+        #expect(reason.contains("no GGUF file"))
+        #expect(bench.serving.modelNames == ["a"])
+        try bench.serving.load(bench.model("c"), bench.answer)
+        try bench.serving.load(bench.model("d"), bench.answer)
+        guard case .failure(.invalidRequest(parameter: "model", let message)) = try #require(bench.answers.last)
+        else { throw CancellationError() }
+        #expect(message.contains("2"))
     }
 
     // MARK: Configuration

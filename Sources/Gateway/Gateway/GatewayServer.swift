@@ -93,7 +93,7 @@ final class GatewayServer {
             return error.text
         }
         // Nothing is loaded before the first request: that is all the readiness there can be.
-        if serving.models.allSatisfy({ $0.state == .unloaded }) { onReady(port) }
+        if serving.models.allSatisfy({ $0.state == .unloaded }) { serving.onModelReady("") }
         logger.info("server.listening", .string("host", options.settings.host), .int("port", port))
         loop.run()
         return failure

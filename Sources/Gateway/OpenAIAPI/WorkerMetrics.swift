@@ -64,11 +64,11 @@ enum WorkerMetrics {
             model.memoryBytes)
         registry.counter("apus_model_loads_total", "Times that the model was loaded, crashes not counted.", labels)
             .add(model.loads)
-        for (reason, count) in model.unloads.sorted(by: { $0.key < $1.key }) {
+        for unload in model.unloads {
             registry.counter(
                 "apus_model_unloads_total", "Workers of the model that were told to end, by reason.",
-                labels + [MetricLabel("reason", reason)]
-            ).add(count)
+                labels + [MetricLabel("reason", unload.reason)]
+            ).add(unload.count)
         }
     }
 

@@ -23,6 +23,7 @@ final class ModelRegistry {
     private var actions: [ModelTable.Action] = []
     private var isPerforming = false
     private var willReview = false
+    private var isStopped = false
 
     var onReady: (_ name: String) -> Void = { _ in }
     var onNothingToServe: (_ reason: String) -> Void = { _ in }
@@ -61,6 +62,7 @@ final class ModelRegistry {
 
     /// Ends all workers.
     func stop() {
+        isStopped = true
         for load in loads.values {
             switch load {
             case .channel(let channel, _): channel.stop()
@@ -131,6 +133,7 @@ extension ModelRegistry {
     }
 
     private func remove(_ slot: ModelSlot) {
+        guard slots.contains(where: { $0 === slot }) else { return }
         slots.removeAll { $0 === slot }
         retired.append(slot)
         change { $0.remove(slot.name) }
@@ -190,7 +193,7 @@ extension ModelRegistry {
 
     /// Loads a model that no configuration names.
     func load(_ model: ServedModel, _ answer: @escaping ModelSlot.Answer) {
-        guard let slot = slot(model.name) else { return load(add(model, isTemporary: true), answer) }
+        guard let slot = slot(model.name) else { return loadTemporary(model, answer) }
         guard slot.model.settings.source == model.settings.source else {
             return answer(
                 .failure(
@@ -198,6 +201,19 @@ extension ModelRegistry {
                         parameter: "model", message: "the name '\(model.name)' is that of another model")))
         }
         load(slot, answer)
+    }
+
+    private func loadTemporary(_ model: ServedModel, _ answer: @escaping ModelSlot.Answer) {
+        guard slots.count < limits.models else {
+            return answer(
+                .failure(
+                    .invalidRequest(parameter: "model", message: "\(limits.models) models are served, which is the limit")))
+        }
+        let slot = add(model, isTemporary: true)
+        load(slot) { [weak self, weak slot] result in
+            if case .failure = result, let self, let slot, slot.isTemporary { remove(slot) }
+            answer(result)
+        }
     }
 
     /// Unloads a model; calls that it has are finished first, and new ones load it again.
@@ -258,7 +274,7 @@ extension ModelRegistry {
     ) throws(Failure) {
         for slot in slots { table.note(slot.activity, of: slot.name) }
         actions += try decide(&table)
-        guard !isPerforming else { return }
+        guard !isPerforming, !isStopped else { return }
         isPerforming = true
         while !actions.isEmpty { perform(actions.removeFirst()) }
         isPerforming = false
@@ -417,6 +433,7 @@ extension ModelRegistry {
 
     private func discard(_ channel: ModelChannel, of slot: ModelSlot) {
         slot.absorb(channel)
+        slot.quarantine = channel.quarantine
         if slot.channel === channel {
             slot.channel = nil
             slot.worker = nil

@@ -74,7 +74,7 @@ final class ModelSlot {
         status.configuredContextLength = model.settings.load.contextLength
         status.isBeingReplaced = candidate != nil
         status.loads = loads
-        status.unloads = Dictionary(uniqueKeysWithValues: unloads.map { ($0.key.rawValue, $0.value) })
+        status.unloads = ModelTable.LeaveReason.allCases.map { ($0.rawValue, unloads[$0] ?? 0) }
         if let shortage { status.stateReason = "waits for memory: \(shortage.text)" }
         return status
     }

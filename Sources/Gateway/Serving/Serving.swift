@@ -23,6 +23,8 @@ public struct ServingLimits: Sendable {
     public var quarantinedRequests = 1024
     /// How long they are remembered.
     public var quarantineNanoseconds: UInt64 = 3_600_000_000_000
+    /// Models by name, those that administrators add included.
+    public var models = 256
     /// How long after a failed load a call may try again to load a model that is loaded on demand.
     public var failedLoadNanoseconds: UInt64 = 30_000_000_000
     /// How long the first token of a worker may take that is to replace another one.
@@ -80,7 +82,7 @@ public struct ModelStatus: Sendable {
     public var isBeingReplaced = false
     /// How often a worker was started for it, crashes not counted, and why workers were told to end.
     public var loads: UInt64 = 0
-    public var unloads: [String: UInt64] = [:]
+    public var unloads: [(reason: String, count: UInt64)] = []
 
     /// Whether a request for it gets an answer: at once, or after a load that is no restart.
     public var isAvailable: Bool {
