@@ -75,10 +75,11 @@ final class GatewayServer {
         _ = try loop.watch(signals.rawValue, .readable) { [unowned self] _ in
             while Signals.next(from: signals.rawValue) != nil { stop() }
         }
-        serving.onModelReady = { [unowned self] _ in
+        let announce = { [unowned self] in
             serving.onModelReady = { _ in }
             onReady(port)
         }
+        serving.onModelReady = { _ in announce() }
         serving.onNothingToServe = { [unowned self] reason in
             // A model that fails while it is being added is not the last one.
             _ = loop.after(nanoseconds: 0) { [unowned self] in
@@ -93,7 +94,7 @@ final class GatewayServer {
             return error.text
         }
         // Nothing is loaded before the first request: that is all the readiness there can be.
-        if serving.models.allSatisfy({ $0.state == .unloaded }) { serving.onModelReady("") }
+        if serving.models.allSatisfy({ $0.state == .unloaded }) { announce() }
         logger.info("server.listening", .string("host", options.settings.host), .int("port", port))
         loop.run()
         return failure

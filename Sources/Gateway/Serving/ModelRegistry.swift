@@ -205,9 +205,8 @@ extension ModelRegistry {
 
     private func loadTemporary(_ model: ServedModel, _ answer: @escaping ModelSlot.Answer) {
         guard slots.count < limits.models else {
-            return answer(
-                .failure(
-                    .invalidRequest(parameter: "model", message: "\(limits.models) models are served, which is the limit")))
+            let message = "\(limits.models) models are served, which is the limit"
+            return answer(.failure(.invalidRequest(parameter: "model", message: message)))
         }
         let slot = add(model, isTemporary: true)
         load(slot) { [weak self, weak slot] result in
