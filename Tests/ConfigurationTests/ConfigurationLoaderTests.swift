@@ -68,7 +68,7 @@ struct ConfigurationLoaderTests {
         case .choice(let words): (words[1], "\"\(words[1])\"")
         case .list(.host): ("a.example,b.example", #"["a.example", "b.example"]"#)
         case .list(.webOrigin): ("https://a.example,http://b:81", #"["https://a.example", "http://b:81"]"#)
-        case .list(.folder): ("/a,/b/c", #"["/a", "/b/c"]"#)
+        case .list(.folder): ("/srv/models,/data", #"["/srv/models", "/data"]"#)
         }
     }
 
