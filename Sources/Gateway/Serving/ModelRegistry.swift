@@ -1,6 +1,7 @@
 import EngineProtocol
 import Observability
 import Platform
+import Supervision
 
 /// The models that are served, by name: carries out what `ModelTable` decides, with real workers.
 ///

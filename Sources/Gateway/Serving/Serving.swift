@@ -1,7 +1,6 @@
 public import EngineProtocol
 public import Observability
 public import Platform
-public import Supervision
 
 /// Bounds of the table of live calls.
 public struct ServingLimits: Sendable {
