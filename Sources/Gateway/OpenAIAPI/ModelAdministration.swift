@@ -1,4 +1,5 @@
 import EngineProtocol
+import HTTPServer
 import JSON
 import Observability
 import Serving

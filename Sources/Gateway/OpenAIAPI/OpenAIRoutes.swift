@@ -1,4 +1,4 @@
-import EngineProtocol
+public import EngineProtocol
 public import HTTPServer
 import JSON
 public import Observability

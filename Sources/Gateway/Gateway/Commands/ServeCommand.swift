@@ -14,7 +14,7 @@ struct ServeCommand {
     var settings: Settings
 
     func run(console: Console) throws(CommandFailure) {
-        let keys = try keys(settings.apiKeyFile)
+        let keys = try self.keys(settings.apiKeyFile)
         let isLoopback = Self.isLoopback(settings.host)
         guard isLoopback || keys.isRequired else {
             throw .failed(
