@@ -1,3 +1,5 @@
+import Observability
+import Supervision
 import Testing
 
 @testable import OpenAIAPI
