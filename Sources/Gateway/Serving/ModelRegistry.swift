@@ -8,19 +8,19 @@ import Supervision
 /// Everything happens on the loop.
 final class ModelRegistry {
     /// One load of the table, as it exists here.
-    private enum Load {
+    enum Load {
         case channel(ModelChannel, ModelSlot)
         case candidate(ModelCandidate, ModelSlot)
     }
 
-    private let loop: EventLoop
-    private let limits: ServingLimits
-    private let logger: Logger
-    private var table: ModelTable
+    let loop: EventLoop
+    let limits: ServingLimits
+    let logger: Logger
+    private(set) var table: ModelTable
     private(set) var slots: [ModelSlot] = []
     /// Names that are not served any more, but whose last calls still run.
     private var retired: [ModelSlot] = []
-    private var loads: [ModelTable.WorkerID: Load] = [:]
+    var loads: [ModelTable.WorkerID: Load] = [:]
     private var actions: [ModelTable.Action] = []
     private var isPerforming = false
     private var willReview = false
@@ -41,7 +41,7 @@ final class ModelRegistry {
     var statuses: [ModelStatus] { slots.map(status) }
     var channels: [ModelChannel] { (slots + retired).flatMap(\.channels) }
 
-    private func status(_ slot: ModelSlot) -> ModelStatus {
+    func status(_ slot: ModelSlot) -> ModelStatus {
         slot.status(
             takenBytes: table.takenBytes(by: slot.name), shortage: slot.worker.flatMap { table.shortage(of: $0) })
     }
@@ -75,7 +75,7 @@ final class ModelRegistry {
     /// Unloads what has been idle for long, and looks again for room for those that wait.
     func review() { change { $0.review(now: MonotonicClock.now()) } }
 
-    private func want(_ slot: ModelSlot, insists: Bool) throws(EngineError) {
+    func want(_ slot: ModelSlot, insists: Bool) throws(EngineError) {
         refreshNeed(of: slot)
         do throws(MemoryShortage) {
             try change { table throws(MemoryShortage) in
@@ -118,7 +118,7 @@ extension ModelRegistry {
 
     func slot(_ name: String) -> ModelSlot? { slots.first { $0.name == name } }
 
-    private func add(_ model: ServedModel, isTemporary: Bool) -> ModelSlot {
+    func add(_ model: ServedModel, isTemporary: Bool) -> ModelSlot {
         let slot = ModelSlot(model: model, isTemporary: isTemporary)
         slots.append(slot)
         refreshNeed(of: slot)
@@ -133,7 +133,7 @@ extension ModelRegistry {
         }
     }
 
-    private func remove(_ slot: ModelSlot) {
+    func remove(_ slot: ModelSlot) {
         guard slots.contains(where: { $0 === slot }) else { return }
         slots.removeAll { $0 === slot }
         retired.append(slot)
@@ -150,7 +150,7 @@ extension ModelRegistry {
     }
 
     /// Replaces a worker that was made with other settings than those that hold now.
-    private func followSettings(_ slot: ModelSlot) {
+    func followSettings(_ slot: ModelSlot) {
         guard table.isLoaded(slot.name), slot.candidate == nil, let made = slot.workerSettings,
             !slot.model.settings.makesTheSameWorker(as: made)
         else { return }
@@ -161,7 +161,7 @@ extension ModelRegistry {
     }
 
     /// The file may have become another one since it was looked at.
-    private func refreshNeed(of slot: ModelSlot) {
+    func refreshNeed(of slot: ModelSlot) {
         let settings = slot.model.settings
         let bytes = (try? settings.source.open().byteCount) ?? 0
         table.set(
@@ -171,105 +171,10 @@ extension ModelRegistry {
     }
 }
 
-// MARK: - Administration
-
-extension ModelRegistry {
-    /// Loads a model and answers when it is ready, or cannot be loaded.
-    func load(_ slot: ModelSlot, _ answer: @escaping ModelSlot.Answer) {
-        if let channel = slot.channel, slot.worker != nil, channel.status.state == .ready {
-            return answer(.success(status(slot)))
-        }
-        slot.lastUse = MonotonicClock.now()
-        slot.awaitsLoad.append(answer)
-        do throws(EngineError) {
-            if slot.worker == nil {
-                slot.isLoadedOnDemand = true
-                try want(slot, insists: true)
-            }
-        } catch {
-            return slot.answer(\.awaitsLoad, .failure(error))
-        }
-        endWaitForMemory(of: slot, worker: slot.worker)
-    }
-
-    /// Loads a model that no configuration names.
-    func load(_ model: ServedModel, _ answer: @escaping ModelSlot.Answer) {
-        guard let slot = slot(model.name) else { return loadTemporary(model, answer) }
-        guard slot.model.settings.source == model.settings.source else {
-            return answer(
-                .failure(
-                    .invalidRequest(
-                        parameter: "model", message: "the name '\(model.name)' is that of another model")))
-        }
-        load(slot, answer)
-    }
-
-    private func loadTemporary(_ model: ServedModel, _ answer: @escaping ModelSlot.Answer) {
-        guard slots.count < limits.models else {
-            let message = "\(limits.models) models are served, which is the limit"
-            return answer(.failure(.invalidRequest(parameter: "model", message: message)))
-        }
-        let slot = add(model, isTemporary: true)
-        load(slot) { [weak self, weak slot] result in
-            if case .failure = result, let self, let slot, slot.isTemporary { remove(slot) }
-            answer(result)
-        }
-    }
-
-    /// Unloads a model; calls that it has are finished first, and new ones load it again.
-    func unload(_ slot: ModelSlot, _ answer: @escaping ModelSlot.Answer) {
-        slot.awaitsUnload.append(answer)
-        if slot.isTemporary { return remove(slot) }
-        change { $0.unload(slot.name) }
-        if let channel = slot.channel, slot.worker == nil { discard(channel, of: slot) }
-        answerUnloads(of: slot)
-    }
-
-    /// Puts a new worker in the place of a loaded model's; the old one goes on until the new one has made a token.
-    ///
-    /// - Parameter allowDowntime: where both do not fit, the old one ends before the new one is loaded.
-    func replace(_ slot: ModelSlot, allowDowntime: Bool, _ answer: @escaping ModelSlot.Answer) {
-        guard table.isLoaded(slot.name) else { return load(slot, answer) }
-        slot.awaitsReplacement.append(answer)
-        guard slot.candidate == nil else { return }
-        refreshNeed(of: slot)
-        do throws(MemoryShortage) {
-            try change { table throws(MemoryShortage) in try table.replace(slot.name) }
-            endWaitForMemory(of: slot, worker: slot.candidate?.id)
-        } catch {
-            if allowDowntime, !error.isPermanent {
-                let answers = slot.awaitsReplacement
-                slot.awaitsReplacement = []
-                change { $0.unload(slot.name) }
-                for answer in answers { load(slot, answer) }
-            } else {
-                slot.answer(
-                    \.awaitsReplacement,
-                    .failure(.resourceExhausted(message: error.text, permanent: error.isPermanent)))
-            }
-        }
-    }
-
-    /// Nobody waits for room for ever.
-    private func endWaitForMemory(of slot: ModelSlot, worker: ModelTable.WorkerID?) {
-        guard let worker, table.shortage(of: worker) != nil else { return }
-        _ = loop.after(nanoseconds: limits.holdNanoseconds) { [weak self, weak slot] in
-            guard let self, let slot, let shortage = table.shortage(of: worker) else { return }
-            let error = EngineError.resourceExhausted(message: shortage.text, permanent: false)
-            if slot.candidate?.id == worker {
-                conclude(slot, worker, .failure(error))
-            } else {
-                slot.answer(\.awaitsLoad, .failure(error))
-                review()
-            }
-        }
-    }
-}
-
 // MARK: - What the table decides
 
 extension ModelRegistry {
-    private func change<Failure: Error>(
+    func change<Failure: Error>(
         _ decide: (inout ModelTable) throws(Failure) -> [ModelTable.Action]
     ) throws(Failure) {
         for slot in slots { table.note(slot.activity, of: slot.name) }
@@ -301,7 +206,7 @@ extension ModelRegistry {
         attach(channel, id, slot)
     }
 
-    private func attach(_ channel: ModelChannel, _ id: ModelTable.WorkerID, _ slot: ModelSlot) {
+    func attach(_ channel: ModelChannel, _ id: ModelTable.WorkerID, _ slot: ModelSlot) {
         loads[id] = .channel(channel, slot)
         slot.channel = channel
         slot.worker = id
@@ -431,7 +336,7 @@ extension ModelRegistry {
         }
     }
 
-    private func discard(_ channel: ModelChannel, of slot: ModelSlot) {
+    func discard(_ channel: ModelChannel, of slot: ModelSlot) {
         slot.absorb(channel)
         slot.quarantine = channel.quarantine
         if slot.channel === channel {
@@ -441,64 +346,14 @@ extension ModelRegistry {
         loop.atEndOfTurn { withExtendedLifetime(channel) {} }
     }
 
-    private func answerUnloads(of slot: ModelSlot) {
+    func answerUnloads(of slot: ModelSlot) {
         guard slot.leaving.isEmpty, !slot.awaitsUnload.isEmpty else { return }
         slot.answer(\.awaitsUnload, .success(status(slot)))
     }
 
-    private func forgetIfEmpty(_ slot: ModelSlot) {
+    func forgetIfEmpty(_ slot: ModelSlot) {
         guard slot.channel == nil, slot.leaving.isEmpty, slot.candidate == nil else { return }
         retired.removeAll { $0 === slot }
         if !slots.contains(where: { $0 === slot }) { answerUnloads(of: slot) }
-    }
-}
-
-// MARK: - Replacement
-
-extension ModelRegistry {
-    private func makeCandidate(_ id: ModelTable.WorkerID, _ slot: ModelSlot, _ limit: UInt64) {
-        let candidate = ModelCandidate(
-            loop: loop, model: slot.model, memoryLimit: limit, checkNanoseconds: limits.checkNanoseconds)
-        loads[id] = .candidate(candidate, slot)
-        slot.candidate = (id, candidate)
-        candidate.onVerdict = { [weak self, weak slot] verdict in
-            guard let self, let slot else { return }
-            conclude(slot, id, verdict)
-        }
-        candidate.onStopped = { [weak self, weak slot, weak candidate] in
-            guard let self, let slot, let candidate else { return }
-            loads[id] = nil
-            change { $0.ended(id) }
-            forgetIfEmpty(slot)
-            loop.atEndOfTurn { withExtendedLifetime(candidate) {} }
-        }
-    }
-
-    private func conclude(
-        _ slot: ModelSlot, _ id: ModelTable.WorkerID, _ verdict: Result<ModelDescription, EngineError>
-    ) {
-        switch verdict {
-        case .success(let description):
-            change { $0.loaded(id, bytes: description.memoryBytes) }
-            logger.info("model.replaced", .string("model", slot.name))
-            slot.answer(\.awaitsReplacement, .success(status(slot)))
-            followSettings(slot)
-        case .failure(let error):
-            logger.warning("model.not_replaced", .string("model", slot.name), .string("reason", error.text))
-            slot.answer(\.awaitsReplacement, .failure(error))
-            change { $0.giveUp(id) }
-        }
-    }
-
-    private func takeOver(_ id: ModelTable.WorkerID) {
-        guard case .candidate(let candidate, let slot)? = loads[id] else { return }
-        let channel = ModelChannel(
-            name: slot.name, loop: loop, supervisor: candidate.supervisor, description: candidate.description,
-            limits: limits, logger: logger)
-        slot.candidate = nil
-        slot.workerSettings = candidate.settings
-        attach(channel, id, slot)
-        // It is one of its own handlers that has told this.
-        loop.atEndOfTurn { withExtendedLifetime(candidate) {} }
     }
 }
