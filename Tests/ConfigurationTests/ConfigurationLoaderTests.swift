@@ -93,6 +93,18 @@ struct ConfigurationLoaderTests {
             (#"{"server": {"allowed_hosts": ["a:1"]}}"#, "allowed is a list of host names without ports"),
             (#"{"models": {"a b": {"path": "x"}}}"#, "models in c.json cannot be 'a b': allowed is a model name"),
             (#"{"models": {"a": {"file": "x"}}}"#, "unknown key models.a.file"),
+            (
+                #"{"models": {"a": {"path": "x", "paralel": 2}}}"#,
+                "unknown key models.a.paralel in c.json; did you mean models.a.parallel?"
+            ),
+            (
+                #"{"models": {"a": {"path": "x", "load": "later"}}}"#,
+                "models.a.load in c.json cannot be 'later': allowed is one of start, demand"
+            ),
+            (
+                #"{"models": {"a": {"path": "x", "memory_mib": 1}}}"#,
+                "models.a.memory_mib in c.json cannot be '1': allowed is an integer from 16"
+            ),
             (#"{"models": {"a": {}}}"#, "models.a.path in c.json cannot be 'null': allowed is the path"),
             (#"{"server": {"port": 1, "port": 2}}"#, "the key \"port\" appears twice"),
             ("[]", "configuration file c.json: it holds an array, not an object"),
@@ -147,6 +159,20 @@ struct ConfigurationLoaderTests {
                 NamedModel(name: "llama.q8", path: "./dir=1/llama.q8.gguf"),
             ])
         #expect(throws: ConfigurationError.duplicateModel(name: "a")) { try load(["a.gguf", "b/a.gguf"]) }
+    }
+
+    @Test("every option of a model is read, shown, and kept under another name")
+    func modelOptions() throws {
+        let members = ModelOption.all.map { option in "\"\(option.name)\": \(sample(option.kind).json)" }
+        let file = "{\"models\": {\"a\": {\"path\": \"a.gguf\", \(members.joined(separator: ", "))}}}"
+        let settings = try load(["--config", "c.json"], file: file)
+        for option in ModelOption.all {
+            let row = settings.effectiveTable().first { $0.key == "models.a.\(option.name)" }
+            #expect(row?.value == sample(option.kind).text, "\(option.name)")
+        }
+        let renamed = try load(["--config", "c.json", "b=a"], file: file).models
+        #expect(renamed == [NamedModel(name: "b", path: "a.gguf", options: settings.models[0].options)])
+        #expect(try load(["a.gguf"]).models[0].options == ModelOptions())
     }
 
     @Test("no two keys share a name, a variable or a flag")

@@ -49,7 +49,7 @@ enum RandomMessage {
             source: random.next() % 2 == 0 ? .bundledDemo : .descriptors(count: UInt32(random.next() % 129)),
             purpose: [.inspect, .tokenize, .generate].randomElement(using: &random) ?? .inspect,
             displayName: text(&random), contextLength: maybe(&random), parallel: number(&random),
-            threads: number(&random))
+            threads: number(&random), memoryLimit: random.next())
     }
 
     private static func chat(_ random: inout SeededRandom) -> ChatInput {

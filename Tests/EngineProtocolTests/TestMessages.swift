@@ -119,8 +119,8 @@ enum Samples {
                     ModelDescription(
                         architecture: "llama", name: "demo", parameterCount: 3_000_000, vocabularySize: 4096,
                         contextLength: 2048, trainedContextLength: 4096, parallel: 4, threads: 2,
-                        weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, hasChatTemplate: true,
-                        loadNanoseconds: 9,
+                        weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, memoryBytes: 3 << 32,
+                        hasChatTemplate: true, loadNanoseconds: 9,
                         compute: ComputeDescription(
                             instructionSet: "neon", cacheType: .q8, operationsPerToken: 1 << 40, bytesPerStep: 77,
                             byteOperationsPerSecond: 1.5e12, readBytesPerSecond: 2e10))))
@@ -149,7 +149,8 @@ enum Samples {
                 .load(
                     LoadRequest(
                         source: .descriptors(count: 3), purpose: .generate, displayName: "модель.gguf",
-                        contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8, measuresMachine: true)),
+                        contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8, memoryLimit: 1 << 34,
+                        measuresMachine: true)),
                 call: call), false
         ),
         (

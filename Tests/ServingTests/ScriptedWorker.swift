@@ -21,6 +21,7 @@ final class ScriptedWorker: SupervisedWorker {
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     var onLost: (WorkerEnd) -> Void = { _ in }
     var onFailed: (String) -> Void = { _ in }
+    var onStopped: () -> Void = {}
 
     func start() {}
     func stop() { _ = state.handle(.stop, now: MonotonicClock.now()) }

@@ -142,7 +142,8 @@ public final class LoadedModel: Sendable {
             requestedContextLength: request.contextLength, requestedParallel: request.parallel,
             trainedContextLength: decoder.configuration.trainedContextLength,
             blockBytes: UInt64(decoder.configuration.cacheBytesPerBlock(CacheType(request.cacheType))),
-            weightBytes: decoder.packedBytes + buffers, memory: memory.usable(limits: limits), limits: limits)
+            weightBytes: decoder.packedBytes + buffers,
+            memory: memory.usable(granted: request.memoryLimit, limits: limits), limits: limits)
     }
 
     /// Bytes of the buffers of the largest step, measured on buffers that are never touched.
@@ -197,8 +198,8 @@ public final class LoadedModel: Sendable {
             contextLength: UInt32(clamping: plan?.contextLength ?? 0), trainedContextLength: UInt32(clamping: trained),
             parallel: UInt32(clamping: plan?.parallel ?? 0), threads: UInt32(clamping: threads),
             weightBytes: decoder?.weightBytes ?? file.tensors.reduce(0) { $0 + UInt64($1.byteCount) },
-            keyValueCacheBytes: plan?.cacheBytes ?? 0, hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds,
-            compute: compute)
+            keyValueCacheBytes: plan?.cacheBytes ?? 0, memoryBytes: plan?.memoryBytes ?? 0,
+            hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds, compute: compute)
     }
 
     private static func describeCompute(

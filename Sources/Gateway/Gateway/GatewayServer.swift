@@ -16,12 +16,14 @@ final class GatewayServer {
     struct Model: Sendable {
         var name: String
         var source: ModelSource
+        var options = ModelOptions()
     }
 
     struct Options: Sendable {
         var settings: Settings
         var models: [Model]
         var keys: APIKeys
+        var administrators: APIKeys
         var origins: OriginPolicy
         var logger: Logger
     }
@@ -29,6 +31,7 @@ final class GatewayServer {
     private let options: Options
     private let loop: EventLoop
     private let serving: Serving
+    private let factory: ModelFactory
     private let routes: OpenAIRoutes
     private let server: HTTPServer
     private let logger: Logger
@@ -43,11 +46,19 @@ final class GatewayServer {
         Signals.block([ServerSignal.interrupt, ServerSignal.terminate])
         signals = try Signals.descriptor(for: [ServerSignal.interrupt, ServerSignal.terminate])
         loop = try EventLoop()
-        serving = Serving(loop: loop, logger: logger.named("serving"))
+        let factory = ModelFactory(loop: loop, logger: logger)
+        self.factory = factory
+        serving = Serving(
+            loop: loop, memoryBudget: ModelFactory.memoryBudget(options.settings), logger: logger.named("serving"))
         let routes = OpenAIRoutes(
             settings: OpenAIRoutes.Settings(
-                tenantOfKey: Self.tenantLookup(options.keys), origins: options.origins, consolePage: Self.consolePage),
-            serving: serving, loop: loop, registry: MetricsRegistry(), logger: logger.named("http"))
+                tenantOfKey: Self.tenantLookup(options.keys),
+                administratorOfKey: Self.tenantLookup(options.administrators), origins: options.origins,
+                consolePage: Self.consolePage),
+            serving: serving, loop: loop, registry: MetricsRegistry(), logger: logger.named("http"),
+            modelAtPath: { name, path throws(EngineError) in
+                try factory.model(name: name, path: path, options.settings)
+            })
         self.routes = routes
         server = HTTPServer(
             loop: loop, limits: Self.httpLimits(options.settings), errorBody: { routes.refusalBody($0) },
@@ -64,10 +75,11 @@ final class GatewayServer {
         _ = try loop.watch(signals.rawValue, .readable) { [unowned self] _ in
             while Signals.next(from: signals.rawValue) != nil { stop() }
         }
-        serving.onModelReady = { [unowned self] _ in
+        let announce = { [unowned self] in
             serving.onModelReady = { _ in }
             onReady(port)
         }
+        serving.onModelReady = { _ in announce() }
         serving.onNothingToServe = { [unowned self] reason in
             // A model that fails while it is being added is not the last one.
             _ = loop.after(nanoseconds: 0) { [unowned self] in
@@ -76,30 +88,16 @@ final class GatewayServer {
                 finish()
             }
         }
-        for model in options.models { add(model) }
+        do throws(EngineError) {
+            try serving.apply(options.models.map { factory.model($0, options.settings) })
+        } catch {
+            return error.text
+        }
+        // Nothing is loaded before the first request: that is all the readiness there can be.
+        if serving.models.allSatisfy({ $0.state == .unloaded }) { announce() }
         logger.info("server.listening", .string("host", options.settings.host), .int("port", port))
         loop.run()
         return failure
-    }
-
-    private func add(_ model: Model) {
-        let load = LoadRequest(
-            source: .bundledDemo, purpose: .generate, displayName: model.name,
-            contextLength: options.settings.context.map { UInt32($0) },
-            parallel: UInt32(options.settings.parallel ?? 0),
-            threads: UInt32(options.settings.threads ?? 0),
-            cacheType: LoadRequest.CacheType(named: options.settings.kvCache))
-        let supervisor = WorkerSupervisor(
-            loop: loop,
-            settings: WorkerSupervisor.Settings(
-                workerPath: ModelSession.workerPath,
-                options: WorkerOptions(
-                    confinement: options.settings.confinement, committedCache: options.settings.committedCache),
-                source: model.source, load: load,
-                loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000,
-                stallNanosecondsLimit: UInt64(options.settings.stallSeconds) * 1_000_000_000),
-            logger: logger.named("supervision"))
-        serving.add(name: model.name, supervisor: supervisor)
     }
 
     /// The first signal lets running calls finish; the second, or the time limit, ends them.

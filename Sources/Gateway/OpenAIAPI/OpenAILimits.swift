@@ -13,6 +13,7 @@ public enum OpenAILimits {
     public static let drySequenceBreakers = 32
     public static let drySequenceBreakerBytes = 128
     public static let modelNameBytes = 256
+    public static let pathBytes = 4096
     public static let userBytes = 256
     /// Frames that wait for a slow socket before the outbox has to hold the rest.
     public static let pendingResponseBytes = 64 << 10

@@ -13,9 +13,9 @@ enum StatusDocuments {
         let retryAfterMilliseconds: UInt32?
     }
 
-    /// Ready means: every model answers.
+    /// Ready means: every model answers, if need be after it has been loaded for the request.
     static func readiness(_ models: [ModelStatus]) -> Readiness {
-        let waiting = models.filter { $0.state != .ready }
+        let waiting = models.filter { !$0.isAvailable }
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("status")
@@ -72,9 +72,23 @@ enum StatusDocuments {
         writer.string("apus")
         writer.key("state")
         writer.string(model.state.rawValue)
-        if let description = model.description {
+        if let reason = model.stateReason {
+            writer.key("reason")
+            writer.string(reason)
+        }
+        if model.isBeingReplaced {
+            writer.key("replacing")
+            writer.bool(true)
+        }
+        writer.key("load")
+        writer.string(model.loadsOnDemand ? "demand" : "start")
+        writeMemory(of: model, into: &writer)
+        if let context = model.description?.contextLength ?? model.configuredContextLength {
             writer.key("context_length")
-            writer.integer(description.contextLength)
+            writer.integer(context)
+        }
+        if let description = model.description {
+            writeCapabilities(of: description, into: &writer)
             writer.key("meta")
             writer.beginObject()
             writer.key("architecture")
@@ -98,6 +112,26 @@ enum StatusDocuments {
             writer.endObject()
         }
         writer.endObject()
+    }
+
+    private static func writeMemory(of model: ModelStatus, into writer: inout JSONWriter) {
+        writer.key("memory")
+        writer.beginObject()
+        writer.key("taken_bytes")
+        writer.integer(model.memoryBytes)
+        if let description = model.description {
+            writer.key("loaded_bytes")
+            writer.integer(description.memoryBytes)
+        }
+        writer.endObject()
+    }
+
+    private static func writeCapabilities(of description: ModelDescription, into writer: inout JSONWriter) {
+        writer.key("capabilities")
+        writer.beginArray()
+        writer.string("completion")
+        if description.hasChatTemplate { writer.string("chat") }
+        writer.endArray()
     }
 
     /// When this process began to serve, as Unix time in seconds.

@@ -9,8 +9,11 @@ import Serving
 enum WorkerMetrics {
 
     /// A page of its own, to be joined to the door's.
-    static func render(_ models: [ModelStatus]) -> [UInt8] {
+    static func render(_ models: [ModelStatus], memory: MemoryUse) -> [UInt8] {
         let registry = MetricsRegistry()
+        gauge(
+            registry, "apus_memory_budget_bytes", "Memory that all models may take together.", [], memory.budgetBytes)
+        gauge(registry, "apus_memory_taken_bytes", "Of it, what workers have or are granted.", [], memory.takenBytes)
         for model in models {
             let labels = [MetricLabel("model", model.name)]
             gauge(
@@ -52,9 +55,24 @@ enum WorkerMetrics {
                     registry, "apus_worker_anonymous_bytes", "Memory of the worker that no file backs.", labels,
                     memory.anonymousBytes)
             }
+            loads(of: model, labels, registry)
             statistics(of: model, labels, registry)
         }
         return registry.render()
+    }
+
+    private static func loads(of model: ModelStatus, _ labels: [MetricLabel], _ registry: MetricsRegistry) {
+        gauge(
+            registry, "apus_model_memory_bytes", "What the model's workers have of the memory budget.", labels,
+            model.memoryBytes)
+        registry.counter("apus_model_loads_total", "Times that the model was loaded, crashes not counted.", labels)
+            .add(model.loads)
+        for unload in model.unloads {
+            registry.counter(
+                "apus_model_unloads_total", "Workers of the model that were told to end, by reason.",
+                labels + [MetricLabel("reason", unload.reason)]
+            ).add(unload.count)
+        }
     }
 
     private static func statistics(of model: ModelStatus, _ labels: [MetricLabel], _ registry: MetricsRegistry) {

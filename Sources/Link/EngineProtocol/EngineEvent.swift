@@ -153,6 +153,8 @@ public struct ModelDescription: Sendable, Equatable {
     public var threads: UInt32
     public var weightBytes: UInt64
     public var keyValueCacheBytes: UInt64
+    /// Packed weights, buffers and cache together: what the model takes of the machine's memory.
+    public var memoryBytes: UInt64
     public var hasChatTemplate: Bool
     public var loadNanoseconds: UInt64
     public var compute: ComputeDescription
@@ -160,7 +162,7 @@ public struct ModelDescription: Sendable, Equatable {
     public init(
         architecture: String, name: String, parameterCount: UInt64, vocabularySize: UInt32, contextLength: UInt32,
         trainedContextLength: UInt32, parallel: UInt32, threads: UInt32, weightBytes: UInt64,
-        keyValueCacheBytes: UInt64, hasChatTemplate: Bool, loadNanoseconds: UInt64,
+        keyValueCacheBytes: UInt64, memoryBytes: UInt64 = 0, hasChatTemplate: Bool, loadNanoseconds: UInt64,
         compute: ComputeDescription = ComputeDescription()
     ) {
         self.architecture = architecture
@@ -173,6 +175,7 @@ public struct ModelDescription: Sendable, Equatable {
         self.threads = threads
         self.weightBytes = weightBytes
         self.keyValueCacheBytes = keyValueCacheBytes
+        self.memoryBytes = memoryBytes
         self.hasChatTemplate = hasChatTemplate
         self.loadNanoseconds = loadNanoseconds
         self.compute = compute

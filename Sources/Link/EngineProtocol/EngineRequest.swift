@@ -60,12 +60,14 @@ public struct LoadRequest: Sendable, Equatable {
     /// Compute threads; 0 takes the machine's limit (affinity and quota).
     public var threads: UInt32
     public var cacheType: CacheType
+    /// Bytes that weights, buffers and cache may take together; 0 takes what is there.
+    public var memoryLimit: UInt64
     /// Measures what the processor can do at most, for comparison with what a model reaches.
     public var measuresMachine: Bool
 
     public init(
         source: Source, purpose: Purpose, displayName: String, contextLength: UInt32? = nil, parallel: UInt32 = 0,
-        threads: UInt32 = 0, cacheType: CacheType = .f16, measuresMachine: Bool = false
+        threads: UInt32 = 0, cacheType: CacheType = .f16, memoryLimit: UInt64 = 0, measuresMachine: Bool = false
     ) {
         self.source = source
         self.purpose = purpose
@@ -74,6 +76,7 @@ public struct LoadRequest: Sendable, Equatable {
         self.parallel = parallel
         self.threads = threads
         self.cacheType = cacheType
+        self.memoryLimit = memoryLimit
         self.measuresMachine = measuresMachine
     }
 }

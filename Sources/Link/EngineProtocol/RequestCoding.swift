@@ -58,6 +58,7 @@ extension PayloadWriter {
         optional(load.contextLength)
         integer(load.parallel)
         integer(load.threads)
+        integer(load.memoryLimit)
         text("displayName", load.displayName, limit: EngineProtocolLimits.nameBytes)
     }
 }
@@ -83,11 +84,12 @@ extension PayloadReader {
         let contextLength = try optional("contextLength")
         let parallel: UInt32 = try integer("parallel")
         let threads: UInt32 = try integer("threads")
+        let memoryLimit: UInt64 = try integer("memoryLimit")
         return LoadRequest(
             source: source, purpose: purpose,
             displayName: try text("displayName", limit: EngineProtocolLimits.nameBytes),
             contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
-            measuresMachine: measuresMachine)
+            memoryLimit: memoryLimit, measuresMachine: measuresMachine)
     }
 }
 

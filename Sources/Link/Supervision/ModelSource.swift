@@ -26,18 +26,22 @@ public enum ModelSource: Sendable, Equatable {
     public func open(within roots: AllowedRoots? = nil) throws(EngineError) -> OpenModel {
         switch self {
         case .bundledDemo:
-            return OpenModel(source: .bundledDemo, descriptors: [])
+            return OpenModel(source: .bundledDemo, descriptors: [], byteCount: 0)
         case .file(let path):
             var descriptors: [Int32] = []
+            var byteCount: UInt64 = 0
             for part in try Self.parts(of: path) {
                 do throws(EngineError) {
-                    descriptors.append(try Self.open(part: part, within: roots).release())
+                    let descriptor = try Self.open(part: part, within: roots)
+                    byteCount += (try? descriptor.fileSize()) ?? 0
+                    descriptors.append(descriptor.release())
                 } catch {
                     OpenModel.close(descriptors)
                     throw error
                 }
             }
-            return OpenModel(source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors)
+            return OpenModel(
+                source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors, byteCount: byteCount)
         }
     }
 
@@ -93,9 +97,13 @@ public final class OpenModel {
     public let source: LoadRequest.Source
     public let descriptors: [Int32]
 
-    init(source: LoadRequest.Source, descriptors: [Int32]) {
+    /// Of all files together; 0 for the bundled model.
+    public let byteCount: UInt64
+
+    init(source: LoadRequest.Source, descriptors: [Int32], byteCount: UInt64) {
         self.source = source
         self.descriptors = descriptors
+        self.byteCount = byteCount
     }
 
     deinit { Self.close(descriptors) }

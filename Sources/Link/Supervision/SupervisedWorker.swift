@@ -16,6 +16,8 @@ public protocol SupervisedWorker: AnyObject {
     /// Everything that the lost worker had sent has been delivered before.
     var onLost: (WorkerEnd) -> Void { get set }
     var onFailed: (String) -> Void { get set }
+    /// After `stop`: its last process has ended and its memory is free.
+    var onStopped: () -> Void { get set }
 
     func start()
     func stop()

@@ -17,7 +17,7 @@ public final class WorkerProcess {
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     /// Called once, when everything that was in the link has been delivered.
     public var onEnd: (WorkerEnd) -> Void = { _ in }
-    /// Called when the process has been reaped, which may be later.
+    /// Called once, when the process has been reaped and its memory is free, which may be later.
     public var onExit: () -> Void = {}
 
     public let processID: Int32
@@ -159,6 +159,7 @@ public final class WorkerProcess {
     /// What the worker says that it does.
     public var progress: WorkerProgress { page.read() }
 
+    /// Whether the process is gone.
     public var hasExited: Bool { exit != nil }
 
     /// The last lines that the worker wrote.

@@ -35,6 +35,8 @@ public final class WorkerSupervisor {
     /// Everything that the lost worker had sent has been delivered before.
     public var onLost: (WorkerEnd) -> Void = { _ in }
     public var onFailed: (String) -> Void = { _ in }
+    /// After `stop`: its last process has ended and its memory is free.
+    public var onStopped: () -> Void = {}
 
     public private(set) var state = SupervisorState()
     /// Counts workers; part of every call's id.
@@ -60,7 +62,10 @@ public final class WorkerSupervisor {
 
     public func start() { perform([.spawn]) }
 
-    public func stop() { handle(.stop) }
+    public func stop() {
+        handle(.stop)
+        if worker.map(\.hasExited) ?? true { onStopped() }
+    }
 
     /// Sends a request to the worker, if it is ready.
     public func send(_ request: EngineRequest, call: CallID) throws(EngineError) {
@@ -121,12 +126,13 @@ public final class WorkerSupervisor {
             self.worker = worker
             worker.onEvents = { [weak self] in self?.receive($0) }
             worker.onEnd = { [weak self, unowned worker] end in
-                guard let self else { return }
+                guard let self, state.phase != .draining else { return }
                 logger.warning(
                     "worker.ended", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)),
                     .string("kind", end.kind.rawValue), .string("reason", end.text), .string("exit", worker.exitText))
                 handle(.ended(end))
             }
+            worker.onExit = { [weak self, unowned worker] in self?.exited(worker) }
             logger.info(
                 "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
             var load = settings.load
@@ -150,6 +156,14 @@ public final class WorkerSupervisor {
             logger.error("worker.slow_load", .int("limit_ms", Int64(settings.loadNanosecondsLimit / 1_000_000)))
             worker.abort(as: .slowStart(seconds: Int(settings.loadNanosecondsLimit / 1_000_000_000)))
         }
+    }
+
+    private func exited(_ worker: WorkerProcess) {
+        guard state.phase == .draining else { return }
+        logger.info(
+            "worker.stopped", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)),
+            .string("exit", worker.exitText))
+        onStopped()
     }
 
     private func receive(_ events: [(CallID, EngineEvent)]) {

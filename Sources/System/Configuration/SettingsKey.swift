@@ -62,6 +62,15 @@ public struct SettingsKey: Sendable {
         } set: {
             $0.apiKeyFile = $1
         },
+        path(
+            "server.admin_key_file", "admin-key-file",
+            "File with one administrator key on each line; they may load, unload and reload models over HTTP.",
+            unset: "nobody may"
+        ) {
+            $0.adminKeyFile
+        } set: {
+            $0.adminKeyFile = $1
+        },
         list("server.cors_origins", "cors-origins", .webOrigin, "Web pages that may call the API from a browser.") {
             $0.corsOrigins
         } set: {
@@ -147,6 +156,26 @@ public struct SettingsKey: Sendable {
             "engine.committed_cache", "committed-cache", "SIZE", .choice(Settings.committedCacheSizes),
             "What a model takes of its KV cache's memory when it is loaded: room for one whole context, or all of it.",
             store: { if case .text(let word) = $1 { $0.committedCache = word } }, show: { $0.committedCache }),
+            "engine.memory_budget_mib", "memory-budget-mib", Settings.memoryRange,
+            "Memory in MiB that all models may take together; idle models are unloaded to stay within it.",
+            unset: "15/16 of the machine's or its control group's memory, less 64 MiB"
+        ) {
+            $0.memoryBudgetMebibytes
+        } set: {
+            $0.memoryBudgetMebibytes = $1
+        },
+        SettingsKey(
+            "engine.load", "load", "WHEN", .choice(Settings.loadTimes),
+            "When models are loaded: at the start of the server, or by the first request for them.",
+            store: { if case .text(let word) = $1 { $0.load = word } }, show: { $0.load }),
+        integer(
+            "engine.idle_unload_seconds", "idle-unload-seconds", Settings.idleUnloadRange,
+            "How long a model may be idle before it is unloaded; 0 is for ever. The next request loads it again."
+        ) {
+            $0.idleUnloadSeconds
+        } set: {
+            $0.idleUnloadSeconds = $1
+        },
         SettingsKey(
             "engine.confinement", "confinement", "MODE", .choice(Settings.confinementModes),
             "How workers are confined: as far as the kernel can, only completely or not at all (they do not start), off.",

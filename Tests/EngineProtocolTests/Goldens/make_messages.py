@@ -104,8 +104,8 @@ def result(code, fields):
 CALL = 3 << 48 | 77
 GOLDENS = {
     "hello": message("hello", 0, [u8(1), bytes(3), u64(0x0123456789ABCDEF)]),
-    "load": message("load", CALL, [u8(0), u8(2), u8(8), u8(1), u32(3), optional(4096), u32(8), u32(2), text("модель.gguf")]),
-    "loadDemo": message("load", 0, [u8(1), u8(0), u8(1), u8(0), u32(0), optional(None), u32(0), u32(0), text("")]),
+    "load": message("load", CALL, [u8(0), u8(2), u8(8), u8(1), u32(3), optional(4096), u32(8), u32(2), u64(1 << 34), text("модель.gguf")]),
+    "loadDemo": message("load", 0, [u8(1), u8(0), u8(1), u8(0), u32(0), optional(None), u32(0), u32(0), u64(0), text("")]),
     "inspect": message("inspect", CALL, []),
     "cancel": message("cancel", CALL, [], checksum=True),
     "generate": message("generate", CALL, [
@@ -156,7 +156,7 @@ GOLDENS = {
     ])]),
     "eventsOfResults": message("events", 0, [Range([
         event(CALL, 6, result(0, [text("llama"), text("demo"), u64(3000000), u32(4096), u32(2048), u32(4096), u32(4),
-                                  u32(2), u8(1), u8(8), bytes(2), u64(6000000), u64(1 << 33), u64(9),
+                                  u32(2), u8(1), u8(8), bytes(2), u64(6000000), u64(1 << 33), u64(3 << 32), u64(9),
                               u64(1 << 40), u64(77), f64(1.5e12), f64(2e10), text("neon")])),
         event(CALL, 6, result(1, [text("{}")])),
         event(CALL, 6, result(2, [u64(12), f64(2.5)])),

@@ -14,14 +14,14 @@ struct ServeCommand {
     var settings: Settings
 
     func run(console: Console) throws(CommandFailure) {
-        let keys = try apiKeys()
+        let keys = try self.keys(settings.apiKeyFile)
         let isLoopback = Self.isLoopback(settings.host)
         guard isLoopback || keys.isRequired else {
             throw .failed(
                 "\(settings.host) is reachable from other machines: give --api-key-file, or listen on 127.0.0.1")
         }
         let options = GatewayServer.Options(
-            settings: settings, models: models, keys: keys,
+            settings: settings, models: models, keys: keys, administrators: try self.keys(settings.adminKeyFile),
             origins: OriginPolicy(
                 allowedHosts: settings.allowedHosts, allowedOrigins: settings.corsOrigins, isLoopback: isLoopback),
             logger: logger(console))
@@ -47,12 +47,13 @@ struct ServeCommand {
         return settings.models.map { model in
             GatewayServer.Model(
                 name: model.name,
-                source: model.path == ModelSession.demoName ? .bundledDemo : .file(path: model.path))
+                source: model.path == ModelSession.demoName ? .bundledDemo : .file(path: model.path),
+                options: model.options)
         }
     }
 
-    private func apiKeys() throws(CommandFailure) -> APIKeys {
-        guard let path = settings.apiKeyFile else { return APIKeys() }
+    private func keys(_ path: String?) throws(CommandFailure) -> APIKeys {
+        guard let path else { return APIKeys() }
         let bytes = try CommandInput.file(path).bytes
         do {
             return try APIKeys(file: bytes)
