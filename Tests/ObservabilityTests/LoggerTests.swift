@@ -49,6 +49,17 @@ struct LoggerTests {
         #expect(LogLevel(name: least.name) == least)
     }
 
+    @Test("a level that is changed holds for every copy of the log")
+    func changedLevel() {
+        let logger = logger(level: .error)
+        let copy = logger.named("http")
+        copy.info("unheard")
+        logger.setLevel(.info)
+        copy.info("heard")
+        #expect(copy.level == .info)
+        #expect(sink.lines.count == 1)
+    }
+
     @Test("a long field is cut between characters, with its loss marked")
     func longField() throws {
         logger().info("e", .string("text", String(repeating: "é", count: 20_000)))

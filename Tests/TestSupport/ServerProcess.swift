@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 
 /// A real `apus serve` in a process of its own, on a free port.
 public final class ServerProcess: @unchecked Sendable {
@@ -11,19 +11,28 @@ public final class ServerProcess: @unchecked Sendable {
     }
 
     /// Starts the server, in a control group if one is given, and waits until it is ready to answer.
+    ///
+    /// - Parameters:
+    ///   - socket: a listening socket, which becomes its descriptor 3 as socket activation has it.
+    ///   - standardInput: nothing by default.
     public init(
-        _ arguments: [String] = [], environment: [String: String] = [:], in group: MemoryControlGroup? = nil
+        _ arguments: [String] = [], environment: [String: String] = [:], in group: MemoryControlGroup? = nil,
+        socket: FileHandle? = nil, standardInput: FileHandle = .nullDevice
     ) throws {
         process = Process()
         log = Collector()
-        let command = [Programs.path("apus"), "serve", "--port", "0"] + arguments
+        var command = [Programs.path("apus"), "serve", "--port", "0"] + arguments
+        if socket != nil {
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec \"$0\" \"$@\" 3<&0 </dev/null"
+            command = ["/bin/sh", "-c", script] + command
+        }
         let words = group?.command(command) ?? command
         process.executableURL = URL(fileURLWithPath: words[0])
         process.arguments = Array(words.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = log.pipe
         process.standardError = log.pipe
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = socket ?? standardInput
         try process.run()
         let found = log.wait(seconds: 60) { text in
             text.firstMatch(of: #/http://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
@@ -48,6 +57,9 @@ public final class ServerProcess: @unchecked Sendable {
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         return text.split(separator: " ").compactMap { Int32($0) }
     }
+
+    /// Its exit status once it has ended.
+    public var exitStatus: Int32? { process.isRunning ? nil : process.terminationStatus }
 
     public func signal(_ number: Int32) { kill(processID, number) }
 

@@ -24,12 +24,15 @@ public final class OpenAIRoutes {
         }
     }
 
-    private let settings: Settings
+    private var settings: Settings
     private let serving: Serving
     private let loop: EventLoop
     private let registry: MetricsRegistry
     private let metrics: HTTPMetrics
     private let logger: Logger
+    private var generationsInProgress = 0
+    private var isStopping = false
+    private var onLastAnswer: (() -> Void)?
 
     public init(settings: Settings, serving: Serving, loop: EventLoop, registry: MetricsRegistry, logger: Logger) {
         self.settings = settings
@@ -50,6 +53,23 @@ public final class OpenAIRoutes {
         } catch {
             fail(exchange, error)
         }
+    }
+
+    /// Takes other settings, for the requests that come from now on.
+    public func apply(_ settings: Settings) { self.settings = settings }
+
+    /// Tells the probes that the server is stopping, and calls `done` once no generation is being answered.
+    public func drain(_ done: @escaping () -> Void) {
+        isStopping = true
+        onLastAnswer = done
+        reportLastAnswer()
+    }
+
+    private func reportLastAnswer() {
+        guard generationsInProgress == 0, let done = onLastAnswer else { return }
+        onLastAnswer = nil
+        // The last answer is still to be written in this turn.
+        loop.atEndOfTurn(done)
     }
 
     /// A refusal of the HTTP layer, before any route: counted, and told in this API's envelope.
@@ -197,9 +217,12 @@ extension OpenAIRoutes {
             streams: parsed.streams, choices: choices, headers: exchange.headers, loop: loop,
             metrics: metrics.generation(),
             onFinished: { [self] status, code in
+                generationsInProgress -= 1
+                reportLastAnswer()
                 let route = shape == .chat ? "/v1/chat/completions" : "/v1/completions"
                 done(exchange, route: route, status: status, code: code)
             })
+        generationsInProgress += 1
         let call: ServedCall
         do {
             call = try serving.submit(
@@ -256,7 +279,7 @@ extension OpenAIRoutes {
     }
 
     private func ready(_ exchange: Exchange) {
-        let readiness = StatusDocuments.readiness(serving.models)
+        let readiness = StatusDocuments.readiness(serving.models, isStopping: isStopping)
         var headers = exchange.headers + [HTTPHeader("content-type", "application/json")]
         if let retryAfter = readiness.retryAfterMilliseconds {
             headers.append(HTTPHeader("retry-after", String((retryAfter + 999) / 1000)))

@@ -101,4 +101,11 @@ extension Settings {
         let served = models.map { "\($0.name)=\($0.path)" }.joined(separator: " ")
         return values + [("models", models.isEmpty ? "the bundled demo model" : served, origin(of: "models"))]
     }
+
+    /// The keys whose values differ in newer settings, and whether a running server can take those.
+    public func changes(to newer: Settings) -> (reloadable: [String], needingRestart: [String]) {
+        let changed = SettingsKey.all.filter { $0.show(self) != $0.show(newer) }
+        let servedModels = models == newer.models ? [] : ["models"]
+        return (changed.filter(\.reloads).map(\.name), changed.filter { !$0.reloads }.map(\.name) + servedModels)
+    }
 }

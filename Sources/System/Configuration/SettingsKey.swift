@@ -14,6 +14,8 @@ public struct SettingsKey: Sendable {
     public let placeholder: String
     public let kind: SettingKind
     public let help: String
+    /// Whether a running server takes a new value when it reads its settings again.
+    public let reloads: Bool
     let store: @Sendable (inout Settings, SettingValue) -> Void
     /// The value as text; nil where nothing is set.
     let show: @Sendable (Settings) -> String?
@@ -22,7 +24,8 @@ public struct SettingsKey: Sendable {
 
     private init(
         _ name: String, _ flag: String, _ placeholder: String, _ kind: SettingKind, _ help: String,
-        unset: String = "", store: @escaping @Sendable (inout Settings, SettingValue) -> Void,
+        unset: String = "", reloads: Bool = false,
+        store: @escaping @Sendable (inout Settings, SettingValue) -> Void,
         show: @escaping @Sendable (Settings) -> String?
     ) {
         self.name = name
@@ -31,6 +34,7 @@ public struct SettingsKey: Sendable {
         self.placeholder = placeholder
         self.kind = kind
         self.help = help
+        self.reloads = reloads
         self.unset = unset
         self.store = store
         self.show = show
@@ -56,42 +60,52 @@ public struct SettingsKey: Sendable {
         },
         path(
             "server.api_key_file", "api-key-file", "File with one API key on each line; clients then need one of them.",
-            unset: "no key needed"
+            unset: "no key needed", reloads: true
         ) {
             $0.apiKeyFile
         } set: {
             $0.apiKeyFile = $1
         },
-        list("server.cors_origins", "cors-origins", .webOrigin, "Web pages that may call the API from a browser.") {
+        list(
+            "server.cors_origins", "cors-origins", .webOrigin, "Web pages that may call the API from a browser.",
+            reloads: true
+        ) {
             $0.corsOrigins
         } set: {
             $0.corsOrigins = $1
         },
         list(
             "server.allowed_hosts", "allowed-hosts", .host,
-            "Names in a Host header that are right besides localhost and addresses."
+            "Names in a Host header that are right besides localhost and addresses.", reloads: true
         ) {
             $0.allowedHosts
         } set: {
             $0.allowedHosts = $1
         },
-        integer("server.max_connections", "max-connections", 1...65536, "Open connections at the same time.") {
+        integer(
+            "server.max_connections", "max-connections", 1...65536, "Open connections at the same time.", reloads: true
+        ) {
             $0.maximumConnections
         } set: {
             $0.maximumConnections = $1
         },
-        integer("server.max_body_bytes", "max-body-bytes", 1024...(32 << 20), "Largest body of a request.") {
+        integer(
+            "server.max_body_bytes", "max-body-bytes", 1024...(32 << 20), "Largest body of a request.", reloads: true
+        ) {
             $0.maximumBodyBytes
         } set: {
             $0.maximumBodyBytes = $1
         },
-        integer("server.idle_seconds", "idle-seconds", 1...3600, "How long a connection may stay idle.") {
+        integer(
+            "server.idle_seconds", "idle-seconds", 1...3600, "How long a connection may stay idle.", reloads: true
+        ) {
             $0.idleSeconds
         } set: {
             $0.idleSeconds = $1
         },
         integer(
-            "server.drain_seconds", "drain-seconds", 0...3600, "How long running requests may go on after SIGTERM."
+            "server.drain_seconds", "drain-seconds", 0...3600, "How long running requests may go on after SIGTERM.",
+            reloads: true
         ) {
             $0.drainSeconds
         } set: {
@@ -132,6 +146,7 @@ public struct SettingsKey: Sendable {
     private static let log = [
         SettingsKey(
             "log.level", "log-level", "LEVEL", .choice(LogLevel.allCases.map(\.name)), "Least level that is logged.",
+            reloads: true,
             store: { settings, value in
                 if case .text(let word) = value, let level = LogLevel(name: word) { settings.logLevel = level }
             }, show: { $0.logLevel.name }),
@@ -157,30 +172,32 @@ extension SettingsKey {
     }
 
     private static func path(
-        _ name: String, _ flag: String, _ help: String, unset: String,
+        _ name: String, _ flag: String, _ help: String, unset: String, reloads: Bool = false,
         get: @escaping @Sendable (Settings) -> String?, set: @escaping @Sendable (inout Settings, String) -> Void
     ) -> SettingsKey {
         SettingsKey(
-            name, flag, "PATH", .path, help, unset: unset,
+            name, flag, "PATH", .path, help, unset: unset, reloads: reloads,
             store: { if case .text(let text) = $1 { set(&$0, text) } }, show: get)
     }
 
     private static func list(
         _ name: String, _ flag: String, _ element: SettingKind.Element, _ help: String,
+        reloads: Bool = false,
         get: @escaping @Sendable (Settings) -> [String], set: @escaping @Sendable (inout Settings, [String]) -> Void
     ) -> SettingsKey {
         SettingsKey(
-            name, flag, "LIST", .list(element), help, unset: "none",
+            name, flag, "LIST", .list(element), help, unset: "none", reloads: reloads,
             store: { if case .list(let elements) = $1 { set(&$0, elements) } },
             show: { get($0).isEmpty ? nil : get($0).joined(separator: ",") })
     }
 
     private static func integer(
         _ name: String, _ flag: String, _ range: ClosedRange<Int>, _ help: String, unset: String = "",
-        get: @escaping @Sendable (Settings) -> Int?, set: @escaping @Sendable (inout Settings, Int) -> Void
+        reloads: Bool = false, get: @escaping @Sendable (Settings) -> Int?,
+        set: @escaping @Sendable (inout Settings, Int) -> Void
     ) -> SettingsKey {
         SettingsKey(
-            name, flag, "N", .integer(range), help, unset: unset,
+            name, flag, "N", .integer(range), help, unset: unset, reloads: reloads,
             store: { if case .integer(let value) = $1 { set(&$0, value) } }, show: { get($0).map(String.init) })
     }
 }
