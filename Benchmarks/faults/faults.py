@@ -143,7 +143,8 @@ async def run(fault, arguments, learned):
         probe.stop()
         await check_afterwards(server, load, result)
         result.tally = load.tally()
-        result.details += [f"{ending.kind}: {ending.detail}" for ending in load.endings if ending.kind in BAD][:10]
+        bad = Counter(f"{ending.kind}: {ending.detail}" for ending in load.endings if ending.kind in BAD)
+        result.details += [f"{count} × {detail}" for detail, count in bad.most_common(10)]
         result.reasons = Counter(
             record.get("reason", "") for record in server.log_records() if record.get("event") == "worker.ended")
     finally:

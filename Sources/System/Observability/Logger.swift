@@ -4,6 +4,12 @@ import Synchronization
 /// Takes finished lines, on any thread.
 public protocol LogSink: Sendable {
     func write(line: [UInt8])
+    /// How many lines were dropped since the last time because nobody took them.
+    func takeDroppedLines() -> Int
+}
+
+extension LogSink {
+    public func takeDroppedLines() -> Int { 0 }
 }
 
 /// Writes structured events of one component.
@@ -89,6 +95,13 @@ public struct Logger: Sendable {
     }
 
     private func write(_ record: LogRecord) {
+        let dropped = sink.takeDroppedLines()
+        if dropped > 0 {
+            let loss = LogRecord(
+                time: record.time, level: .warning, component: component, event: "log.lines_dropped",
+                fields: [.int("lines", dropped)])
+            sink.write(line: format.line(loss, fieldBytes: limits.fieldBytes))
+        }
         sink.write(line: format.line(record, fieldBytes: limits.fieldBytes))
     }
 }

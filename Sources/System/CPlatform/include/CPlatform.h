@@ -114,6 +114,8 @@ char *const *apus_environment(void);
 int apus_terminal_columns(int descriptor);
 /// Waits until the descriptor can be read or written.
 int apus_wait_ready(int descriptor, bool writing);
+/// 1 when something can be written, 0 when nothing could for so long.
+int apus_wait_writable(int descriptor, int milliseconds);
 int64_t apus_write(int descriptor, const void *bytes, size_t count);
 const char *apus_error_text(int code, char *buffer, size_t capacity);
 
