@@ -39,6 +39,20 @@ struct ConfigurationLoaderTests {
         #expect(settings.threads == nil)
     }
 
+    @Test("newer settings tell what has changed, and what of it needs a restart")
+    func changes() throws {
+        let old = try load(file: nil)
+        var newer = old
+        #expect(old.changes(to: newer).reloadable.isEmpty && old.changes(to: newer).needingRestart.isEmpty)
+        newer.logLevel = .trace
+        newer.maximumConnections = 7
+        newer.host = "::1"
+        newer.models = [NamedModel(name: "m", path: "m.gguf")]
+        let changes = old.changes(to: newer)
+        #expect(changes.reloadable == ["server.max_connections", "log.level"])
+        #expect(changes.needingRestart == ["server.host", "models"])
+    }
+
     @Test("every key is read from the file, the environment and its flag")
     func everyKey() throws {
         for key in SettingsKey.all {

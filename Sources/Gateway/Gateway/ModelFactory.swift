@@ -23,13 +23,14 @@ struct ModelFactory {
             source: model.source, load: load, loadsAtStart: (options.load ?? settings.load) == "start",
             idleNanoseconds: idleSeconds == 0 ? nil : UInt64(idleSeconds) * 1_000_000_000,
             memoryBytes: options.memoryMebibytes.map { UInt64($0) << 20 })
-        let loadNanosecondsLimit = UInt64(settings.loadSeconds) * 1_000_000_000
         return ServedModel(name: model.name, settings: served) { [loop, logger] served in
-            WorkerSupervisor(
-                loop: loop,
-                settings: WorkerSupervisor.Settings(
-                    workerPath: ModelSession.workerPath, source: served.source, load: served.load,
-                    loadNanosecondsLimit: loadNanosecondsLimit), logger: logger.named("supervision"))
+            let worker = WorkerSupervisor.Settings(
+                workerPath: ModelSession.workerPath,
+                options: WorkerOptions(confinement: settings.confinement, committedCache: settings.committedCache),
+                source: served.source, load: served.load,
+                loadNanosecondsLimit: UInt64(settings.loadSeconds) * 1_000_000_000,
+                stallNanosecondsLimit: UInt64(settings.stallSeconds) * 1_000_000_000)
+            return WorkerSupervisor(loop: loop, settings: worker, logger: logger.named("supervision"))
         }
     }
 

@@ -28,25 +28,23 @@ public final class OpenAIRoutes {
         }
     }
 
-    let settings: Settings
+    private(set) var settings: Settings
     let serving: Serving
-    /// Makes a model of a path that an administrator has named, if it may be used.
-    let modelAtPath: (_ name: String, _ path: String) throws(EngineError) -> ServedModel
+    /// Makes a model of a path that an administrator has named, if it may be used; by default, no path may be.
+    public var modelAtPath: (_ name: String, _ path: String) throws(EngineError) -> ServedModel = {
+        _, path throws(EngineError) in throw .pathNotAllowed(path: path)
+    }
     private let loop: EventLoop
     private let registry: MetricsRegistry
     private let metrics: HTTPMetrics
     let logger: Logger
+    private var generationsInProgress = 0
+    private var isStopping = false
+    private var onLastAnswer: (() -> Void)?
 
-    /// - Parameter modelAtPath: makes a model of a path that an administrator has named; without it, no path may be used.
-    public init(
-        settings: Settings, serving: Serving, loop: EventLoop, registry: MetricsRegistry, logger: Logger,
-        modelAtPath: @escaping (_ name: String, _ path: String) throws(EngineError) -> ServedModel = {
-            _, path throws(EngineError) in throw .pathNotAllowed(path: path)
-        }
-    ) {
+    public init(settings: Settings, serving: Serving, loop: EventLoop, registry: MetricsRegistry, logger: Logger) {
         self.settings = settings
         self.serving = serving
-        self.modelAtPath = modelAtPath
         self.loop = loop
         self.registry = registry
         metrics = HTTPMetrics(registry: registry)
@@ -63,6 +61,23 @@ public final class OpenAIRoutes {
         } catch {
             fail(exchange, error)
         }
+    }
+
+    /// Takes other settings, for the requests that come from now on.
+    public func apply(_ settings: Settings) { self.settings = settings }
+
+    /// Tells the probes that the server is stopping, and calls `done` once no generation is being answered.
+    public func drain(_ done: @escaping () -> Void) {
+        isStopping = true
+        onLastAnswer = done
+        reportLastAnswer()
+    }
+
+    private func reportLastAnswer() {
+        guard generationsInProgress == 0, let done = onLastAnswer else { return }
+        onLastAnswer = nil
+        // The last answer is still to be written in this turn.
+        loop.atEndOfTurn(done)
     }
 
     /// A refusal of the HTTP layer, before any route: counted, and told in this API's envelope.
@@ -214,9 +229,12 @@ extension OpenAIRoutes {
             streams: parsed.streams, choices: choices, headers: exchange.headers, loop: loop,
             metrics: metrics.generation(),
             onFinished: { [self] status, code in
+                generationsInProgress -= 1
+                reportLastAnswer()
                 let route = shape == .chat ? "/v1/chat/completions" : "/v1/completions"
                 done(exchange, route: route, status: status, code: code)
             })
+        generationsInProgress += 1
         let call: ServedCall
         do {
             call = try serving.submit(
@@ -274,7 +292,7 @@ extension OpenAIRoutes {
     }
 
     private func ready(_ exchange: Exchange) {
-        let readiness = StatusDocuments.readiness(serving.models)
+        let readiness = StatusDocuments.readiness(serving.models, isStopping: isStopping)
         var headers = exchange.headers + [HTTPHeader("content-type", "application/json")]
         if let retryAfter = readiness.retryAfterMilliseconds {
             headers.append(HTTPHeader("retry-after", String((retryAfter + 999) / 1000)))

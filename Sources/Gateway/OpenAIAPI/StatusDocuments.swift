@@ -13,13 +13,22 @@ enum StatusDocuments {
         let retryAfterMilliseconds: UInt32?
     }
 
-    /// Ready means: every model answers, if need be after it has been loaded for the request.
-    static func readiness(_ models: [ModelStatus]) -> Readiness {
+    /// By then another server may have taken this one's place.
+    private static let stoppingRetryMilliseconds: UInt32 = 5000
+
+    /// Ready means: every model answers, if need be after it has been loaded for the request, and the server takes
+    /// requests.
+    static func readiness(_ models: [ModelStatus], isStopping: Bool = false) -> Readiness {
         let waiting = models.filter { !$0.isAvailable }
+        let isReady = waiting.isEmpty && !isStopping
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("status")
-        writer.string(waiting.isEmpty ? "ready" : "not ready")
+        writer.string(isReady ? "ready" : "not ready")
+        if isStopping {
+            writer.key("reason")
+            writer.string("the server is stopping")
+        }
         writer.key("models")
         writer.beginArray()
         for model in models {
@@ -37,8 +46,10 @@ enum StatusDocuments {
         writer.endArray()
         writer.endObject()
         return Readiness(
-            isReady: waiting.isEmpty, body: writer.bytes,
-            retryAfterMilliseconds: waiting.map(\.retryAfterMilliseconds).filter { $0 > 0 }.max())
+            isReady: isReady, body: writer.bytes,
+            retryAfterMilliseconds: isStopping
+                ? stoppingRetryMilliseconds
+                : waiting.map(\.retryAfterMilliseconds).filter { $0 > 0 }.max())
     }
 
     static func modelList(_ models: [ModelStatus]) -> [UInt8] {

@@ -118,6 +118,13 @@ int apus_wait_ready(int descriptor, bool writing) {
     return result < 0 ? -errno : 0;
 }
 
+int apus_wait_writable(int descriptor, int milliseconds) {
+    struct pollfd wait = {.fd = descriptor, .events = POLLOUT};
+    int result = poll(&wait, 1, milliseconds);
+    if (result < 0) return errno == EINTR ? 0 : -errno;
+    return result;
+}
+
 int64_t apus_write(int descriptor, const void *bytes, size_t count) {
     for (;;) {
         ssize_t result = write(descriptor, bytes, count);

@@ -110,4 +110,11 @@ extension Settings {
         }
         return values + [("models", models.isEmpty ? "the bundled demo model" : served, origin(of: "models"))] + options
     }
+
+    /// The keys whose values differ in newer settings, and whether a running server can take those.
+    public func changes(to newer: Settings) -> (reloadable: [String], needingRestart: [String]) {
+        let changed = SettingsKey.all.filter { $0.show(self) != $0.show(newer) }
+        let servedModels = models == newer.models ? [] : ["models"]
+        return (changed.filter(\.reloads).map(\.name) + servedModels, changed.filter { !$0.reloads }.map(\.name))
+    }
 }

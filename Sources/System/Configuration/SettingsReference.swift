@@ -42,14 +42,18 @@ public enum SettingsReference {
 
             Lists are JSON arrays in the file, and separated by commas elsewhere.
 
-            | Key in the file | Environment | Flag | Allowed | Default | Meaning |
-            |---|---|---|---|---|---|
+            SIGHUP has a running server read its settings again. If all of them are valid, those that say "reload" change
+            together, the contents of the key file included, and the log names those that differ but need a restart. If one
+            is not valid, nothing changes, and the log says why. The served `models` need a restart.
+
+            | Key in the file | Environment | Flag | Allowed | Default | Changes by | Meaning |
+            |---|---|---|---|---|---|---|
 
             """
         for key in SettingsKey.all {
             let cells = [
                 "`\(key.name)`", "`\(key.environment)`", "`\(key.flag) \(key.placeholder)`", key.kind.allowed,
-                key.defaultText, key.help,
+                key.defaultText, key.reloads ? "reload" : "restart", key.help,
             ]
             text += "| " + cells.joined(separator: " | ") + " |\n"
         }

@@ -7,6 +7,9 @@ public enum Environment {
         getenv(name).map { String(cString: $0) }
     }
 
+    /// Takes a variable away from this process and its children; before any other thread runs.
+    public static func remove(_ name: String) { unsetenv(name) }
+
     public static var all: [String: String] {
         var found: [String: String] = [:]
         for entry in entries {

@@ -28,7 +28,8 @@ struct Verb: Sendable {
                 PositionalSyntax("[NAME=]MODEL", .many, help: "A GGUF file; its id is NAME, else the file's name.")
             ], options: ConfigurationLoader.settingsOptions)
     ) { arguments, console throws(CommandFailure) in
-        try ServeCommand(settings: loadSettings(arguments, servesModels: true)).run(console: console)
+        let load = { () throws(CommandFailure) in try loadSettings(arguments, servesModels: true) }
+        try ServeCommand(settings: load(), reload: load).run(console: console)
     }
 
     static let generate = Verb(

@@ -47,12 +47,21 @@ int apus_connect_unix(const char *path);
 int apus_socket_error(int descriptor);
 int apus_socket_pair(int descriptors[2]);
 int apus_accept(int listener);
+/// Makes a listening stream socket that this process was started with like one of its own: 1 for TCP, 0 for Unix,
+/// -EINVAL for any other descriptor.
+int apus_adopt_listener(int descriptor);
 int64_t apus_read(int descriptor, void *bytes, size_t count);
 int64_t apus_send(int descriptor, const void *bytes, size_t count);
 int64_t apus_send_two(int descriptor, const void *first, size_t first_count, const void *second, size_t second_count);
 int apus_shutdown_writing(int descriptor);
 /// Writes the numeric address of the other end into `text` and whether it is a loopback address.
 int apus_peer_address(int descriptor, char *text, size_t capacity, bool *is_loopback);
+/// The same of this end, with its port; -EAFNOSUPPORT when it is no TCP socket.
+int apus_own_address(int descriptor, char *text, size_t capacity, uint16_t *port, bool *is_loopback);
+
+int apus_datagram_socket(void);
+/// Sends one datagram to the Unix socket at `path`, where a leading '@' stands for an abstract name.
+int apus_send_datagram(int descriptor, const char *path, const void *bytes, size_t count);
 
 enum { apus_descriptors_per_message = 128 };
 
@@ -152,6 +161,8 @@ char *const *apus_environment(void);
 int apus_terminal_columns(int descriptor);
 /// Waits until the descriptor can be read or written.
 int apus_wait_ready(int descriptor, bool writing);
+/// 1 when something can be written, 0 when nothing could for so long.
+int apus_wait_writable(int descriptor, int milliseconds);
 int64_t apus_write(int descriptor, const void *bytes, size_t count);
 const char *apus_error_text(int code, char *buffer, size_t capacity);
 
