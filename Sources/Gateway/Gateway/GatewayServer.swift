@@ -15,7 +15,7 @@ import Supervision
 final class GatewayServer {
     struct Model: Sendable {
         var name: String
-        var source: ModelSource
+        var sources: ModelSources
     }
 
     struct Options: Sendable {
@@ -92,7 +92,7 @@ final class GatewayServer {
         let supervisor = WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(
-                workerPath: ModelSession.workerPath, source: model.source, load: load,
+                workerPath: ModelSession.workerPath, sources: model.sources, load: load,
                 loadNanosecondsLimit: UInt64(options.settings.loadSeconds) * 1_000_000_000),
             logger: logger.named("supervision"))
         serving.add(name: model.name, supervisor: supervisor)

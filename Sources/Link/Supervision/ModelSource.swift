@@ -21,11 +21,12 @@ public enum ModelSource: Sendable, Equatable {
 
     /// Opens the model's files, because paths never cross the link.
     ///
+    /// - Parameter draft: the model that drafts for this one.
     /// - Throws: `invalidRequest` that names the file which cannot be opened.
-    public func open() throws(EngineError) -> OpenModel {
+    public func open(draft: OpenModel? = nil) throws(EngineError) -> OpenModel {
         switch self {
         case .bundledDemo:
-            return OpenModel(source: .bundledDemo, descriptors: [])
+            return OpenModel(source: .bundledDemo, descriptors: [], draft: draft)
         case .file(let path):
             var descriptors: [Int32] = []
             for part in try Self.parts(of: path) {
@@ -36,7 +37,8 @@ public enum ModelSource: Sendable, Equatable {
                     throw Self.refusal(error, part: part)
                 }
             }
-            return OpenModel(source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors)
+            return OpenModel(
+                source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors, draft: draft)
         }
     }
 
@@ -75,14 +77,38 @@ public enum ModelSource: Sendable, Equatable {
     }
 }
 
+/// The model that a worker serves, and perhaps a smaller one with the same tokenizer that drafts for it.
+public struct ModelSources: Sendable, Equatable {
+    public var model: ModelSource
+    public var draft: ModelSource?
+
+    public init(_ model: ModelSource, draft: ModelSource? = nil) {
+        self.model = model
+        self.draft = draft
+    }
+
+    /// Opens the files of both.
+    public func open() throws(EngineError) -> OpenModel { try model.open(draft: try draft?.open()) }
+}
+
 /// A model's files, open until they have been sent.
 public final class OpenModel {
     public let source: LoadRequest.Source
     public let descriptors: [Int32]
+    private let draft: OpenModel?
 
-    init(source: LoadRequest.Source, descriptors: [Int32]) {
+    init(source: LoadRequest.Source, descriptors: [Int32], draft: OpenModel?) {
         self.source = source
         self.descriptors = descriptors
+        self.draft = draft
+    }
+
+    /// Sends a `load` with these files.
+    func load(_ request: LoadRequest, into worker: WorkerProcess) throws(EngineError) {
+        var request = request
+        request.source = source
+        request.draftSource = draft?.source
+        try worker.send(.load(request), call: .link, descriptors: descriptors + (draft?.descriptors ?? []))
     }
 
     deinit { Self.close(descriptors) }

@@ -8,18 +8,18 @@ public import Platform
 public final class WorkerSupervisor {
     public struct Settings: Sendable {
         public var workerPath: String
-        public var source: ModelSource
-        /// Its source is filled in with what the files turn out to be.
+        public var sources: ModelSources
+        /// Its sources are filled in with what the files turn out to be.
         public var load: LoadRequest
         /// A load that takes longer is taken for a hang.
         public var loadNanosecondsLimit: UInt64
 
         public init(
-            workerPath: String, source: ModelSource, load: LoadRequest,
+            workerPath: String, sources: ModelSources, load: LoadRequest,
             loadNanosecondsLimit: UInt64 = 600_000_000_000
         ) {
             self.workerPath = workerPath
-            self.source = source
+            self.sources = sources
             self.load = load
             self.loadNanosecondsLimit = loadNanosecondsLimit
         }
@@ -87,7 +87,7 @@ public final class WorkerSupervisor {
         generation &+= 1
         if generation == 0 { generation = 1 }
         let model: OpenModel
-        do throws(EngineError) { model = try settings.source.open() } catch {
+        do throws(EngineError) { model = try settings.sources.open() } catch {
             // A file that was there before may just be being replaced.
             let reason = error.text
             return handle(state.restarts == 0 ? .loadRefused(reason: reason) : .ended(reason: reason))
@@ -110,9 +110,7 @@ public final class WorkerSupervisor {
             }
             logger.info(
                 "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
-            var load = settings.load
-            load.source = model.source
-            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
+            try model.load(settings.load, into: worker)
             watchLoadTime(of: worker)
         } catch {
             handle(.loadRefused(reason: error.text))

@@ -30,6 +30,8 @@ public struct Settings: Sendable, Equatable {
     public var context: Int?
     /// Sequences that decode together; nil takes the engine's default.
     public var parallel: Int?
+    /// A smaller model that drafts for every model that is served: a path, or a word as of a model.
+    public var draftModel: String?
     public var loadSeconds = 600
 
     public var logLevel = LogLevel.info
