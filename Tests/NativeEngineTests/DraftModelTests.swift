@@ -1,6 +1,5 @@
 import EngineProtocol
 import Platform
-import Scheduling
 import TestSupport
 import Testing
 
@@ -185,45 +184,5 @@ import Testing
         let both = try EngineHarness.load(TinyModel().bytes(), draft: Draft.itself.bytes)
         #expect(both.description.keyValueCacheBytes == 2 * alone)
         #expect(both.draftParameterCount == both.description.parameterCount)
-    }
-}
-
-/// When drafts are worth what they cost.
-@Suite struct DraftControlTests {
-    @Test func `drafts are made as long as they are likelier than they are expensive`() {
-        let control = DraftControl(expected: 0.8)
-        #expect(control.plan(cost: 0.9, most: 7) == (0, 0))
-        #expect(control.plan(cost: 0.5, most: 7).count == 3)
-        #expect(control.plan(cost: 0.1, most: 7).count == 7)
-        #expect(abs(control.plan(cost: 0.5, most: 2).gain - (0.3 + 0.14)) < 1e-12)
-    }
-
-    @Test func `a source that is wrong is left alone, and tried again much later`() {
-        var control = DraftControl(expected: 0.8)
-        for _ in 0..<12 { control.observe(isRight: false) }
-        #expect(control.plan(cost: 0.4, most: 7).count == 0)
-        var pause = 0
-        while control.plan(cost: 0.4, most: 7).count == 0, pause < 10_000 {
-            control.recover()
-            pause += 1
-        }
-        #expect((50..<500).contains(pause))
-        for _ in 0..<30 { control.observe(isRight: true) }
-        let acceptance = control.acceptance
-        control.recover()
-        #expect(control.acceptance == acceptance)
-    }
-
-    @Test func `a draft costs its row and its share of the draft model's step`() {
-        let step = StepCosts(step: 800, row: 100, depth: 0)
-        let draftStep = StepCosts(step: 80, row: 10, depth: 0)
-        let one = DraftCosts(position: 9, sequences: 1, step: step, draftStep: draftStep, modelShare: 0.5)
-        #expect(abs(one.row - 100.0 / 900) < 1e-12 && abs(one.fromModel - 190.0 / 900) < 1e-12)
-        #expect(abs(one.catchUpRow - 10.0 / 900) < 1e-12)
-        // In a large batch a row costs nearly a token.
-        let many = DraftCosts(position: 9, sequences: 32, step: step, draftStep: draftStep, modelShare: 0.5)
-        #expect(many.row > 0.75 && many.fromModel > 0.85)
-        let unknown = DraftCosts(position: 9, sequences: 1, step: nil, draftStep: nil, modelShare: 0.5)
-        #expect(unknown.row == 0.1 && unknown.fromModel == 0.6)
     }
 }
