@@ -133,14 +133,17 @@ final class DraftModel: @unchecked Sendable {
                 token: known, position: Int32(truncatingIfNeeded: position),
                 sequence: Int32(truncatingIfNeeded: slot), wantsLogits: wantsLogits))
         depths += Double(position + 1)
-        let block = Int(step.blockTables[slot][position / KeyValueCache.blockPositions])
-        if block < blocks { filled[block] = UInt8(position % KeyValueCache.blockPositions + 1) }
     }
 
     func forward() throws(ForwardError) {
         let startedAt = MonotonicClock.now()
         try decoder.forward(step, cache: cache, workspace: workspace, pool: pool)
         costModel.add(rows: step.rows.count, depths: depths, nanoseconds: MonotonicClock.now() - startedAt)
+        for row in step.rows {
+            let (index, offset) = Int(row.position).quotientAndRemainder(dividingBy: KeyValueCache.blockPositions)
+            let block = Int(step.blockTables[Int(row.sequence)][index])
+            if block < blocks { filled[block] = UInt8(offset + 1) }
+        }
     }
 
     func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.logits(row: row) }

@@ -75,7 +75,7 @@ extension EngineLoop {
     ///
     /// At best it saves about half of the time.
     private func pays(_ rows: Int, for choice: RunningChoice, costs: DraftCosts) -> Bool {
-        Double(rows) * costs.catchUpRow <= Double(choice.maximumTokens - choice.generatedTokens) / 2
+        Double(rows) * costs.catchUpRow <= Double(choice.tokensLeft) / 2
     }
 
     /// Draws the next guess of each choice, and plans a row for it where another one shall follow.

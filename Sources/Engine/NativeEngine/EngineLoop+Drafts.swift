@@ -21,12 +21,13 @@ extension EngineLoop {
     func proposeDrafts() {
         let sequences = sequencesWithTokens
         for slice in plan.slices where slice.logits != .none && !endedSlots.contains(slice.slot) {
-            guard let tokens = choices[slice.slot]?.tokens, let stopTokens = choices[slice.slot]?.stopTokens else {
-                continue
-            }
+            guard let tokens = choices[slice.slot]?.tokens, let stopTokens = choices[slice.slot]?.stopTokens,
+                let left = choices[slice.slot]?.tokensLeft
+            else { continue }
             choices[slice.slot]?.speculation?.propose(
                 after: tokens, stopTokens: stopTokens,
-                costs: draftCosts(position: tokens.count, sequences: sequences), most: model.limits.draftTokens)
+                costs: draftCosts(position: tokens.count, sequences: sequences),
+                most: min(model.limits.draftTokens, left - 1))
             // Its drafts that were wrong must not be taken for what is there.
             draftModel?.forget(slice.blocks, from: tokens.count - 1)
         }
@@ -64,6 +65,9 @@ struct DraftCounts {
 }
 
 extension RunningChoice {
+    /// Tokens that it may still get.
+    var tokensLeft: Int { maximumTokens - generatedTokens }
+
     /// What a row of a position is computed for: a token that is there, or a draft.
     func token(at position: Int) -> Int32 {
         position < tokens.count ? tokens[position] : speculation?.guess(at: position) ?? 0
