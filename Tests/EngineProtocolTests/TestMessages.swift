@@ -60,6 +60,8 @@ enum Samples {
             sampling: sampling, stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true,
             tenant: "tenant-a", priority: -5, deadline: 123_456_789_012_345)
         request.minimumTokens = 3
+        request.speculation = .model
+        request.cacheSalt = "salt §"
         request.logProbabilities = LogProbabilityOptions(top: 5, stage: .sampling)
         return request
     }()
@@ -136,7 +138,8 @@ enum Samples {
                 WorkerStatistics(
                     takenAt: 1, sequencesRunning: 2, sequencesWaiting: 3, cacheBlocksUsed: 4, cacheBlocksIdle: 5,
                     cacheBlocks: 6, promptTokens: 7, cachedTokens: 8, generatedTokens: 9, steps: 10,
-                    stepNanoseconds: 11, cancelled: 12, preemptions: 13, draftTokens: 14, acceptedDraftTokens: 15))
+                    stepNanoseconds: 11, cancelled: 12, preemptions: 13, draftTokens: 14, acceptedDraftTokens: 15,
+                    modelDraftTokens: 16, acceptedModelDraftTokens: 17))
         ),
     ]
 
@@ -148,8 +151,9 @@ enum Samples {
             .request(
                 .load(
                     LoadRequest(
-                        source: .descriptors(count: 3), purpose: .generate, displayName: "модель.gguf",
-                        contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8, memoryLimit: 1 << 34,
+                        source: .descriptors(count: 3), draftSource: .descriptors(count: 2), purpose: .generate,
+                        displayName: "модель.gguf", contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8,
+                        memoryLimit: 1 << 34,
                         measuresMachine: true)),
                 call: call), false
         ),

@@ -17,6 +17,20 @@ import Testing
         #expect(again.standardOutput == once.standardOutput)
     }
 
+    @Test func aDraftModelChangesNoTextAndMustFit() throws {
+        let arguments = ["run", "demo", "Hello!", "--seed", "5", "--max-tokens", "30"]
+        let alone = try Programs.run("apus", arguments)
+        let drafted = try Programs.run("apus", arguments + ["--draft-model", demo])
+        #expect(drafted.status == 0, "\(drafted.standardError)")
+        #expect(!alone.standardOutput.isEmpty && drafted.standardOutput == alone.standardOutput)
+        let other = FileManager.default.temporaryDirectory.appendingPathComponent("apus-draft-\(getpid()).gguf")
+        try Data(TinyModel().bytes()).write(to: other)
+        defer { try? FileManager.default.removeItem(at: other) }
+        let refused = try Programs.run("apus", arguments + ["--draft-model", other.path])
+        #expect(refused.status == 1)
+        #expect(refused.standardError.contains("the draft model's tokenizer differs from the model's"))
+    }
+
     @Test func runAsJSONTellsUsageAndTimes() throws {
         let output = try Programs.run("apus", ["run", demo, "Hello!", "--json", "--seed", "3", "--max-tokens", "5"])
         let object = try Chat.object(output.standardOutput)

@@ -27,7 +27,7 @@ private final class ModelBench {
         let load = LoadRequest(
             source: .bundledDemo, purpose: .generate, displayName: name, contextLength: context)
         let settings = ServedModel.Settings(
-            source: .bundledDemo, load: load, loadsAtStart: atStart, memoryBytes: memory << 20)
+            sources: ModelSources(.bundledDemo), load: load, loadsAtStart: atStart, memoryBytes: memory << 20)
         return ServedModel(name: name, settings: settings) { [unowned self] _ in
             let worker = ScriptedWorker()
             workers[name, default: []].append(worker)

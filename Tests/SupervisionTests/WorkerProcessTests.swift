@@ -144,7 +144,7 @@ import Testing
         WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(
-                workerPath: path, source: source, load: load, loadNanosecondsLimit: 300_000_000),
+                workerPath: path, sources: ModelSources(source), load: load, loadNanosecondsLimit: 300_000_000),
             logger: Self.quiet)
     }
 

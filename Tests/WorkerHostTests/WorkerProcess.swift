@@ -85,12 +85,12 @@ final class WorkerProcess: @unchecked Sendable {
     // MARK: Requests
 
     @discardableResult
-    func send(_ request: EngineRequest, call: CallID? = nil, descriptor: Int32? = nil) -> CallID {
+    func send(_ request: EngineRequest, call: CallID? = nil, descriptors: [Int32] = []) -> CallID {
         lastCall += 1
         let call = call ?? CallID(generation: 1, sequence: lastCall)
         let done = DispatchSemaphore(value: 0)
         loop.post { [gateway] in
-            try? gateway.client?.send(request, call: call, descriptors: descriptor.map { [$0] } ?? [])
+            try? gateway.client?.send(request, call: call, descriptors: descriptors)
             done.signal()
         }
         done.wait()
@@ -100,17 +100,19 @@ final class WorkerProcess: @unchecked Sendable {
     /// Loads a model and waits for the answer.
     @discardableResult
     func load(
-        _ bytes: [UInt8], purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil, parallel: UInt32 = 4
+        _ bytes: [UInt8], draft: [UInt8]? = nil, purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil,
+        parallel: UInt32 = 4
     ) throws -> EngineEvent {
-        let file = FileDescriptor(
-            owning: try bytes.withUnsafeBytes {
-                try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release()
-            })
+        let files = try [bytes, draft].compactMap(\.self).map { bytes in
+            try bytes.withUnsafeBytes { try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release() }
+        }
+        defer { for file in files { Glibc.close(file) } }
         let call = send(
             .load(
                 LoadRequest(
-                    source: .descriptors(count: 1), purpose: purpose, displayName: "tiny", contextLength: context,
-                    parallel: parallel, threads: 2)), descriptor: file.rawValue)
+                    source: .descriptors(count: 1), draftSource: draft.map { _ in .descriptors(count: 1) },
+                    purpose: purpose, displayName: "tiny", contextLength: context, parallel: parallel, threads: 2)),
+            descriptors: files)
         return try end(of: call)
     }
 

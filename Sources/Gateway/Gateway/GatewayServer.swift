@@ -15,7 +15,7 @@ import Supervision
 final class GatewayServer {
     struct Model: Sendable {
         var name: String
-        var source: ModelSource
+        var sources: ModelSources
         var options = ModelOptions()
     }
 

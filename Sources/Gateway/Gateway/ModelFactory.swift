@@ -20,14 +20,14 @@ struct ModelFactory {
             cacheType: LoadRequest.CacheType(named: options.kvCache ?? settings.kvCache))
         let idleSeconds = options.idleUnloadSeconds ?? settings.idleUnloadSeconds
         let served = ServedModel.Settings(
-            source: model.source, load: load, loadsAtStart: (options.load ?? settings.load) == "start",
+            sources: model.sources, load: load, loadsAtStart: (options.load ?? settings.load) == "start",
             idleNanoseconds: idleSeconds == 0 ? nil : UInt64(idleSeconds) * 1_000_000_000,
             memoryBytes: options.memoryMebibytes.map { UInt64($0) << 20 })
         return ServedModel(name: model.name, settings: served) { [loop, logger] served in
             let worker = WorkerSupervisor.Settings(
                 workerPath: ModelSession.workerPath,
                 options: WorkerOptions(confinement: settings.confinement, committedCache: settings.committedCache),
-                source: served.source, load: served.load,
+                sources: served.sources, load: served.load,
                 loadNanosecondsLimit: UInt64(settings.loadSeconds) * 1_000_000_000,
                 stallNanosecondsLimit: UInt64(settings.stallSeconds) * 1_000_000_000)
             return WorkerSupervisor(loop: loop, settings: worker, logger: logger.named("supervision"))
@@ -42,7 +42,7 @@ struct ModelFactory {
         }
         let source = ModelSource.file(path: path)
         _ = try source.open(within: AllowedRoots(folders: settings.modelRoots))
-        var served = model(GatewayServer.Model(name: name, source: source), settings)
+        var served = model(GatewayServer.Model(name: name, sources: ModelSources(source)), settings)
         served.settings.loadsAtStart = false
         return served
     }

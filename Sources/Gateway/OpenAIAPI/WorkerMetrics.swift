@@ -106,6 +106,12 @@ enum WorkerMetrics {
         registry.counter(
             "apus_accepted_draft_tokens_total", "Draft tokens that were right since the worker started.", labels
         ).add(last.acceptedDraftTokens)
+        registry.counter(
+            "apus_model_draft_tokens_total", "Draft tokens from the draft model since the worker started.", labels
+        ).add(last.modelDraftTokens)
+        registry.counter(
+            "apus_accepted_model_draft_tokens_total", "Those of them that were right since the worker started.", labels
+        ).add(last.acceptedModelDraftTokens)
     }
 
     private static func gauge(

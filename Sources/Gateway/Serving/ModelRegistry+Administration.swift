@@ -26,7 +26,7 @@ extension ModelRegistry {
     /// Loads a model that no configuration names.
     func load(_ model: ServedModel, _ answer: @escaping ModelSlot.Answer) {
         guard let slot = slot(model.name) else { return loadTemporary(model, answer) }
-        guard slot.model.settings.source == model.settings.source else {
+        guard slot.model.settings.sources == model.settings.sources else {
             return answer(
                 .failure(
                     .invalidRequest(

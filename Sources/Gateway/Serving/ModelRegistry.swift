@@ -96,7 +96,7 @@ extension ModelRegistry {
     /// - Throws: why the whole is refused; then nothing has changed.
     func apply(_ models: [ServedModel]) throws(EngineError) {
         for model in models {
-            guard let bytes = try? model.settings.source.open().byteCount else { continue }
+            guard let bytes = try? model.settings.sources.open().byteCount else { continue }
             let granted = min(table.budget, model.settings.memoryBytes ?? table.budget)
             guard bytes <= granted else {
                 let shortage = MemoryShortage(
@@ -163,7 +163,7 @@ extension ModelRegistry {
     /// The file may have become another one since it was looked at.
     func refreshNeed(of slot: ModelSlot) {
         let settings = slot.model.settings
-        let bytes = (try? settings.source.open().byteCount) ?? 0
+        let bytes = (try? settings.sources.open().byteCount) ?? 0
         table.set(
             slot.name, need: ModelTable.Need(leastBytes: bytes, grantedBytes: settings.memoryBytes),
             idleLimit: settings.idleNanoseconds,

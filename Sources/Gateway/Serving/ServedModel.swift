@@ -4,7 +4,7 @@ public import Supervision
 /// A model that can be asked for by its name: where it comes from, how it is loaded, and when.
 public struct ServedModel {
     public struct Settings: Sendable, Equatable {
-        public var source: ModelSource
+        public var sources: ModelSources
         /// Its memory limit is filled in with what the model is granted.
         public var load: LoadRequest
         /// Else the first request for it loads it.
@@ -15,10 +15,10 @@ public struct ServedModel {
         public var memoryBytes: UInt64?
 
         public init(
-            source: ModelSource, load: LoadRequest, loadsAtStart: Bool = true, idleNanoseconds: UInt64? = nil,
+            sources: ModelSources, load: LoadRequest, loadsAtStart: Bool = true, idleNanoseconds: UInt64? = nil,
             memoryBytes: UInt64? = nil
         ) {
-            self.source = source
+            self.sources = sources
             self.load = load
             self.loadsAtStart = loadsAtStart
             self.idleNanoseconds = idleNanoseconds
@@ -27,7 +27,7 @@ public struct ServedModel {
 
         /// Whether a worker that was loaded with other settings is one of these too.
         func makesTheSameWorker(as other: Settings) -> Bool {
-            source == other.source && load == other.load && memoryBytes == other.memoryBytes
+            sources == other.sources && load == other.load && memoryBytes == other.memoryBytes
         }
     }
 

@@ -231,12 +231,16 @@ public struct WorkerStatistics: Sendable, Equatable {
     /// Draft tokens that were computed, and those of them that were right.
     public var draftTokens: UInt64
     public var acceptedDraftTokens: UInt64
+    /// The same, of the draft model's alone.
+    public var modelDraftTokens: UInt64
+    public var acceptedModelDraftTokens: UInt64
 
     public init(
         takenAt: UInt64 = 0, sequencesRunning: UInt32 = 0, sequencesWaiting: UInt32 = 0, cacheBlocksUsed: UInt64 = 0,
         cacheBlocksIdle: UInt64 = 0, cacheBlocks: UInt64 = 0, promptTokens: UInt64 = 0, cachedTokens: UInt64 = 0,
         generatedTokens: UInt64 = 0, steps: UInt64 = 0, stepNanoseconds: UInt64 = 0, cancelled: UInt64 = 0,
-        preemptions: UInt64 = 0, draftTokens: UInt64 = 0, acceptedDraftTokens: UInt64 = 0
+        preemptions: UInt64 = 0, draftTokens: UInt64 = 0, acceptedDraftTokens: UInt64 = 0,
+        modelDraftTokens: UInt64 = 0, acceptedModelDraftTokens: UInt64 = 0
     ) {
         self.takenAt = takenAt
         self.sequencesRunning = sequencesRunning
@@ -253,5 +257,7 @@ public struct WorkerStatistics: Sendable, Equatable {
         self.preemptions = preemptions
         self.draftTokens = draftTokens
         self.acceptedDraftTokens = acceptedDraftTokens
+        self.modelDraftTokens = modelDraftTokens
+        self.acceptedModelDraftTokens = acceptedModelDraftTokens
     }
 }

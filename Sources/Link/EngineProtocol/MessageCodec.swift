@@ -109,7 +109,7 @@ public enum MessageCodec {
         case .hello: 12
         case .load: 40
         case .inspect, .cancel: 0
-        case .generate: 180
+        case .generate: 188
         case .score: 16
         case .tokenize: 12
         case .detokenize: 8

@@ -21,12 +21,14 @@ public enum ModelSource: Sendable, Equatable {
 
     /// Opens the model's files, because paths never cross the link.
     ///
-    /// - Parameter roots: where the files must lie; nil for a path that the operator has named.
+    /// - Parameters:
+    ///   - roots: where the files must lie; nil for a path that the operator has named.
+    ///   - draft: the model that drafts for this one.
     /// - Throws: `invalidRequest` that names the file which cannot be opened, or `pathNotAllowed`.
-    public func open(within roots: AllowedRoots? = nil) throws(EngineError) -> OpenModel {
+    public func open(within roots: AllowedRoots? = nil, draft: OpenModel? = nil) throws(EngineError) -> OpenModel {
         switch self {
         case .bundledDemo:
-            return OpenModel(source: .bundledDemo, descriptors: [], byteCount: 0)
+            return OpenModel(source: .bundledDemo, descriptors: [], byteCount: 0, draft: draft)
         case .file(let path):
             var descriptors: [Int32] = []
             var byteCount: UInt64 = 0
@@ -41,7 +43,8 @@ public enum ModelSource: Sendable, Equatable {
                 }
             }
             return OpenModel(
-                source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors, byteCount: byteCount)
+                source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors, byteCount: byteCount,
+                draft: draft)
         }
     }
 
@@ -92,18 +95,42 @@ public enum ModelSource: Sendable, Equatable {
     }
 }
 
+/// The model that a worker serves, and perhaps a smaller one with the same tokenizer that drafts for it.
+public struct ModelSources: Sendable, Equatable {
+    public var model: ModelSource
+    public var draft: ModelSource?
+
+    public init(_ model: ModelSource, draft: ModelSource? = nil) {
+        self.model = model
+        self.draft = draft
+    }
+
+    /// Opens the files of both.
+    public func open() throws(EngineError) -> OpenModel { try model.open(draft: try draft?.open()) }
+}
+
 /// A model's files, open until they have been sent.
 public final class OpenModel {
     public let source: LoadRequest.Source
     public let descriptors: [Int32]
+    private let draft: OpenModel?
 
-    /// Of all files together; 0 for the bundled model.
+    /// Of all files together, those of the draft model too; 0 for the bundled model.
     public let byteCount: UInt64
 
-    init(source: LoadRequest.Source, descriptors: [Int32], byteCount: UInt64) {
+    init(source: LoadRequest.Source, descriptors: [Int32], byteCount: UInt64, draft: OpenModel?) {
         self.source = source
         self.descriptors = descriptors
-        self.byteCount = byteCount
+        self.byteCount = byteCount + (draft?.byteCount ?? 0)
+        self.draft = draft
+    }
+
+    /// Sends a `load` with these files.
+    func load(_ request: LoadRequest, into worker: WorkerProcess) throws(EngineError) {
+        var request = request
+        request.source = source
+        request.draftSource = draft?.source
+        try worker.send(.load(request), call: .link, descriptors: descriptors + (draft?.descriptors ?? []))
     }
 
     deinit { Self.close(descriptors) }

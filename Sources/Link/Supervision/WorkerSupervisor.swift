@@ -9,8 +9,8 @@ public final class WorkerSupervisor {
     public struct Settings: Sendable {
         public var workerPath: String
         public var options: WorkerOptions
-        public var source: ModelSource
-        /// Its source is filled in with what the files turn out to be.
+        public var sources: ModelSources
+        /// Its sources are filled in with what the files turn out to be.
         public var load: LoadRequest
         /// A load that takes longer is taken for a hang.
         public var loadNanosecondsLimit: UInt64
@@ -18,12 +18,12 @@ public final class WorkerSupervisor {
         public var stallNanosecondsLimit: UInt64
 
         public init(
-            workerPath: String, options: WorkerOptions = WorkerOptions(), source: ModelSource, load: LoadRequest,
+            workerPath: String, options: WorkerOptions = WorkerOptions(), sources: ModelSources, load: LoadRequest,
             loadNanosecondsLimit: UInt64 = 600_000_000_000, stallNanosecondsLimit: UInt64 = 30_000_000_000
         ) {
             self.workerPath = workerPath
             self.options = options
-            self.source = source
+            self.sources = sources
             self.load = load
             self.loadNanosecondsLimit = loadNanosecondsLimit
             self.stallNanosecondsLimit = stallNanosecondsLimit
@@ -109,7 +109,7 @@ public final class WorkerSupervisor {
         generation &+= 1
         if generation == 0 { generation = 1 }
         let model: OpenModel
-        do throws(EngineError) { model = try settings.source.open() } catch {
+        do throws(EngineError) { model = try settings.sources.open() } catch {
             // A file that was there before may just be being replaced.
             guard state.restarts > 0 else { return handle(.loadRefused(reason: error.text)) }
             return couldNotStart(reason: error.text, details: error.text)
@@ -135,9 +135,7 @@ public final class WorkerSupervisor {
             worker.onExit = { [weak self, unowned worker] in self?.exited(worker) }
             logger.info(
                 "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
-            var load = settings.load
-            load.source = model.source
-            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
+            try model.load(settings.load, into: worker)
             watchLoadTime(of: worker)
         } catch {
             handle(.loadRefused(reason: error.text))

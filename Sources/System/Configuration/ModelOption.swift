@@ -31,6 +31,9 @@ public struct ModelOption: Sendable {
         } set: {
             $0.kvCache = $1
         },
+        ModelOption(
+            name: "draft_model", kind: .path, help: "As `engine.draft_model`.",
+            store: { if case .text(let path) = $1 { $0.draftModel = path } }, show: { $0.draftModel }),
         choice("load", Settings.loadTimes, "As `engine.load`.") {
             $0.load
         } set: {

@@ -34,6 +34,8 @@ public struct Settings: Sendable, Equatable {
     public var context: Int?
     /// Sequences that decode together; nil takes the engine's default.
     public var parallel: Int?
+    /// A smaller model that drafts for every model that is served: a path, or a word as of a model.
+    public var draftModel: String?
     public var loadSeconds = 600
     public var stallSeconds = 30
     /// How much of the KV cache takes memory when a model is loaded: one of `committedCacheSizes`.
@@ -90,6 +92,7 @@ public struct ModelOptions: Sendable, Equatable {
     public var parallel: Int?
     public var threads: Int?
     public var kvCache: String?
+    public var draftModel: String?
     public var load: String?
     public var idleUnloadSeconds: Int?
     /// Nil is a share of the memory budget.

@@ -161,6 +161,15 @@ public struct SettingsKey: Sendable {
             "How keys and values are stored; q8_0 takes about half of f16's memory.",
             reloads: true,
             store: { if case .text(let word) = $1 { $0.kvCache = word } }, show: { $0.kvCache }),
+        path(
+            "engine.draft_model", "draft-model",
+            "Smaller model with the same tokenizer that guesses what the models say next; it changes no text.",
+            unset: "none", reloads: true
+        ) {
+            $0.draftModel
+        } set: {
+            $0.draftModel = $1
+        },
         integer(
             "engine.load_seconds", "load-seconds", 1...86400, "How long loading a model may take.", reloads: true
         ) {

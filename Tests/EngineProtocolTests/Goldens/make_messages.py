@@ -104,22 +104,24 @@ def result(code, fields):
 CALL = 3 << 48 | 77
 GOLDENS = {
     "hello": message("hello", 0, [u8(1), bytes(3), u64(0x0123456789ABCDEF)]),
-    "load": message("load", CALL, [u8(0), u8(2), u8(8), u8(1), u32(3), optional(4096), u32(8), u32(2), u64(1 << 34), text("модель.gguf")]),
-    "loadDemo": message("load", 0, [u8(1), u8(0), u8(1), u8(0), u32(0), optional(None), u32(0), u32(0), u64(0), text("")]),
+    "load": message("load", CALL, [u8(0), u8(2), u8(8), u8(1), u32(3), u8(0), bytes(3), u32(2), optional(4096), u32(8), u32(2),
+                                    u64(1 << 34), text("модель.gguf")]),
+    "loadDemo": message("load", 0, [u8(1), u8(0), u8(1), u8(0), u32(0), u8(255), bytes(3), u32(0), optional(None), u32(0), u32(0),
+                                     u64(0), text("")]),
     "inspect": message("inspect", CALL, []),
     "cancel": message("cancel", CALL, [], checksum=True),
     "generate": message("generate", CALL, [
         Range([[u8(0), bytes(3), one(chat('[{"role":"user"}]', tools="[]", variables="{}"))],
                [u8(1), bytes(3), text("Once upon")],
                [u8(2), bytes(3), ids(1, -2, 300)]]),
-        u32(2), optional(64), u8(1), i8(-5), u8(1), u8(0), u64(123456789012345),
+        u32(2), optional(64), u8(1), i8(-5), u8(3), u8(0), u64(123456789012345),
         u32(3), optional(5), u8(1), bytes(3),
         f32(0.5), f32(0.9), u32(40), f32(0.05), f32(1.1), f32(-0.25), f32(0.75),
         f32(0.95), f32(1.5), f32(0.25), f32(0.125), f32(0.3), f32(2),
         f32(0.8), f32(1.5), u32(4), optional(1024), Range([[text("\n")], [text("§")]]),
         u8(2), bytes(3), f32(4), f32(0.2), u64(2**64 - 1),
         Range([[u32(0) + f32(-100)], [struct.pack("<i", 7) + f32(1.5)]]),
-        Range([[text("\n\n")], [text("Ende ✓")]]), ids(2, 32000), text("tenant-a"),
+        Range([[text("\n\n")], [text("Ende ✓")]]), ids(2, 32000), text("tenant-a"), text("salt §"),
     ], checksum=True),
     "score": message("score", CALL, [text("a b c"), optional(128)]),
     "tokenize": message("tokenize", CALL, [text("naïve"), u8(1), u8(0), u16(0)]),
@@ -163,7 +165,7 @@ GOLDENS = {
         event(CALL, 6, result(3, [ids(9, 8)])),
         event(CALL, 6, result(4, [Range(b"\xff\x00")])),
         event(CALL, 6, result(5, [text("<s>")])),
-        event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 16)]),
+        event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 18)]),
     ])], checksum=True),
 }
 

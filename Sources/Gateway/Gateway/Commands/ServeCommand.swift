@@ -57,17 +57,20 @@ struct ServeCommand {
 
     /// A wrong path is told before anything is started.
     private func check(_ model: GatewayServer.Model) throws(CommandFailure) {
-        do throws(EngineError) { _ = try model.source.open() } catch { throw .failed("\(model.name): \(error.text)") }
+        do throws(EngineError) { _ = try model.sources.open() } catch { throw .failed("\(model.name): \(error.text)") }
     }
 
     private var models: [GatewayServer.Model] {
+        let draft = settings.draftModel.map(settings.path(ofModel:)).map(ModelSession.source)
         guard !settings.models.isEmpty else {
-            return [GatewayServer.Model(name: Self.demoModelName, source: .bundledDemo)]
+            return [GatewayServer.Model(name: Self.demoModelName, sources: ModelSources(.bundledDemo, draft: draft))]
         }
         return settings.models.map { model in
             GatewayServer.Model(
                 name: model.name,
-                source: model.path == ModelSession.demoName ? .bundledDemo : .file(path: model.path),
+                sources: ModelSources(
+                    ModelSession.source(model.path),
+                    draft: (model.options.draftModel ?? settings.draftModel).map(ModelSession.source)),
                 options: model.options)
         }
     }
