@@ -87,7 +87,7 @@ import Testing
         #expect(try worker.end().exit == .status(0))
     }
 
-    @Test(arguments: ["one", "all"]) func `the cache of a loaded model is in memory before the first request`(
+    @Test(arguments: ["context", "all"]) func `the cache of a loaded model is in memory before the first request`(
         part: String
     ) throws {
         let worker = try WorkerProcess(options: ["--cache", part])

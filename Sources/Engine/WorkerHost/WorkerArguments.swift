@@ -18,14 +18,14 @@ struct WorkerArguments: Sendable, Equatable {
 
     static let usage = """
         usage: apus-worker --link-descriptor N --parent PID [--progress-descriptor N] [--crash-descriptor N]
-                           [--confinement MODE] [--memory BYTES] [--cache one|all]
+                           [--confinement MODE] [--memory BYTES] [--cache context|all]
                apus-worker --confinement-check [MODE]
 
         Runs one model for an apus process, which starts it. The link is a connected socket; PID is the process that
         started it and with which it ends. The other descriptors are a memory file of one page, in which it says what it
         does, and a pipe for the stacks of its threads if it crashes. MODE says how the worker is confined: best (as far
         as the kernel can), required (completely, or it does not start), off. BYTES limits its private memory. The cache
-        of one sequence, or of all, is taken from the system when the model is loaded.
+        of one context, or all of it, is taken from the system when the model is loaded.
 
         The second form tries what a confined worker may not do, and says what came of it.
 
@@ -58,7 +58,7 @@ struct WorkerArguments: Sendable, Equatable {
             crashDescriptor: try number("--crash-descriptor", in: values),
             confinement: try values["--confinement"].map(mode) ?? .best,
             memoryBytes: try number("--memory", in: values),
-            commitsWholeCache: try commitsWholeCache(values["--cache"] ?? "one")
+            commitsWholeCache: try commitsWholeCache(values["--cache"] ?? "context")
         )
     }
 
@@ -71,7 +71,7 @@ struct WorkerArguments: Sendable, Equatable {
     }
 
     private static func commitsWholeCache(_ word: String) throws(UsageError) -> Bool {
-        guard word == "one" || word == "all" else { throw UsageError(description: "--cache needs one or all") }
+        guard word == "context" || word == "all" else { throw UsageError(description: "--cache needs context or all") }
         return word == "all"
     }
 

@@ -40,9 +40,9 @@ struct ModelFactory {
             throw .invalidRequest(
                 parameter: "model", message: "'model' is \(ModelName.allowed), not '\(name.prefix(256))'")
         }
-        let source = ModelSource.file(path: path)
-        _ = try source.open(within: AllowedRoots(folders: settings.modelRoots))
-        var served = model(GatewayServer.Model(name: name, sources: ModelSources(source)), settings)
+        let sources = ModelSources(.file(path: path), within: AllowedRoots(folders: settings.modelRoots))
+        _ = try sources.open()
+        var served = model(GatewayServer.Model(name: name, sources: sources), settings)
         served.settings.loadsAtStart = false
         return served
     }

@@ -99,14 +99,17 @@ public enum ModelSource: Sendable, Equatable {
 public struct ModelSources: Sendable, Equatable {
     public var model: ModelSource
     public var draft: ModelSource?
+    /// Where the model's files must lie each time they are opened; nil for a path that the operator has named.
+    public var roots: AllowedRoots?
 
-    public init(_ model: ModelSource, draft: ModelSource? = nil) {
+    public init(_ model: ModelSource, draft: ModelSource? = nil, within roots: AllowedRoots? = nil) {
         self.model = model
         self.draft = draft
+        self.roots = roots
     }
 
     /// Opens the files of both.
-    public func open() throws(EngineError) -> OpenModel { try model.open(draft: try draft?.open()) }
+    public func open() throws(EngineError) -> OpenModel { try model.open(within: roots, draft: try draft?.open()) }
 }
 
 /// A model's files, open until they have been sent.

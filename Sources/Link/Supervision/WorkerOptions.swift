@@ -2,13 +2,12 @@
 public struct WorkerOptions: Sendable, Equatable {
     /// A word that `apus-worker` knows: how it is confined.
     public var confinement: String
+    /// A word that `apus-worker` knows: how much of the KV cache takes memory when a model is loaded.
+    public var committedCache: String
     /// Private memory that the worker may have; nil for what the machine has left.
     public var memoryBytes: UInt64?
 
-    /// A word that `apus-worker` knows: how much of the KV cache takes memory when a model is loaded.
-    public var committedCache: String
-
-    public init(confinement: String = "best", committedCache: String = "one", memoryBytes: UInt64? = nil) {
+    public init(confinement: String = "best", committedCache: String = "context", memoryBytes: UInt64? = nil) {
         self.confinement = confinement
         self.committedCache = committedCache
         self.memoryBytes = memoryBytes

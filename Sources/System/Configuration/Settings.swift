@@ -39,8 +39,8 @@ public struct Settings: Sendable, Equatable {
     public var loadSeconds = 600
     public var stallSeconds = 30
     /// How much of the KV cache takes memory when a model is loaded: one of `committedCacheSizes`.
-    public var committedCache = "one"
-    public static let committedCacheSizes = ["one", "all"]
+    public var committedCache = "context"
+    public static let committedCacheSizes = ["context", "all"]
     /// Bytes that all models may take together, in MiB; nil is nearly what the machine or its control group has.
     public var memoryBudgetMebibytes: Int?
     /// When models are loaded: one of `loadTimes`.
