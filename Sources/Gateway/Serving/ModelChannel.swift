@@ -103,7 +103,8 @@ final class ModelChannel {
     }
 
     private var reasonToWait: String {
-        supervisor.state.phase == .ready ? "the model recovers from a crash" : "the model is being loaded"
+        if supervisor.state.phase == .ready { return "the model recovers from a crash" }
+        return supervisor.state.lastEnd.map { "the model is being restarted: \($0.text)" } ?? "the model is being loaded"
     }
 
     /// The tokens that a worker had made for this request when it died; nil for a request without a past.
