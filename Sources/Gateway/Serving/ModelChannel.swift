@@ -104,7 +104,8 @@ final class ModelChannel {
 
     private var reasonToWait: String {
         if supervisor.state.phase == .ready { return "the model recovers from a crash" }
-        return supervisor.state.lastEnd.map { "the model is being restarted: \($0.text)" } ?? "the model is being loaded"
+        guard let end = supervisor.state.lastEnd else { return "the model is being loaded" }
+        return "the model is being restarted: \(end.text)"
     }
 
     /// The tokens that a worker had made for this request when it died; nil for a request without a past.
