@@ -22,9 +22,15 @@ import Testing
                 link: theirs, errors: errors, crashes: stacks.pipe.fileHandleForWriting.fileDescriptor)
             try stacks.pipe.fileHandleForWriting.close()
             Glibc.close(theirs)
-            // Its first message comes when everything is installed.
-            var wait = pollfd(fd: link, events: Int16(POLLIN), revents: 0)
-            guard poll(&wait, 1, 60_000) == 1 else { throw WorkerProcess.Timeout(description: "no hello") }
+            let tasks = "/proc/\(process.processID)/task"
+            let isReady = ServerProcess.eventually {
+                let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+                // A thread has its name when the handler knows it.
+                return threads.contains {
+                    (try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8)) == "prepare\n"
+                }
+            }
+            guard isReady else { throw WorkerProcess.Timeout(description: "the worker did not start") }
         }
 
         /// Waits until it has ended by itself.
