@@ -22,9 +22,15 @@ import Testing
                 link: theirs, errors: errors, crashes: stacks.pipe.fileHandleForWriting.fileDescriptor)
             try stacks.pipe.fileHandleForWriting.close()
             Glibc.close(theirs)
-            // Its first message comes when everything is installed.
-            var wait = pollfd(fd: link, events: Int16(POLLIN), revents: 0)
-            guard poll(&wait, 1, 60_000) == 1 else { throw WorkerProcess.Timeout(description: "no hello") }
+            let tasks = "/proc/\(process.processID)/task"
+            let isReady = ServerProcess.eventually {
+                let threads = (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? []
+                // A thread has its name when the handler knows it.
+                return threads.contains {
+                    (try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8)) == "prepare\n"
+                }
+            }
+            guard isReady else { throw WorkerProcess.Timeout(description: "the worker did not start") }
         }
 
         /// Waits until it has ended by itself.
@@ -85,12 +91,12 @@ import Testing
         var tiny = TinyModel()
         (tiny.layers, tiny.contextLength) = (3, 20_000)
         try worker.load(tiny.bytes(), context: 20_000)
-        #expect(page.read().preparations == 2 && page.read().steps == 0)
+        #expect(page.read().preparations > 0 && page.read().steps == 0)
         let call = worker.send(.generate(WorkerProcessTests.letters("q", tokens: nil)))
         _ = try worker.events(of: call) { $0.count > 10 }
         let busy = page.read()
         #expect(busy.steps > 5 && busy.layer <= 4 && busy.sequences == 1 && busy.calls == 1)
-        #expect(busy.batch == [call] && busy.preparedCall == call && busy.preparationPhase == .idle)
+        #expect(busy.batch == [call] && busy.preparedCall == call)
         worker.send(.cancel, call: call)
         _ = try worker.end(of: call)
         _ = try worker.end()

@@ -129,7 +129,9 @@ final class ModelChannel {
     }
 
     private var reasonToWait: String {
-        supervisor.state.phase == .ready ? "the model recovers from a crash" : "the model is being loaded"
+        if supervisor.state.phase == .ready { return "the model recovers from a crash" }
+        guard let end = supervisor.state.lastEnd else { return "the model is being loaded" }
+        return "the model is being restarted: \(end.text)"
     }
 
     /// The tokens that a worker had made for this request when it died; nil for a request without a past.

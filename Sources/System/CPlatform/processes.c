@@ -173,12 +173,12 @@ struct thread_start {
 static void *run_thread(void *pointer) {
     struct thread_start start = *(struct thread_start *)pointer;
     free(pointer);
-    pthread_setname_np(pthread_self(), start.name);
-    // On Linux the niceness belongs to the thread, not to the process; 0 is the calling one. A refusal is harmless.
-    if (start.niceness != 0) setpriority(PRIO_PROCESS, 0, start.niceness);
     // At the far end of the thread's own stack, so that a crash handler can run when the rest is used up.
     char alternate[apus_alternate_stack_bytes] __attribute__((aligned(64)));
     apus_crash_thread_begin(start.name, alternate);
+    pthread_setname_np(pthread_self(), start.name);
+    // On Linux the niceness belongs to the thread, not to the process; 0 is the calling one. A refusal is harmless.
+    if (start.niceness != 0) setpriority(PRIO_PROCESS, 0, start.niceness);
     start.body(start.context);
     apus_crash_thread_end();
     return NULL;
