@@ -7,7 +7,8 @@ extension Serving {
     /// Adds a model whose only worker is the test's own.
     func add(name: String, supervisor: any SupervisedWorker) {
         let settings = ServedModel.Settings(
-            source: .bundledDemo, load: LoadRequest(source: .bundledDemo, purpose: .generate, displayName: name))
+            sources: ModelSources(.bundledDemo),
+            load: LoadRequest(source: .bundledDemo, purpose: .generate, displayName: name))
         let added = ServedModel(name: name, settings: settings) { _ in supervisor }
         try? registry.apply(registry.slots.map(\.model) + [added])
     }

@@ -93,8 +93,8 @@ extension ModelStatus {
     static func unloaded(name: String) -> ModelStatus {
         ModelStatus(
             name: name, state: .unloaded, retryAfterMilliseconds: 1000, restarts: 0,
-            workerEnds: WorkerEnd.Kind.allCases.map { ($0.rawValue, 0) }, callsInFlight: 0, callsLost: 0,
-            callsReplayed: 0, callsResumed: 0, callsQuarantined: 0, requestsQuarantined: 0)
+            workerEnds: WorkerEnd.Kind.allCases.map { ($0.rawValue, 0) }, stillNanoseconds: 0, callsInFlight: 0,
+            callsLost: 0, callsReplayed: 0, callsResumed: 0, callsQuarantined: 0, requestsQuarantined: 0)
     }
 
     mutating func addCounters(of other: ModelStatus) {
