@@ -78,9 +78,12 @@ import Testing
         let models = #""models": {"other": {"path": "\#(model)"}}}"#
         try bench.change("config.json", to: changed + models, event: "config.needs_restart")
         let log = bench.server.logSoFar
-        #expect(log.contains(#""changed":"server.idle_seconds""#), "\(log)")
-        #expect(log.contains(#""settings":"server.host, engine.threads, models""#), "\(log)")
-        #expect(try bench.status("/readyz") == 200)
+        #expect(log.contains(#""changed":"server.idle_seconds, engine.threads, models""#), "\(log)")
+        #expect(log.contains(#""settings":"server.host""#), "\(log)")
+        // The model of before is gone, and the new one is loaded.
+        #expect(try ServerProcess.eventually { try bench.status("/readyz") == 200 })
+        let listed = try HTTPExchange.get(port: bench.server.port, "/v1/models").text
+        #expect(listed.contains(#""id":"other""#) && !listed.contains("apus-demo"), "\(listed)")
     }
 
     @Test(arguments: [

@@ -58,8 +58,9 @@ import Testing
         }
         let statistics = harness.engine.statistics
         #expect(statistics.acceptedModelDraftTokens > 100)
-        #expect(statistics.draftTokens > statistics.modelDraftTokens)
-        #expect(statistics.modelDraftTokens > statistics.acceptedModelDraftTokens)
+        // What a model drafts for itself is always right, so the text so far is never the better guess.
+        #expect((statistics.draftTokens > statistics.modelDraftTokens) == (draft != .itself))
+        #expect((statistics.modelDraftTokens > statistics.acceptedModelDraftTokens) == (draft != .itself))
         #expect(statistics.cacheBlocksUsed == 0)
     }
 
@@ -101,7 +102,7 @@ import Testing
             let events = try harness.run(request)
             #expect(events.ids() == expected)
             let usage = try #require(events.usage)
-            #expect((usage.cachedTokens > 100) == cached)
+            #expect((usage.cachedTokens > 0) == cached)
             #expect(usage.acceptedDraftTokens > 5 && usage.rejectedDraftTokens == 0)
         }
         #expect(harness.engine.statistics.steps < 120)

@@ -107,7 +107,7 @@ public enum MessageCodec {
     private static func fixedSize(of type: MessageType) -> Int {
         switch type {
         case .hello: 12
-        case .load: 40
+        case .load: 48
         case .inspect, .cancel: 0
         case .generate: 188
         case .score: 16

@@ -63,9 +63,10 @@ struct ConfigurationFile {
             let name = "models." + member.key
             guard ModelName.isValid(member.key) else { throw bad("models", .string(member.key), ModelName.allowed) }
             guard let fields = member.value.objectValue else { throw bad(name, member.value, "an object with 'path'") }
+            let options = try options(fields, of: name)
             guard let path = fields["path"], case .text(let text) = SettingKind.path.value(json: path, folder: folder)
             else { throw bad(name + ".path", fields["path"] ?? .null, "the path of a model file") }
-            models.append(NamedModel(name: member.key, path: text, options: try options(fields, of: name)))
+            models.append(NamedModel(name: member.key, path: text, options: options))
         }
         return models
     }

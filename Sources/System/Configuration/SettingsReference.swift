@@ -44,7 +44,8 @@ public enum SettingsReference {
 
             SIGHUP has a running server read its settings again. If all of them are valid, those that say "reload" change
             together, the contents of the key file included, and the log names those that differ but need a restart. If one
-            is not valid, nothing changes, and the log says why. The served `models` need a restart.
+            is not valid, nothing changes, and the log says why. Models that are new are added, those whose
+            settings differ are replaced while they go on answering, and those that are gone finish their answers.
 
             | Key in the file | Environment | Flag | Allowed | Default | Changes by | Meaning |
             |---|---|---|---|---|---|---|
