@@ -75,7 +75,11 @@ let rooms: [Target] = [
         "NativeEngine", in: "Engine",
         ["Scheduling", "Sampling", "Tokenizers", "ChatTemplates", "Models", "Tensors", "ModelFiles", "EngineProtocol"]
             + system),
-    library("WorkerHost", in: "Engine", ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel"] + system),
+    .systemLibrary(
+        name: "CSeccomp", path: "Sources/Engine/CSeccomp", pkgConfig: "libseccomp",
+        providers: [.apt(["libseccomp-dev"])]),
+    library(
+        "WorkerHost", in: "Engine", ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"] + system),
     // Gateway
     c("CConsole", in: "Gateway", embedding: "console.html"),
     library("Policies", in: "Gateway", ["EngineProtocol"] + system),

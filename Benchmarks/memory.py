@@ -6,7 +6,8 @@ Usage: memory.py [--models FOLDER] [--type Q4_0 ...] [--output results.json] [--
 
 Resident is anonymous plus file-mapped, from /proc/PID/smaps_rollup, read every 5 ms while the model loads; the peak is the
 kernel's own high-water mark. The file is in the page cache before, so loading is not the disk's speed.
-Bars: at rest at most 1.15 times the file, at the peak at most 1.25 times, both plus the part of the KV cache in use.
+Bars: at rest at most 1.15 times the file, at the peak at most 1.25 times, both plus the part of the KV cache that is taken
+when the model is loaded: one whole context.
 """
 import json
 import subprocess
@@ -24,6 +25,8 @@ SHAPE = "qwen3-0.6b"
 TYPES = ["Q4_0", "Q8_0", "Q4_K_M", "Q6_K", "Q5_K_M", "IQ4_NL", "F16"]
 # 28 layers of 8 heads of 128 elements, keys and values, F16.
 CACHE_BYTES_PER_POSITION = 28 * 8 * 128 * 2 * 2
+CONTEXT = 2048
+COMMITTED_CACHE = CONTEXT * CACHE_BYTES_PER_POSITION
 REST_BAR, PEAK_BAR = 1.15, 1.25
 PROMPT, GENERATE = 256, 32
 
@@ -76,7 +79,7 @@ def measure_file(arguments, type_name):
             pass
     port = free_port()
     server = subprocess.Popen(
-        [str(arguments.programs / "apus"), "serve", f"model={model}", "--port", str(port), "--context", "2048",
+        [str(arguments.programs / "apus"), "serve", f"model={model}", "--port", str(port), "--context", str(CONTEXT),
          "--threads", str(contest.THREADS)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         pid, most = watch_loading(server, f"http://127.0.0.1:{port}/readyz")
@@ -107,16 +110,16 @@ def text(results):
     rows = []
     for file in results["files"]:
         size, rest, used = file["file"], sum(file["rest"]), sum(file["used"])
-        used_without_cache = used - (PROMPT + GENERATE) * CACHE_BYTES_PER_POSITION
-        good = [max(rest, used_without_cache) <= REST_BAR * size, file["peak"] <= PEAK_BAR * size]
+        rest_alone, used_alone, peak_alone = (value - COMMITTED_CACHE for value in (rest, used, file["peak"]))
+        good = [max(rest_alone, used_alone) <= REST_BAR * size, peak_alone <= PEAK_BAR * size]
         mebibytes = [f"{value / 2**20:,.0f}" for value in (size, file["peak"], *file["rest"], used)]
         rows.append([
-            file["type"], mebibytes[0], mebibytes[1], f"{file['peak'] / size:.2f} ×", mebibytes[2], mebibytes[3],
-            f"{rest / size:.2f} ×", mebibytes[4], f"{used_without_cache / size:.2f} ×",
+            file["type"], mebibytes[0], mebibytes[1], f"{peak_alone / size:.2f} ×", mebibytes[2], mebibytes[3],
+            f"{rest_alone / size:.2f} ×", mebibytes[4], f"{used_alone / size:.2f} ×",
             "yes" if all(good) else "rest: no" if good[1] else "peak: no" if good[0] else "no",
             f"{file['load_ms'] / 1000:.2f} s", f"{size / file['load_ms'] / 1e6:.2f}"])
-    headings = ["Type", "File, MiB", "Peak", "of file", "At rest: anonymous", "file-mapped", "of file",
-                f"After {PROMPT} + {GENERATE} tokens", "of file, without KV cache", "Bars reached", "Loaded in", "GB/s of file"]
+    headings = ["Type", "File, MiB", "Peak", "of file, without KV cache", "At rest: anonymous", "file-mapped",
+                "of file, without KV cache", f"After {PROMPT} + {GENERATE} tokens", "of file, without KV cache", "Bars reached", "Loaded in", "GB/s of file"]
     return f"Model: {SHAPE}; bars: peak {PEAK_BAR} ×, rest {REST_BAR} ×.\n\n" + contest.markdown(headings, rows)
 
 

@@ -39,6 +39,20 @@ struct ConfigurationLoaderTests {
         #expect(settings.threads == nil)
     }
 
+    @Test("newer settings tell what has changed, and what of it needs a restart")
+    func changes() throws {
+        let old = try load(file: nil)
+        var newer = old
+        #expect(old.changes(to: newer).reloadable.isEmpty && old.changes(to: newer).needingRestart.isEmpty)
+        newer.logLevel = .trace
+        newer.maximumConnections = 7
+        newer.host = "::1"
+        newer.models = [NamedModel(name: "m", path: "m.gguf")]
+        let changes = old.changes(to: newer)
+        #expect(changes.reloadable == ["server.max_connections", "log.level"])
+        #expect(changes.needingRestart == ["server.host", "models"])
+    }
+
     @Test("every key is read from the file, the environment and its flag")
     func everyKey() throws {
         for key in SettingsKey.all {
@@ -68,6 +82,7 @@ struct ConfigurationLoaderTests {
         case .choice(let words): (words[1], "\"\(words[1])\"")
         case .list(.host): ("a.example,b.example", #"["a.example", "b.example"]"#)
         case .list(.webOrigin): ("https://a.example,http://b:81", #"["https://a.example", "http://b:81"]"#)
+        case .list(.folder): ("/srv/models,/data", #"["/srv/models", "/data"]"#)
         }
     }
 
@@ -86,10 +101,24 @@ struct ConfigurationLoaderTests {
             ),
             (#"{"server": 1}"#, "server in c.json cannot be '1': allowed is an object"),
             (#"{"log": {"level": "loud"}}"#, "log.level in c.json cannot be 'loud': allowed is one of trace"),
+            (#"{"server": {"model_roots": ["models"]}}"#, "allowed is a list of absolute paths"),
+            (#"{"engine": {"confinement": "some"}}"#, "allowed is one of best, required, off"),
             (#"{"server": {"cors_origins": ["*"]}}"#, "allowed is a list of origins such as https://chat.example"),
             (#"{"server": {"allowed_hosts": ["a:1"]}}"#, "allowed is a list of host names without ports"),
             (#"{"models": {"a b": {"path": "x"}}}"#, "models in c.json cannot be 'a b': allowed is a model name"),
             (#"{"models": {"a": {"file": "x"}}}"#, "unknown key models.a.file"),
+            (
+                #"{"models": {"a": {"path": "x", "paralel": 2}}}"#,
+                "unknown key models.a.paralel in c.json; did you mean models.a.parallel?"
+            ),
+            (
+                #"{"models": {"a": {"path": "x", "load": "later"}}}"#,
+                "models.a.load in c.json cannot be 'later': allowed is one of start, demand"
+            ),
+            (
+                #"{"models": {"a": {"path": "x", "memory_mib": 1}}}"#,
+                "models.a.memory_mib in c.json cannot be '1': allowed is an integer from 16"
+            ),
             (#"{"models": {"a": {}}}"#, "models.a.path in c.json cannot be 'null': allowed is the path"),
             (#"{"server": {"port": 1, "port": 2}}"#, "the key \"port\" appears twice"),
             ("[]", "configuration file c.json: it holds an array, not an object"),
@@ -144,6 +173,20 @@ struct ConfigurationLoaderTests {
                 NamedModel(name: "llama.q8", path: "./dir=1/llama.q8.gguf"),
             ])
         #expect(throws: ConfigurationError.duplicateModel(name: "a")) { try load(["a.gguf", "b/a.gguf"]) }
+    }
+
+    @Test("every option of a model is read, shown, and kept under another name")
+    func modelOptions() throws {
+        let members = ModelOption.all.map { option in "\"\(option.name)\": \(sample(option.kind).json)" }
+        let file = "{\"models\": {\"a\": {\"path\": \"a.gguf\", \(members.joined(separator: ", "))}}}"
+        let settings = try load(["--config", "c.json"], file: file)
+        for option in ModelOption.all {
+            let row = settings.effectiveTable().first { $0.key == "models.a.\(option.name)" }
+            #expect(row?.value == sample(option.kind).text, "\(option.name)")
+        }
+        let renamed = try load(["--config", "c.json", "b=a"], file: file).models
+        #expect(renamed == [NamedModel(name: "b", path: "a.gguf", options: settings.models[0].options)])
+        #expect(try load(["a.gguf"]).models[0].options == ModelOptions())
     }
 
     @Test("no two keys share a name, a variable or a flag")

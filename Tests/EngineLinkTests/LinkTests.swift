@@ -129,13 +129,14 @@ private func chunk(_ number: Int32, text: String = "x") -> EngineEvent {
     func descriptors(transport: Int) throws {
         let pair = try LinkedPair(Self.transports[transport])
         defer { pair.stop() }
-        let files = try ["first part", "second"].map { text in
+        let files = try ["first part", "second", "draft"].map { text in
             try Array(text.utf8).withUnsafeBytes {
                 try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release()
             }
         }
         try pair.send(.inspect)
-        let load = LoadRequest(source: .descriptors(count: 2), purpose: .generate, displayName: "m")
+        let load = LoadRequest(
+            source: .descriptors(count: 2), draftSource: .descriptors(count: 1), purpose: .generate, displayName: "m")
         try pair.send(.load(load), descriptors: files)
         // The sender's own copies are gone before the worker looks.
         for file in files { close(file) }
@@ -145,7 +146,7 @@ private func chunk(_ number: Int32, text: String = "x") -> EngineEvent {
             let file = try MappedFile(descriptor: descriptor.rawValue)
             return withExtendedLifetime(file) { String(decoding: file.bytes, as: UTF8.self) }
         }
-        #expect(texts == ["first part", "second"])
+        #expect(texts == ["first part", "second", "draft"])
     }
 
     @Test("a different build is refused on both sides", arguments: transports.indices)

@@ -160,6 +160,10 @@ import Testing
         let refused: [EngineRequest] = [
             .load(LoadRequest(source: .bundledDemo, purpose: .generate, displayName: long)),
             .load(LoadRequest(source: .descriptors(count: 1_000), purpose: .generate, displayName: "")),
+            .load(
+                LoadRequest(
+                    source: .descriptors(count: 100), draftSource: .descriptors(count: 29), purpose: .generate,
+                    displayName: "")),
             .generate(GenerateRequest(inputs: [.text("")], sampling: sampling)),
             .generate(GenerateRequest(inputs: [.text("")], choices: 129)),
             .generate(GenerateRequest(inputs: [.text("")], stopStrings: Array(repeating: "x", count: 65))),

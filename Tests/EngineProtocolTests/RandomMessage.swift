@@ -46,10 +46,11 @@ enum RandomMessage {
 
     private static func load(_ random: inout SeededRandom) -> LoadRequest {
         LoadRequest(
-            source: random.next() % 2 == 0 ? .bundledDemo : .descriptors(count: UInt32(random.next() % 129)),
+            source: random.next() % 2 == 0 ? .bundledDemo : .descriptors(count: UInt32(random.next() % 65)),
+            draftSource: [nil, .bundledDemo, .descriptors(count: UInt32(random.next() % 65))][Int(random.next() % 3)],
             purpose: [.inspect, .tokenize, .generate].randomElement(using: &random) ?? .inspect,
             displayName: text(&random), contextLength: maybe(&random), parallel: number(&random),
-            threads: number(&random))
+            threads: number(&random), memoryLimit: random.next())
     }
 
     private static func chat(_ random: inout SeededRandom) -> ChatInput {
@@ -91,7 +92,8 @@ enum RandomMessage {
             stopTokenIDs: ids(&random), ignoreEndOfSequence: random.next() % 2 == 0, tenant: text(&random),
             priority: Int8(truncatingIfNeeded: random.next()), deadline: random.next())
         request.minimumTokens = number(&random)
-        request.speculation = random.next() % 2 == 0 ? .off : .ngram
+        request.speculation = [.off, .ngram, .automatic, .model].randomElement(using: &random) ?? .off
+        request.cacheSalt = text(&random)
         if random.next() % 2 == 0 {
             request.logProbabilities = LogProbabilityOptions(
                 top: UInt32(random.next() % 129), stage: random.next() % 2 == 0 ? .model : .sampling)

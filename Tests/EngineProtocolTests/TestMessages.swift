@@ -60,6 +60,8 @@ enum Samples {
             sampling: sampling, stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true,
             tenant: "tenant-a", priority: -5, deadline: 123_456_789_012_345)
         request.minimumTokens = 3
+        request.speculation = .model
+        request.cacheSalt = "salt §"
         request.logProbabilities = LogProbabilityOptions(top: 5, stage: .sampling)
         return request
     }()
@@ -119,8 +121,8 @@ enum Samples {
                     ModelDescription(
                         architecture: "llama", name: "demo", parameterCount: 3_000_000, vocabularySize: 4096,
                         contextLength: 2048, trainedContextLength: 4096, parallel: 4, threads: 2,
-                        weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, hasChatTemplate: true,
-                        loadNanoseconds: 9,
+                        weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, memoryBytes: 3 << 32,
+                        hasChatTemplate: true, loadNanoseconds: 9,
                         compute: ComputeDescription(
                             instructionSet: "neon", cacheType: .q8, operationsPerToken: 1 << 40, bytesPerStep: 77,
                             byteOperationsPerSecond: 1.5e12, readBytesPerSecond: 2e10))))
@@ -136,7 +138,8 @@ enum Samples {
                 WorkerStatistics(
                     takenAt: 1, sequencesRunning: 2, sequencesWaiting: 3, cacheBlocksUsed: 4, cacheBlocksIdle: 5,
                     cacheBlocks: 6, promptTokens: 7, cachedTokens: 8, generatedTokens: 9, steps: 10,
-                    stepNanoseconds: 11, cancelled: 12, preemptions: 13, draftTokens: 14, acceptedDraftTokens: 15))
+                    stepNanoseconds: 11, cancelled: 12, preemptions: 13, draftTokens: 14, acceptedDraftTokens: 15,
+                    modelDraftTokens: 16, acceptedModelDraftTokens: 17))
         ),
     ]
 
@@ -148,8 +151,10 @@ enum Samples {
             .request(
                 .load(
                     LoadRequest(
-                        source: .descriptors(count: 3), purpose: .generate, displayName: "модель.gguf",
-                        contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8, measuresMachine: true)),
+                        source: .descriptors(count: 3), draftSource: .descriptors(count: 2), purpose: .generate,
+                        displayName: "модель.gguf", contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8,
+                        memoryLimit: 1 << 34,
+                        measuresMachine: true)),
                 call: call), false
         ),
         (

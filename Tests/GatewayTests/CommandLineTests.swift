@@ -3,6 +3,8 @@ import Platform
 import TestSupport
 import Testing
 
+@testable import Gateway
+
 /// The verbs as a user types them: results on stdout only, exit status 0, 1 or 2.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct CommandLineTests {
     private let demo = Fixtures.packageRoot.appendingPathComponent("Sources/Engine/CDemoModel/apus-demo.gguf").path
@@ -13,6 +15,20 @@ import Testing
         #expect(!once.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines).isEmpty)
         let again = try Programs.run("apus", ["run", demo, "Hello!", "--temperature=0", "--max-tokens=30"])
         #expect(again.standardOutput == once.standardOutput)
+    }
+
+    @Test func aDraftModelChangesNoTextAndMustFit() throws {
+        let arguments = ["run", "demo", "Hello!", "--seed", "5", "--max-tokens", "30"]
+        let alone = try Programs.run("apus", arguments)
+        let drafted = try Programs.run("apus", arguments + ["--draft-model", demo])
+        #expect(drafted.status == 0, "\(drafted.standardError)")
+        #expect(!alone.standardOutput.isEmpty && drafted.standardOutput == alone.standardOutput)
+        let other = FileManager.default.temporaryDirectory.appendingPathComponent("apus-draft-\(getpid()).gguf")
+        try Data(TinyModel().bytes()).write(to: other)
+        defer { try? FileManager.default.removeItem(at: other) }
+        let refused = try Programs.run("apus", arguments + ["--draft-model", other.path])
+        #expect(refused.status == 1)
+        #expect(refused.standardError.contains("the draft model's tokenizer differs from the model's"))
     }
 
     @Test func runAsJSONTellsUsageAndTimes() throws {
@@ -115,9 +131,22 @@ import Testing
     @Test func doctorLooksAtTheMachine() throws {
         let output = try Programs.run("apus", ["doctor", demo])
         #expect(output.status == 0, "\(output.standardError)")
-        for word in ["CPU", "memory", "apus-worker", "apus-demo"] {
+        for word in ["CPU", "memory", "apus-worker", "apus-demo", "workers are confined: no files, no network"] {
             #expect(output.standardOutput.localizedCaseInsensitiveContains(word), "\(word) is missing")
         }
+        let open = try Programs.run("apus", ["doctor", demo], environment: ["APUS_CONFINEMENT": "off"])
+        #expect(open.status == 0)
+        #expect(open.standardOutput.contains("warn  workers are not confined: engine.confinement is off"))
+    }
+
+    @Test func doctorSaysWhatIsNotRefused() {
+        let text = "has      a filter\nlacks    Landlock (old kernel)\nrefused  open a file\nALLOWED  fork a process\n"
+        let findings = ConfinementReport(text: text).findings(mode: "best")
+        #expect(findings.map(\.grade) == [.bad, .good, .warning])
+        #expect(findings[0].text.hasSuffix("of 2 acts tried in a worker, these were not refused: fork a process"))
+        #expect(findings[2].text.contains("lacks Landlock (old kernel)"))
+        #expect(ConfinementReport(text: text).findings(mode: "required").map(\.grade) == [.bad, .good, .bad])
+        #expect(ConfinementReport(text: "").findings(mode: "best").map(\.grade) == [.bad])
     }
 
     @Test(arguments: [

@@ -31,6 +31,72 @@ import Testing
         #expect(server.workerProcessIDs.first != worker)
     }
 
+    @Test func aWorkerThatIsStoppedIsToldReplacedAndItsCallsAnswered() throws {
+        let server = try ServerProcess(["--stall-seconds", "1"])
+        let worker = try #require(server.workerProcessIDs.first)
+        let stream = try HTTPExchange(port: server.port, bytes: HTTPExchange.endless(server))
+        try stream.read { $0.serverSentEvents.count > 2 }
+        kill(worker, SIGSTOP)
+        let isTold = try ServerProcess.eventually {
+            let readiness = try HTTPExchange.get(port: server.port, "/readyz")
+            return readiness.status == 503 && readiness.text.contains("stalled: no progress for 1 s in")
+        }
+        #expect(isTold, "\(server.logSoFar)")
+        try stream.readAll()
+        #expect(stream.serverSentEvents.last == "[DONE]")
+        #expect(stream.text.contains(#""code":"worker_lost""#) && stream.text.contains("stalled"), "\(stream.text)")
+        let next = try HTTPExchange.post(
+            port: server.port, "/v1/chat/completions", Chat.body("Hello", stream: false, more: #""max_tokens":8"#))
+        #expect(next.status == 200, "\(next.text)")
+        #expect(server.workerProcessIDs.first != worker)
+        let record = try Self.record(of: worker, in: server)
+        for name in ["main", "engine", "prepare"] {
+            #expect(record.stacks.contains { $0.threads.contains(name) && $0.frames.contains("apus-worker+0x") })
+        }
+        #expect(record.progress.contains(#""sequences":1"#) && record.progress.contains(#""batch":"1000"#))
+    }
+
+    @Test(arguments: [SIGSEGV, SIGABRT])
+    func aCrashLeavesARecordWithoutPromptsAndHarmsNobodyElse(signal: Int32) throws {
+        let server = try ServerProcess(environment: ["SWIFT_BACKTRACE": "enable=yes"])
+        let worker = try #require(server.workerProcessIDs.first)
+        let stream = try HTTPExchange(port: server.port, bytes: HTTPExchange.endless(server))
+        try stream.read { $0.serverSentEvents.count > 2 }
+        kill(worker, signal)
+        try stream.readAll()
+        #expect(stream.serverSentEvents.last == "[DONE]" && stream.text.contains("crashed"))
+        let record = try Self.record(of: worker, in: server)
+        let name = signal == SIGSEGV ? "SIGSEGV" : "SIGABRT"
+        let crash = try #require(record.stacks.first)
+        #expect(crash.signal == name && crash.frames.contains("apus-worker+0x"), "\(record.stacks)")
+        #expect(ServerProcess.eventually { server.logSoFar.contains("killed by \(name)") })
+        #expect(!server.logSoFar.contains("Tell me a story"))
+        let next = try HTTPExchange.post(
+            port: server.port, "/v1/chat/completions", Chat.body("Hello", stream: false, more: #""max_tokens":8"#))
+        #expect(next.status == 200, "\(next.text)")
+    }
+
+    private struct Stack: Decodable {
+        let event: String
+        let pid: Int32
+        let threads: String
+        let signal: String
+        let frames: String
+    }
+
+    /// What the log says about a worker's last moment, once it says it.
+    private static func record(
+        of worker: Int32, in server: ServerProcess
+    ) throws -> (progress: String, stacks: [Stack]) {
+        func lines(_ event: String) -> [Substring] {
+            server.logSoFar.split(separator: "\n").filter { $0.contains(event) && $0.contains(#""pid":\#(worker)"#) }
+        }
+        // The next worker starts when everything about the last one has been said.
+        #expect(ServerProcess.eventually { server.logSoFar.matches(of: #/worker\.started/#).count > 1 })
+        let stacks = try lines("worker.stack").map { try JSONDecoder().decode(Stack.self, from: Data($0.utf8)) }
+        return (lines("worker.last_progress").first.map(String.init) ?? "", stacks)
+    }
+
     @Test(arguments: ["decode", "queue"])
     func aClientThatLeavesStopsItsComputation(phase: String) throws {
         let server = try ServerProcess(["--parallel", "1"])

@@ -140,6 +140,19 @@ import Testing
         #expect(next.status == 200, "\(next.text)")
     }
 
+    @Test func aHangIsToldCountedAndSurvived() throws {
+        let server = try ServerProcess(["--stall-seconds", "1"], worker: Self.faulty)
+        let stream = try post(server, "hang@3", words: 10, stream: true)
+        try stream.readAll()
+        #expect(stream.status == 200 && stream.serverSentEvents.last == "[DONE]")
+        #expect(stream.text.contains("\"worker_lost\"") && stream.text.contains("stalled"), "\(stream.text)")
+        #expect(try ends(server, "stalled") == 1)
+        #expect(server.logSoFar.contains("stalled: no progress for 1 s in 1 open call"))
+        let next = try post(server, "hello", words: 3)
+        try next.readAll()
+        #expect(next.status == 200, "\(next.text)")
+    }
+
     @Test func theRequestThatEndsWorkersIsFoundAndTheOthersFinish() throws {
         let server = try ServerProcess(worker: Self.faulty)
         let others = Parallel(5) { index in

@@ -225,6 +225,37 @@ import Testing
         done.wait()
     }
 
+    @Test func anAnnouncedEndLetsAnOpenConnectionAskOnceMore() throws {
+        let server = try LiveServer { _, writer in writer.respond(status: 200, body: [65]) }
+        let kept = try server.connect()
+        kept.send(Self.get)
+        #expect(try kept.readResponse().headers["connection"] == nil)
+        server.onLoop { $0.announceEnd() }
+        kept.send(Self.get)
+        #expect(try kept.readResponse().headers["connection"] == "close")
+        #expect(try kept.readToEnd() == "")
+        let next = try server.connect()
+        next.send(Self.get)
+        #expect(try next.readResponse().headers["connection"] == "close")
+    }
+
+    @Test func otherLimitsHoldForTheNextConnection() throws {
+        let server = try LiveServer { _, writer in writer.respond(status: 200, body: [65]) }
+        let first = try server.connect()
+        first.send(Self.get)
+        #expect(try first.readResponse().status == 200)
+        server.onLoop { server in
+            var limits = server.limits
+            limits.connections = 1
+            server.apply(limits)
+        }
+        let second = try server.connect()
+        second.send(Self.get)
+        #expect(try second.readResponse().status == 503)
+        first.send(Self.get)
+        #expect(try first.readResponse().status == 200)
+    }
+
     @Test func aServerListensOnTCPAndOnAUnixSocketUntilItStops() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)

@@ -53,4 +53,27 @@ import Testing
         for call in wanted { #expect(try harness.log.finished(call).ids() == expected, "seed \(seed)") }
         for call in calls { #expect(try harness.log.finished(call).count(where: \.isEnd) == 1, "seed \(seed)") }
     }
+
+    @Test func `two hundred requests of every kind say at once what each says alone`() throws {
+        let variants = SpeculationTests.variants
+        let requests = (0..<200).map { number in
+            var request = variants[number % variants.count].request
+            request.inputs = [.text(String(repeating: "the qqxq an ", count: 1 + number % 7) + "fox \(number)")]
+            request.maximumTokens = UInt32(10 + number % 23)
+            request.minimumTokens = min(request.minimumTokens, 5)
+            request.sampling.seed = UInt64(number)
+            return request
+        }
+        func harness(parallel: UInt32) throws -> EngineHarness {
+            try EngineHarness(
+                model: EngineHarness.load(TinyModel().bytes(), parallel: parallel), makeText: { StoppingText($0) })
+        }
+        let alone = try harness(parallel: 1)
+        let together = try harness(parallel: 48)
+        let calls = try requests.map { try together.start($0) }
+        for (number, (request, call)) in zip(requests, calls).enumerated() {
+            let expected = Answer.all(try alone.run(SpeculationTests.off(request)), choices: request.choices)
+            #expect(Answer.all(try together.log.finished(call), choices: request.choices) == expected, "\(number)")
+        }
+    }
 }

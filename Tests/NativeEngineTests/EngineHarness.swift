@@ -66,20 +66,24 @@ final class EngineHarness {
             model: Self.load(tiny.bytes(), context: context, parallel: parallel, threads: threads, limits: limits))
     }
 
-    init(model: LoadedModel, makeText: @escaping NativeEngine.MakeText = { _ in PlainText() }) throws {
+    init(
+        model: LoadedModel, draftCost: Double? = nil, makeText: @escaping NativeEngine.MakeText = { _ in PlainText() }
+    ) throws {
         self.model = model
-        engine = try NativeEngine(model: model, makeText: makeText, emit: { [log] in log.add($0) })
+        engine = try NativeEngine(
+            model: model, draftCost: draftCost, makeText: makeText, emit: { [log] in log.add($0) })
     }
 
     deinit { engine.stop() }
 
     static func load(
-        _ bytes: [UInt8], purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil, parallel: UInt32 = 4,
+        _ bytes: [UInt8], draft: [UInt8]? = nil, purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil,
+        parallel: UInt32 = 4,
         threads: UInt32 = 2, limits: EngineLimits = EngineLimits(),
         memory: MemoryLimits = MemoryLimits(limitBytes: nil, availableBytes: 1 << 34, totalBytes: 1 << 34)
     ) throws(EngineError) -> LoadedModel {
         try LoadedModel(
-            parts: [GGUFBytes(copying: bytes)],
+            parts: [GGUFBytes(copying: bytes)], draftParts: draft.map { [GGUFBytes(copying: $0)] },
             request: LoadRequest(
                 source: .descriptors(count: 1), purpose: purpose, displayName: "tiny", contextLength: context,
                 parallel: parallel, threads: threads),

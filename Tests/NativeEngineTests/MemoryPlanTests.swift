@@ -16,7 +16,9 @@ import Testing
 
     @Test func `the trained length is served when it fits`() throws {
         #expect(
-            try Self.decide() == MemoryPlan(contextLength: 4096, parallel: 2, blocks: 256, cacheBytes: 8_192_000))
+            try Self.decide()
+                == MemoryPlan(
+                    contextLength: 4096, parallel: 2, blocks: 256, cacheBytes: 8_192_000, memoryBytes: 9_192_000))
     }
 
     @Test func `a long trained length is served up to the default`() throws {
@@ -38,7 +40,10 @@ import Testing
 
     @Test func `more sequences than fit at full length share what there is`() throws {
         let plan = try Self.decide(context: 4096, parallel: 32, memory: 1_000_000 + 200 * 32_000)
-        #expect(plan == MemoryPlan(contextLength: 4096, parallel: 32, blocks: 200, cacheBytes: 200 * 32_000))
+        #expect(
+            plan
+                == MemoryPlan(
+                    contextLength: 4096, parallel: 32, blocks: 200, cacheBytes: 200 * 32_000, memoryBytes: 7_400_000))
     }
 
     @Test func `a length that is no multiple of a block gets whole blocks`() throws {
@@ -49,7 +54,7 @@ import Testing
         for memory: UInt64 in stride(from: 5_000_000, to: 60_000_000, by: 77_777) {
             for parallel: UInt32 in [0, 1, 8, 64] {
                 let plan = try Self.decide(parallel: parallel, memory: memory)
-                #expect(plan.cacheBytes + 1_000_000 <= memory)
+                #expect(plan.cacheBytes + 1_000_000 == plan.memoryBytes && plan.memoryBytes <= memory)
                 #expect(plan.blocks * 32 >= plan.contextLength)
             }
         }

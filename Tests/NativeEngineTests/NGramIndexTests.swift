@@ -1,4 +1,3 @@
-import Scheduling
 import TestSupport
 import Testing
 
@@ -84,44 +83,5 @@ import Testing
         var drafts: [Int32] = []
         index.predict(5, after: tokens, into: &drafts)
         #expect(drafts == Array(tokens[99_990..<99_995]))
-    }
-}
-
-@Suite struct DraftControlTests {
-    private func control(after guesses: [Bool]) -> DraftControl {
-        var control = DraftControl()
-        for isRight in guesses { control.observe(isRight: isRight) }
-        return control
-    }
-
-    @Test func `the more guesses are right and the cheaper rows are, the more drafts`() {
-        let good = control(after: Array(repeating: true, count: 30))
-        let poor = control(after: Array(repeating: false, count: 30))
-        #expect(DraftControl().count(rowCost: 0.1, most: 7) == 3)
-        #expect(DraftControl().count(rowCost: 0.4, most: 7) == 1)
-        #expect(DraftControl().count(rowCost: 0.5, most: 7) == 0)
-        #expect(good.count(rowCost: 0.1, most: 7) == 7)
-        #expect(good.count(rowCost: 0.9, most: 7) >= 1)
-        #expect(good.count(rowCost: 0.1, most: 0) == 0)
-        #expect(poor.count(rowCost: 0.1, most: 7) == 0)
-    }
-
-    @Test func `one that stopped begins again when guesses are right again`() {
-        let again = control(after: Array(repeating: false, count: 100) + Array(repeating: true, count: 8))
-        #expect(again.count(rowCost: 0.2, most: 7) >= 2)
-    }
-
-    @Test func `a draft is cheap for one sequence alone and dear in a full batch`() {
-        let costs = StepCosts(step: 1000, row: 100, depth: 0.5)
-        func cost(_ position: Int, _ sequences: Int) -> Double {
-            DraftControl.rowCost(position: position, sequences: sequences, costs: costs)
-        }
-        #expect(cost(199, 1) == 200.0 / 1200)
-        #expect(cost(199, 5) == 0.5)
-        #expect(cost(199, 1000) == 0.9)
-        #expect(cost(0, 1) == 0.1)
-        #expect(DraftControl.rowCost(position: 9, sequences: 1, costs: nil) == 0.1)
-        let free = StepCosts(step: 0, row: 0, depth: 0)
-        #expect(DraftControl.rowCost(position: 9, sequences: 1, costs: free) == 0.1)
     }
 }

@@ -36,6 +36,7 @@ import Testing
         #expect(try parameter { $0.sampling.temperature = .nan } == "temperature")
         #expect(try parameter { $0.stopTokenIDs = [-3] } == "stop_token_ids")
         #expect(try parameter { $0.maximumTokens = 0 } == "max_tokens")
+        #expect(try parameter { $0.speculation = .model } == "speculation")
         #expect(try parameter { $0.choices = 0 } == "n")
         #expect(try parameter { $0.choices = .max } == "n")
         #expect(try parameter { $0.stopStrings = Array(repeating: "x", count: 1000) } == "stop")

@@ -139,4 +139,20 @@ import Testing
         #expect(try harness.run(request).ids() == expected)
         #expect(harness.engine.statistics.cacheBlocksUsed == 0)
     }
+
+    @Test func `prompts are only shared under the same salt and tenant`() throws {
+        let harness = try EngineHarness()
+        func cached(salt: String, tenant: String = "a") throws -> UInt32? {
+            var request = Self.request(1, common: 0, own: 96, tokens: 2)
+            (request.cacheSalt, request.tenant) = (salt, tenant)
+            return try harness.run(request).usage?.cachedTokens
+        }
+        for expected: UInt32 in [0, 95] {
+            #expect(try cached(salt: "") == expected)
+            #expect(try cached(salt: "x") == expected)
+            #expect(try cached(salt: "y") == expected)
+            #expect(try cached(salt: "x", tenant: "b") == expected)
+        }
+        #expect(try cached(salt: "", tenant: "b") == 95)
+    }
 }

@@ -28,7 +28,7 @@ struct StoppingText: ChoiceText {
 }
 
 /// An answer as the client sees it: ids, text, log-probabilities, and how it ended.
-private struct Answer: Equatable {
+struct Answer: Equatable {
     var ids: [Int32] = []
     var text = ""
     var logProbabilities: [TokenLogProbabilities] = []
@@ -51,13 +51,13 @@ private struct Answer: Equatable {
 /// Drafts change how many steps an answer takes, and nothing else.
 @Suite struct SpeculationTests {
     /// Four letters, one of them far likelier than the others: repetitive text that is not all the same.
-    private static func bias(_ values: [Float] = [11, 7, 6.5, 6]) -> [LogitBias] {
+    static func bias(_ values: [Float] = [11, 7, 6.5, 6]) -> [LogitBias] {
         zip("qxyz", values).compactMap { letter, value in
             TinyModel.token(letter: letter).map { LogitBias(token: $0, bias: value) }
         }
     }
 
-    private static func request(
+    static func request(
         _ temperature: Float, tokens: UInt32 = 120, seed: UInt64 = 7, choices: UInt32 = 1, bias: [LogitBias] = bias()
     ) -> GenerateRequest {
         .text(
@@ -66,7 +66,7 @@ private struct Answer: Equatable {
     }
 
     /// Everything that shapes an answer, by name.
-    private static let variants: [(name: String, request: GenerateRequest)] = {
+    static let variants: [(name: String, request: GenerateRequest)] = {
         func variant(_ name: String, _ temperature: Float, _ change: (inout GenerateRequest) -> Void = { _ in })
             -> (name: String, request: GenerateRequest)
         {
@@ -103,7 +103,7 @@ private struct Answer: Equatable {
         ]
     }()
 
-    private static func off(_ request: GenerateRequest) -> GenerateRequest {
+    static func off(_ request: GenerateRequest) -> GenerateRequest {
         var request = request
         request.speculation = .off
         return request
@@ -115,7 +115,7 @@ private struct Answer: Equatable {
             makeText: { StoppingText($0) })
     }
 
-    private static let expected: [[Answer]] = {
+    static let expected: [[Answer]] = {
         guard let harness = try? harness() else { return [] }
         return variants.map { variant in
             guard let events = try? harness.run(off(variant.request)) else { return [] }

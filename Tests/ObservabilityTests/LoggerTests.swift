@@ -1,7 +1,8 @@
 import Foundation
 import JSON
-import Observability
 import Testing
+
+@testable import Observability
 
 @Suite("The log")
 struct LoggerTests {
@@ -47,6 +48,45 @@ struct LoggerTests {
         logger.error("e")
         #expect(sink.lines.count == LogLevel.allCases.filter { $0 >= least }.count)
         #expect(LogLevel(name: least.name) == least)
+    }
+
+    @Test("a reader that stops costs lines and no time, and learns how many")
+    func stoppedReader() throws {
+        var ends: [Int32] = [0, 0]
+        try #require(pipe(&ends) == 0)
+        defer { for end in ends { close(end) } }
+        let logger = Logger(component: "gateway", sink: DescriptorSink(ends[1]))
+        let text = String(repeating: "x", count: 1000)
+        for _ in 0..<1000 { logger.info("e", .string("text", text)) }
+        var lines: [JSONValue] = []
+        var rest: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        func receive() throws {
+            rest += buffer[..<max(0, read(ends[0], &buffer, buffer.count))]
+            while let end = rest.firstIndex(of: 0x0A) {
+                // What was cut off is a line too, but no JSON.
+                if let line = try? JSONValue.parse(Array(rest[..<end])) { lines.append(line) }
+                rest.removeSubrange(...end)
+            }
+        }
+        try receive()
+        let whole = lines.count
+        #expect((10..<1000).contains(whole))
+        logger.info("last")
+        try receive()
+        #expect(lines.dropFirst(whole).compactMap { $0["event"]?.stringValue } == ["log.lines_dropped", "last"])
+        #expect(lines[whole]["lines"]?.serializedText == String(1000 - whole))
+    }
+
+    @Test("a level that is changed holds for every copy of the log")
+    func changedLevel() {
+        let logger = logger(level: .error)
+        let copy = logger.named("http")
+        copy.info("unheard")
+        logger.setLevel(.info)
+        copy.info("heard")
+        #expect(copy.level == .info)
+        #expect(sink.lines.count == 1)
     }
 
     @Test("a long field is cut between characters, with its loss marked")

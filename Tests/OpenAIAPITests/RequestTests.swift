@@ -98,9 +98,12 @@ struct RequestTests {
         let bare = try chat(#", "logprobs": true, "post_sampling_probs": true"#)
         #expect(bare.generate.logProbabilities == LogProbabilityOptions(top: 0, stage: .sampling))
         #expect(try chat("").generate.logProbabilities == nil)
-        #expect(try chat("").generate.speculation == .ngram)
+        #expect(try chat("").generate.speculation == .automatic)
+        #expect(try chat(#", "speculation": "model""#).generate.speculation == .model)
         #expect(try chat(#", "speculation": "ngram""#).generate.speculation == .ngram)
         #expect(try completion(#"{"prompt": "x", "speculation": "off"}"#).generate.speculation == .off)
+        #expect(try chat(#", "cache_salt": "né""#).generate.cacheSalt == "né")
+        #expect(try completion(#"{"prompt": "x", "cache_salt": null}"#).generate.cacheSalt == "")
         let text = try completion(#"{"prompt": "x", "logprobs": 0}"#)
         #expect(text.generate.logProbabilities == LogProbabilityOptions(top: 0))
         #expect(try completion(#"{"prompt": "x"}"#).generate.logProbabilities == nil)
@@ -204,6 +207,9 @@ struct RequestTests {
             (#", "min_tokens": -1"#, "min_tokens", "invalid_value"),
             (#", "speculation": "draft""#, "speculation", "invalid_value"),
             (#", "speculation": true"#, "speculation", "invalid_type"),
+            (#", "cache_salt": """#, "cache_salt", "invalid_value"),
+            (#", "cache_salt": "\#(String(repeating: "x", count: 129))""#, "cache_salt", "invalid_value"),
+            (#", "cache_salt": 5"#, "cache_salt", "invalid_type"),
             (#", "min_tokens": 6, "max_tokens": 5"#, "min_tokens", "invalid_value"),
             (#", "response_format": {"type": "json_object"}"#, "response_format", "unsupported"),
             (#", "modalities": ["audio"]"#, "modalities", "unsupported"), (#", "audio": {}"#, "audio", "unsupported"),

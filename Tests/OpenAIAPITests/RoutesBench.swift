@@ -13,11 +13,13 @@ final class ScriptedWorker: SupervisedWorker {
     private(set) var state = SupervisorState()
     let generation: UInt16 = 1
     let workerProcessID: Int32? = getpid()
+    let stillNanoseconds: UInt64 = 0
     private(set) var sent: [(call: CallID, request: EngineRequest)] = []
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     var onLost: (WorkerEnd) -> Void = { _ in }
     var onFailed: (String) -> Void = { _ in }
+    var onStopped: () -> Void = {}
 
     func start() {}
     func stop() { _ = state.handle(.stop, now: 0) }
@@ -55,16 +57,19 @@ final class RoutesBench {
     let port: UInt16
 
     init(
-        keys: [String: String]? = nil, corsOrigins: [String] = [], isReady: Bool = true
+        keys: [String: String]? = nil, administrators: [String: String]? = nil, corsOrigins: [String] = [],
+        isReady: Bool = true
     ) throws {
         loop = try EventLoop()
         let logger = Logger(component: "test", level: .trace, sink: sink)
         serving = Serving(loop: loop, logger: logger)
         let tenantOfKey: (@Sendable (String) -> String?)? =
             if let keys { { @Sendable key in keys[key] } } else { nil }
+        let administratorOfKey: (@Sendable (String) -> String?)? =
+            if let administrators { { @Sendable key in administrators[key] } } else { nil }
         let routes = OpenAIRoutes(
             settings: OpenAIRoutes.Settings(
-                tenantOfKey: tenantOfKey,
+                tenantOfKey: tenantOfKey, administratorOfKey: administratorOfKey,
                 origins: OriginPolicy(allowedHosts: [], allowedOrigins: corsOrigins, isLoopback: true),
                 consolePage: Array("<html></html>".utf8)),
             serving: serving, loop: loop, registry: MetricsRegistry(), logger: logger)

@@ -136,6 +136,21 @@ import Testing
         #expect(limits.availableBytes == 500_000)
     }
 
+    @Test func groupsThatAreKilledAsAWholeAreNamed() {
+        let groups = ["/g/a", "/g"].map { CgroupLayout.Directory(path: $0, version: .two) }
+        let files = ["/g/a/memory.oom.group": "0\n", "/g/memory.oom.group": "1\n"]
+        #expect(MemoryLimits.groupsKilledTogether(groups, read: { files[$0] }) == ["/g"])
+        #expect(MemoryLimits.groupsKilledTogether(groups, read: { _ in nil }).isEmpty)
+    }
+
+    @Test func aFurtherLimitOnlyNarrows() {
+        let limits = MemoryLimits(limitBytes: nil, availableBytes: 1000, totalBytes: 5000)
+        #expect(limits.limited(to: nil) == limits)
+        #expect(limits.limited(to: 300) == MemoryLimits(limitBytes: 300, availableBytes: 300, totalBytes: 5000))
+        let narrow = MemoryLimits(limitBytes: 200, availableBytes: 100, totalBytes: 5000)
+        #expect(narrow.limited(to: 300) == narrow)
+    }
+
     @Test func versionOneWritesNoLimitAsAHugeNumber() {
         let group = [CgroupLayout.Directory(path: "/m", version: .one)]
         var files = ["/m/memory.limit_in_bytes": "9223372036854771712\n", "/m/memory.usage_in_bytes": "7\n"]

@@ -53,6 +53,55 @@ import Testing
         #expect(try Socket.write(near, Array("x".utf8)) == .endOfStream)
     }
 
+    @Test func aListenerFromElsewhereIsTakenOverAndNothingElse() throws {
+        let folder = try TemporaryFolder()
+        let tcp = try Socket.listenTCP(host: "127.0.0.1", port: 0)
+        let unix = try Socket.listenUnix(path: folder.path("socket"))
+        for descriptor in [tcp.descriptor.rawValue, unix.rawValue] {
+            let copy = dup(descriptor)
+            _ = fcntl(copy, F_SETFL, 0)
+            let adopted = try Socket.adoptListener(copy)
+            let none = try Socket.accept(adopted.rawValue) == nil
+            #expect(none, "it must not wait")
+            #expect(fcntl(adopted.rawValue, F_GETFD) == FD_CLOEXEC)
+        }
+        let address = try #require(Socket.ownAddress(tcp.descriptor.rawValue))
+        #expect(address.text == "127.0.0.1" && address.port == tcp.port && address.isLoopback)
+        #expect(Socket.ownAddress(unix.rawValue) == nil)
+        let pair = try Socket.pair()
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        let file = try FileDescriptor.memory(name: "m", bytes: nothing, sealed: false)
+        for wrong in [pair.first.rawValue, file.rawValue, 999] {
+            #expect(throws: SystemError.self) { _ = try Socket.adoptListener(wrong) }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func aDatagramReachesAPathAndAnAbstractName(isAbstract: Bool) throws {
+        let folder = try TemporaryFolder()
+        let path = isAbstract ? "@apus-test-\(getpid())" : folder.path("datagrams")
+        var bytes = Array(path.utf8)
+        if isAbstract { bytes[0] = 0 }
+        var name = sockaddr_un()
+        name.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &name.sun_path) { $0.copyBytes(from: bytes) }
+        let receiver = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(receiver) }
+        let size = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
+        let bound = withUnsafePointer(to: &name) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(receiver, $0, size) }
+        }
+        try #require(bound == 0)
+        let sender = try Socket.datagram()
+        try Socket.send(sender.rawValue, datagram: Array("READY=1".utf8), to: path)
+        var buffer = [UInt8](repeating: 0, count: 64)
+        #expect(recv(receiver, &buffer, buffer.count, 0) == 7)
+        #expect(String(decoding: buffer[..<7], as: UTF8.self) == "READY=1")
+        for bad in ["/nowhere/notify", "", "@" + String(repeating: "x", count: 200), "a\0b"] {
+            #expect(throws: SystemError.self) { try Socket.send(sender.rawValue, datagram: [1], to: bad) }
+        }
+    }
+
     @Test func aFullSocketWouldBlock() throws {
         let pair = try Socket.pair()
         let block = [UInt8](repeating: 1, count: 65536)

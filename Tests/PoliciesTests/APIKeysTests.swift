@@ -14,6 +14,17 @@ struct APIKeysTests {
         }
     }
 
+    @Test("a key that stays keeps its tenant, and a new one never gets that of another")
+    func replacing() throws {
+        let first = try APIKeys(file: Array("key-aaaa\nkey-bbbb\n".utf8))
+        let second = try APIKeys(file: Array("key-cccc\nkey-bbbb\n".utf8), replacing: first)
+        #expect(second.tenant(of: Array("key-bbbb".utf8)) == "key-2")
+        #expect(second.tenant(of: Array("key-cccc".utf8)) == "key-3")
+        #expect(second.tenant(of: Array("key-aaaa".utf8)) == nil)
+        let third = try APIKeys(file: Array("key-aaaa\n".utf8), replacing: APIKeys(replacing: second))
+        #expect(third.tenant(of: Array("key-aaaa".utf8)) == "key-4")
+    }
+
     @Test("without keys none is needed")
     func none() { #expect(!APIKeys().isRequired) }
 

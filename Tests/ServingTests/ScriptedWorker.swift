@@ -16,10 +16,12 @@ final class ScriptedWorker: SupervisedWorker {
     var sendError: EngineError?
 
     var workerProcessID: Int32? { nil }
+    var stillNanoseconds: UInt64 { 0 }
     var onReady: (ModelDescription) -> Void = { _ in }
     var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     var onLost: (WorkerEnd) -> Void = { _ in }
     var onFailed: (String) -> Void = { _ in }
+    var onStopped: () -> Void = {}
 
     func start() {}
     func stop() { _ = state.handle(.stop, now: MonotonicClock.now()) }

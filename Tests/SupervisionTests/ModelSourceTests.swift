@@ -42,6 +42,44 @@ import Testing
         #expect(texts == (1...3).map { Data("part \($0)".utf8) })
     }
 
+    @Test("below the allowed folders a path opens, and nothing leads out of them")
+    func roots() throws {
+        let (inside, outside) = (try TemporaryFolder(), try TemporaryFolder())
+        let roots = AllowedRoots(folders: [inside.url.path])
+        func write(_ folder: TemporaryFolder, _ name: String) throws -> String {
+            let file = folder.url.appendingPathComponent(name)
+            try Data("x".utf8).write(to: file)
+            return file.path
+        }
+        func link(_ name: String, to target: String) throws -> String {
+            let path = inside.url.appendingPathComponent(name).path
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: target)
+            return path
+        }
+        let (good, bad) = (try write(inside, "m.gguf"), try write(outside, "m.gguf"))
+        for path in [good, try link("link.gguf", to: good)] {
+            #expect(try ModelSource.file(path: path).open(within: roots).descriptors.count == 1)
+        }
+        let refused = [
+            bad, try link("out.gguf", to: bad), try link("folder", to: outside.url.path) + "/m.gguf",
+            inside.url.path + "/../" + outside.url.lastPathComponent + "/m.gguf",
+            outside.url.path + "/none.gguf", inside.url.path + "/../none.gguf", "/etc/passwd", "/dev/null",
+        ]
+        for path in refused {
+            #expect(throws: EngineError.pathNotAllowed(path: path)) {
+                _ = try ModelSource.file(path: path).open(within: roots)
+            }
+        }
+        // What is missing inside may be told.
+        #expect(throws: (any Error).self) {
+            _ = try ModelSource.file(path: inside.url.path + "/n.gguf").open(within: roots)
+        }
+        #expect(throws: EngineError.pathNotAllowed(path: good)) {
+            _ = try ModelSource.file(path: good).open(within: AllowedRoots(folders: []))
+        }
+        #expect(!AllowedRoots.isBelow("/models", "/models-of-others/m.gguf"))
+    }
+
     @Test("a missing part, a directory and a missing file are errors that name the file but not its folder")
     func unreadable() throws {
         let folder = try TemporaryFolder()

@@ -79,6 +79,24 @@ import Testing
         #expect(end == .slowStart(seconds: 1) && worker.exitText == "SIGKILL")
     }
 
+    @Test("a worker that hangs is reported lost at once, and killed after the delay even if it is stopped")
+    func hanging() throws {
+        let script = "trap '' USR1 TERM; echo ready >&2; kill -STOP $$; while :; do sleep 0.05; done"
+        let (end, worker) = try end(of: script) { worker in
+            func abortWhenTheTrapIsSet() {
+                _ = worker.loop.after(nanoseconds: 10_000_000) {
+                    guard worker.lastLines.contains("ready") else { return abortWhenTheTrapIsSet() }
+                    worker.abort(as: .stalled(what: "no progress"))
+                }
+            }
+            abortWhenTheTrapIsSet()
+        }
+        #expect(end == .stalled(what: "no progress") && !worker.hasExited)
+        worker.onExit = { worker.loop.stop() }
+        worker.loop.run()
+        #expect(worker.exitText == "SIGKILL")
+    }
+
     @Test("the last lines that a worker wrote are kept, a line without end included")
     func lastLines() throws {
         let (_, worker) = try end(
@@ -95,17 +113,18 @@ import Testing
         #expect(end == .crashed(signal: SIGKILL))
     }
 
-    @Test("keys of the gateway's environment do not reach the worker")
+    @Test("of the gateway's environment a worker gets only what it needs, whatever keys there are")
     func environment() throws {
-        setenv("APUS_API_KEY_TEST", "hidden", 1)
-        setenv("APUS_LOG_LEVEL_TEST", "shown", 1)
-        defer {
-            unsetenv("APUS_API_KEY_TEST")
-            unsetenv("APUS_LOG_LEVEL_TEST")
-        }
+        for name in ["APUS_API_KEY_TEST", "SOME_SERVICE_PASSWORD"] { setenv(name, "hidden", 1) }
+        setenv("APUS_ISA", "shown", 1)
+        defer { for name in ["APUS_API_KEY_TEST", "SOME_SERVICE_PASSWORD", "APUS_ISA"] { unsetenv(name) } }
         let (_, worker) = try end(of: "env >&2")
         #expect(!worker.lastLines.contains { $0.contains("hidden") })
-        #expect(worker.lastLines.contains { $0.contains("shown") })
+        #expect(worker.lastLines.contains("APUS_ISA=shown"))
+        let entries = ["PATH=/bin", "LD_LIBRARY_PATH=/opt/swift", "SWIFT_BACKTRACE=enable=yes", "nonsense", "=x"]
+        // Crashes are left to the worker's own handler, whatever the gateway's environment says.
+        #expect(
+            WorkerOptions.environment(from: entries) == ["LD_LIBRARY_PATH=/opt/swift", "SWIFT_BACKTRACE=enable=no"])
     }
 
     @Test("a program that is not there is an error, not a death")
@@ -125,7 +144,7 @@ import Testing
         WorkerSupervisor(
             loop: loop,
             settings: WorkerSupervisor.Settings(
-                workerPath: path, source: source, load: load, loadNanosecondsLimit: 300_000_000),
+                workerPath: path, sources: ModelSources(source), load: load, loadNanosecondsLimit: 300_000_000),
             logger: Self.quiet)
     }
 
@@ -160,6 +179,28 @@ import Testing
         supervisor.start()
         loop.run()
         #expect(lost.contains("did not load within"))
+    }
+
+    @Test("the next worker starts when the process of the last one has ended")
+    func noOverlap() throws {
+        let folder = try TemporaryFolder()
+        let loop = try EventLoop()
+        let last = folder.url.appendingPathComponent("last").path
+        let trace = folder.url.appendingPathComponent("trace").path
+        let script = """
+            if [ -f \(last) ] && kill -0 $(cat \(last)); then echo both >> \(trace); fi
+            echo $$ > \(last); trap '' USR1 TERM; echo start >> \(trace); while :; do sleep 0.05; done
+            """
+        let supervisor = try supervisor(loop, path: folder.script(script))
+        var losses = 0
+        supervisor.onLost = { _ in
+            losses += 1
+            if losses == 2 { loop.stop() }
+        }
+        supervisor.start()
+        loop.run()
+        #expect(try String(contentsOfFile: trace, encoding: .utf8) == "start\nstart\n")
+        supervisor.stop()
     }
 
     @Test("a model file that is gone at a restart is waited for, as it may just be being replaced")

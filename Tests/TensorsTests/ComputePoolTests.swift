@@ -1,3 +1,5 @@
+import Glibc
+import Platform
 import Synchronization
 import TestSupport
 import Testing
@@ -50,6 +52,15 @@ import Testing
         view[99_999] = 2
         memory.discard(offset: 0, byteCount: 1 << 40)
         #expect(view[0] == 0 && view[99_999] == 0)
+    }
+
+    @Test func `Committed memory is there before it is touched`() throws {
+        let memory = try ReservedMemory(byteCount: 1 << 40)
+        let before = try #require(ProcessMemory.of(processID: getpid()))
+        try memory.commit(byteCount: 64 << 20)
+        let after = try #require(ProcessMemory.of(processID: getpid()))
+        #expect(after.anonymousBytes > before.anonymousBytes + 32 << 20)
+        #expect(memory.floats(offset: 4096, count: 1)[0] == 0)
     }
 
     @Test func `What cannot be reserved is an error`() {

@@ -90,6 +90,12 @@ public final class HTTPExchange {
         }
     }
 
+    /// Sends the next request on the same connection; its answer takes the place of the last one.
+    public func sendNext(_ bytes: [UInt8]) throws {
+        (status, headers, body, isComplete) = (0, [:], [], false)
+        try send(bytes)
+    }
+
     /// Closes the connection at once, as a client that is killed does.
     public func abandon() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 

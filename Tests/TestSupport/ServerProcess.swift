@@ -1,4 +1,4 @@
-import Foundation
+public import Foundation
 
 /// A real `apus serve` in a process of its own, on a free port.
 public final class ServerProcess: @unchecked Sendable {
@@ -11,26 +11,32 @@ public final class ServerProcess: @unchecked Sendable {
         public let description: String
     }
 
-    /// Starts the server and waits until it is ready to answer.
+    /// Starts the server, in a control group if one is given, and waits until it is ready to answer.
     ///
     /// - Parameters:
     ///   - group: the control group that it runs in, if it is to have one of its own.
     ///   - worker: the program that takes the place of `apus-worker`.
+    ///   - socket: a listening socket, which becomes its descriptor 3 as socket activation has it.
+    ///   - standardInput: nothing by default.
     public init(
         _ arguments: [String] = [], environment: [String: String] = [:], in group: MemoryControlGroup? = nil,
-        worker: String? = nil
+        worker: String? = nil, socket: FileHandle? = nil, standardInput: FileHandle = .nullDevice
     ) throws {
         process = Process()
         log = Collector()
         folder = try worker.map { try ProgramFolder(worker: $0) }
-        let command = [folder?.program.path ?? Programs.path("apus"), "serve", "--port", "0"] + arguments
+        var command = [folder?.program.path ?? Programs.path("apus"), "serve", "--port", "0"] + arguments
+        if socket != nil {
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web; exec \"$0\" \"$@\" 3<&0 </dev/null"
+            command = ["/bin/sh", "-c", script] + command
+        }
         let words = group?.command(command) ?? command
         process.executableURL = URL(fileURLWithPath: words[0])
         process.arguments = Array(words.dropFirst())
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardOutput = log.pipe
         process.standardError = log.pipe
-        process.standardInput = FileHandle.nullDevice
+        process.standardInput = socket ?? standardInput
         try process.run()
         let found = log.wait(seconds: 60) { text in
             text.firstMatch(of: #/http://127\.0\.0\.1:(\d+)/#).flatMap { UInt16($0.1) }
@@ -58,6 +64,9 @@ public final class ServerProcess: @unchecked Sendable {
         let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         return text.split(separator: " ").compactMap { Int32($0) }
     }
+
+    /// Its exit status once it has ended.
+    public var exitStatus: Int32? { process.isRunning ? nil : process.terminationStatus }
 
     public func signal(_ number: Int32) { kill(processID, number) }
 

@@ -11,6 +11,9 @@ public struct TinyModel: Sendable {
     public var seed: UInt64 = 1
     public var chatTemplate: String? = TinyModel.template
     public var addsBOS = true
+    /// For vocabularies that are not quite the same.
+    public var lastPiece = "an"
+    public var endToken = TinyModel.eos
 
     public init() {}
 
@@ -36,12 +39,15 @@ public struct TinyModel: Sendable {
     public static var vocabularySize: Int { pieces.count }
 
     /// The whole file.
-    public func bytes() -> [UInt8] {
+    public func bytes() -> [UInt8] { writer().bytes() }
+
+    /// The file before it is written, for tests that change it.
+    public func writer() -> GGUFWriter {
         var writer = GGUFWriter()
         writeConfiguration(to: &writer)
         writeVocabulary(to: &writer)
         writeWeights(to: &writer)
-        return writer.bytes()
+        return writer
     }
 
     private func writeConfiguration(to writer: inout GGUFWriter) {
@@ -61,13 +67,13 @@ public struct TinyModel: Sendable {
     private func writeVocabulary(to writer: inout GGUFWriter) {
         let types: [Int32] = [2, 3, 3] + Array(repeating: 6, count: 256)
         writer.set("tokenizer.ggml.model", .string("llama"))
-        writer.set("tokenizer.ggml.tokens", .strings(Self.pieces))
+        writer.set("tokenizer.ggml.tokens", .strings(Self.pieces.dropLast() + [lastPiece]))
         writer.set("tokenizer.ggml.scores", .floats(Self.pieces.indices.map { Float($0 < 259 ? 0 : $0 - 400) }))
         writer.set(
             "tokenizer.ggml.token_type",
             .integers(types + Array(repeating: 1, count: Self.pieces.count - types.count)))
         writer.set("tokenizer.ggml.bos_token_id", .uint32(UInt32(Self.bos)))
-        writer.set("tokenizer.ggml.eos_token_id", .uint32(UInt32(Self.eos)))
+        writer.set("tokenizer.ggml.eos_token_id", .uint32(UInt32(endToken)))
         writer.set("tokenizer.ggml.unknown_token_id", .uint32(UInt32(Self.unknown)))
         writer.set("tokenizer.ggml.add_bos_token", .bool(addsBOS))
         if let chatTemplate { writer.set("tokenizer.chat_template", .string(chatTemplate)) }

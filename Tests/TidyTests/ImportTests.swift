@@ -23,7 +23,7 @@ private let allowedImports: [String: Set<String>] = [
     "NativeEngine": [
         "Scheduling", "Sampling", "Tokenizers", "ChatTemplates", "Models", "Tensors", "ModelFiles", "EngineProtocol",
     ],
-    "WorkerHost": ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel"],
+    "WorkerHost": ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"],
     "Policies": ["EngineProtocol"],
     "Serving": ["Policies", "Supervision", "EngineLink", "EngineProtocol"],
     "HTTPServer": [],

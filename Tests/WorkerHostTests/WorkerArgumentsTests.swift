@@ -9,6 +9,16 @@ import Testing
         #expect(try WorkerArguments.parse(["--parent", "77", "--link-descriptor", "3"]) == expected)
     }
 
+    @Test func `what a supervisor watches with may be given too`() throws {
+        let arguments = [
+            "--link-descriptor", "3", "--progress-descriptor", "4", "--parent", "77", "--crash-descriptor", "5",
+        ]
+        #expect(
+            try WorkerArguments.parse(arguments)
+                == WorkerArguments(
+                    linkDescriptor: 3, parentProcessID: 77, progressDescriptor: 4, crashDescriptor: 5))
+    }
+
     @Test(arguments: [
         ([], "--link-descriptor is missing"), (["--link-descriptor", "3"], "--parent is missing"),
         (["--link-descriptor", "x", "--parent", "1"], "--link-descriptor needs a number"),

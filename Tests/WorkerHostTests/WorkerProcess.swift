@@ -22,10 +22,14 @@ final class WorkerProcess: @unchecked Sendable {
     private var closeReason: LinkCloseReason?
     private var lastCall: UInt64 = 0
 
-    init() throws {
+    /// - Parameters:
+    ///   - progress: a file for its progress page.
+    ///   - options: further words of its command line.
+    ///   - program: another program than the one that was built with the tests.
+    init(progress: Int32? = nil, options: [String] = [], program: String? = nil) throws {
         let pair = try Socket.pair()
         let (ours, theirs) = Self.take(pair)
-        process = try Self.spawn(link: theirs, errors: errors)
+        process = try Self.spawn(link: theirs, errors: errors, progress: progress, options: options, program: program)
         Glibc.close(theirs)
         let loop = try EventLoop()
         self.loop = loop
@@ -42,16 +46,24 @@ final class WorkerProcess: @unchecked Sendable {
         (pair.first.release(), pair.second.release())
     }
 
-    /// - Parameter errors: gets the worker's standard error.
+    /// - Parameters:
+    ///   - errors: gets the worker's standard error.
+    ///   - crashes: gets the stacks of its threads.
     static func spawn(
-        link: Int32, errors: Collector, parent: Int32 = getpid()
+        link: Int32, errors: Collector, parent: Int32 = getpid(), progress: Int32? = nil, crashes: Int32? = nil,
+        options: [String] = [], program: String? = nil
     ) throws -> ChildProcess {
+        var arguments = ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)]
+        var descriptors = [(parent: link, child: Int32(3))]
+        descriptors.append((parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2))
+        for (flag, number, descriptor) in [("--progress-descriptor", 4, progress), ("--crash-descriptor", 5, crashes)] {
+            guard let descriptor else { continue }
+            arguments += [flag, String(number)]
+            descriptors.append((parent: descriptor, child: Int32(number)))
+        }
         let process = try ChildProcess.spawn(
-            executable: Programs.path("apus-worker"),
-            arguments: ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)], environment: [],
-            descriptors: [
-                (parent: link, child: 3), (parent: errors.pipe.fileHandleForWriting.fileDescriptor, child: 2),
-            ])
+            executable: program ?? Programs.path("apus-worker"), arguments: arguments + options,
+            environment: ["SWIFT_BACKTRACE=enable=no"], descriptors: descriptors)
         try errors.pipe.fileHandleForWriting.close()
         return process
     }
@@ -73,12 +85,12 @@ final class WorkerProcess: @unchecked Sendable {
     // MARK: Requests
 
     @discardableResult
-    func send(_ request: EngineRequest, call: CallID? = nil, descriptor: Int32? = nil) -> CallID {
+    func send(_ request: EngineRequest, call: CallID? = nil, descriptors: [Int32] = []) -> CallID {
         lastCall += 1
         let call = call ?? CallID(generation: 1, sequence: lastCall)
         let done = DispatchSemaphore(value: 0)
         loop.post { [gateway] in
-            try? gateway.client?.send(request, call: call, descriptors: descriptor.map { [$0] } ?? [])
+            try? gateway.client?.send(request, call: call, descriptors: descriptors)
             done.signal()
         }
         done.wait()
@@ -88,17 +100,19 @@ final class WorkerProcess: @unchecked Sendable {
     /// Loads a model and waits for the answer.
     @discardableResult
     func load(
-        _ bytes: [UInt8], purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil, parallel: UInt32 = 4
+        _ bytes: [UInt8], draft: [UInt8]? = nil, purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil,
+        parallel: UInt32 = 4
     ) throws -> EngineEvent {
-        let file = FileDescriptor(
-            owning: try bytes.withUnsafeBytes {
-                try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release()
-            })
+        let files = try [bytes, draft].compactMap(\.self).map { bytes in
+            try bytes.withUnsafeBytes { try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release() }
+        }
+        defer { for file in files { Glibc.close(file) } }
         let call = send(
             .load(
                 LoadRequest(
-                    source: .descriptors(count: 1), purpose: purpose, displayName: "tiny", contextLength: context,
-                    parallel: parallel, threads: 2)), descriptor: file.rawValue)
+                    source: .descriptors(count: 1), draftSource: draft.map { _ in .descriptors(count: 1) },
+                    purpose: purpose, displayName: "tiny", contextLength: context, parallel: parallel, threads: 2)),
+            descriptors: files)
         return try end(of: call)
     }
 

@@ -63,6 +63,29 @@ import Testing
         #expect(!ended.errors.contains("fox"))
     }
 
+    @Test func `a draft model comes with the model, and must have its tokenizer`() throws {
+        let worker = try WorkerProcess()
+        var draft = TinyModel()
+        draft.lastPiece = "ax"
+        guard
+            case .failed(.invalidRequest("draft_model", _)) = try worker.load(TinyModel().bytes(), draft: draft.bytes())
+        else {
+            Issue.record("another tokenizer was not refused")
+            return
+        }
+        draft.lastPiece = TinyModel().lastPiece
+        draft.layers = 1
+        guard case .result(.loaded) = try worker.load(TinyModel().bytes(), draft: draft.bytes()) else {
+            Issue.record("not loaded")
+            return
+        }
+        var request = Self.letters("q", tokens: 40)
+        request.speculation = .model
+        let events = try worker.finished(worker.send(.generate(request)))
+        #expect(Self.text(events) == String(repeating: "q", count: 40))
+        _ = try worker.end()
+    }
+
     @Test func `stop strings end choices across tokens`() throws {
         let worker = try WorkerProcess()
         try worker.load(TinyModel().bytes())

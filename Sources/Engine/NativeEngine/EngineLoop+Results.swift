@@ -34,7 +34,7 @@ extension EngineLoop {
     private func note(_ token: Int32, draft: Int32?, slot: Int, call: CallID) {
         if let position = choices[slot]?.tokens.count { choices[slot]?.speculation?.observe(token, at: position) }
         guard token == draft else { return }
-        acceptedDraftTokens += 1
+        drafts.noteAccepted(isFromModel: choices[slot]?.speculation?.usesModel ?? false)
         calls[call]?.acceptedDraftTokens += 1
     }
 

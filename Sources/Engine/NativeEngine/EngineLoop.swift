@@ -10,8 +10,13 @@ import Scheduling
 final class EngineLoop {
     let model: LoadedModel
     let compute: StepCompute
+    /// Nil: there is none.
+    let draftModel: DraftModel?
+    /// What a draft counts as, in tokens; nil: as measured.
+    let fixedDraftCost: Double?
     let state: Monitor<EngineState>
-    private let interruption: Interruption
+    let interruption: Interruption
+    private let progress: ProgressPage
     private let makeText: NativeEngine.MakeText
     private let emit: NativeEngine.Emit
 
@@ -21,25 +26,30 @@ final class EngineLoop {
     /// The choice in each slot; a slot that scores has none.
     var choices: [RunningChoice?]
     private(set) var plan = StepPlan()
-    private var costs = StepCostModel()
+    private(set) var costs = StepCostModel()
     var events: [(CallID, EngineEvent)] = []
     /// What the scheduler has to be told after the step.
     var endedSlots: [Int] = []
     var restarts: [(slot: Int, rows: Int)] = []
     var failedCalls: [CallID] = []
     var generatedTokens: UInt64 = 0
-    var draftTokens: UInt64 = 0
-    var acceptedDraftTokens: UInt64 = 0
+    var drafts = DraftCounts()
+    /// Used again in each pause between two steps.
+    var drafting: [DraftingChoice] = []
     var logProbabilityReader = LogProbabilityReader()
 
     init(
-        model: LoadedModel, compute: StepCompute, state: Monitor<EngineState>, interruption: Interruption,
+        model: LoadedModel, compute: StepCompute, draftModel: DraftModel?, fixedDraftCost: Double?,
+        state: Monitor<EngineState>, interruption: Interruption, progress: ProgressPage,
         makeText: @escaping NativeEngine.MakeText, emit: @escaping NativeEngine.Emit
     ) {
         self.model = model
         self.compute = compute
+        self.draftModel = draftModel
+        self.fixedDraftCost = fixedDraftCost
         self.state = state
         self.interruption = interruption
+        self.progress = progress
         self.makeText = makeText
         self.emit = emit
         slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
@@ -53,13 +63,18 @@ final class EngineLoop {
             sendEvents()
             guard !plan.isEmpty else { continue }
             fillRows()
+            progress.beginStep(
+                rows: plan.rowCount, sequences: plan.slices.count, calls: plan.slices.lazy.map(\.call))
             do {
                 try compute.forward()
+                progress.enter(.sampling)
                 useLogits(at: MonotonicClock.now())
             } catch {
                 for slice in plan.slices { fail(slice.call, message: "step: \(error.description)") }
             }
             closeStep(startedAt: startedAt)
+            sendEvents()
+            runDraftModel()
             sendEvents()
         }
     }
@@ -76,8 +91,11 @@ final class EngineLoop {
     private func takeWork() -> Bool {
         var cancelled: Set<CallID> = []
         var expired: [CallID] = []
+        progress.enter(.idle)
         let goesOn = state.wait(until: \.hasWork) { state in
             guard !state.isStopping else { return false }
+            progress.enter(.planning)
+            progress.setCalls(state.live.count)
             interruption.clear()
             for arrival in state.arrivals { calls[arrival.call] = RunningCall(arrival) }
             state.arrivals.removeAll(keepingCapacity: true)
@@ -134,7 +152,10 @@ final class EngineLoop {
             maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
             sampler: generation.samplers[input], text: makeText(generation.stopStrings),
             trail: generation.logProbabilities.map(LogProbabilityTrail.init),
-            speculates: generation.speculation == .ngram)
+            speculation: Speculation(
+                generation.speculation,
+                tokens: generation.prompts[input].count + generation.maximumTokens[input],
+                hasDraftModel: draftModel != nil))
     }
 
     private func resume(_ change: StepPlan.SlotChange) {
@@ -156,8 +177,12 @@ final class EngineLoop {
 
     private func fillRows() {
         compute.begin()
-        for copy in plan.copies { compute.copyBlock(from: copy.source, to: copy.target) }
+        for copy in plan.copies {
+            compute.copyBlock(from: copy.source, to: copy.target)
+            draftModel?.copyBlock(from: copy.source, to: copy.target)
+        }
         for slice in plan.slices {
+            draftModel?.prepare(for: slice)
             compute.setBlocks(slice.blocks, slot: slice.slot)
             let positions = slice.firstPosition..<slice.firstPosition + slice.count
             if case .scoring(let score)? = calls[slice.call]?.work {
@@ -204,7 +229,7 @@ final class EngineLoop {
     private func closeStep(startedAt: UInt64) {
         let now = MonotonicClock.now()
         learnCosts(nanoseconds: now - startedAt)
-        proposeDrafts(costs: costs.costs)
+        proposeDrafts()
         state.withLock { state in
             // The rows of a cancelled call may have been dropped on the way.
             for slice in plan.slices where !state.cancelRequests.contains(slice.call) {
@@ -216,27 +241,33 @@ final class EngineLoop {
                 empty(slot)
             }
             for restart in restarts { state.scheduler.restart(slot: restart.slot, rows: restart.rows) }
-            for call in failedCalls { state.scheduler.remove(call: call) }
-            for (call, event) in events where event.isEnd {
-                state.live.remove(call)
-                state.cancelRequests.remove(call)
-            }
+            forgetEndedCalls(in: &state)
             for slice in plan.slices where !slice.isDecoding && !state.cancelRequests.contains(slice.call) {
                 state.statistics.promptTokens += UInt64(slice.count)
             }
             state.statistics.generatedTokens += generatedTokens
-            state.statistics.draftTokens += draftTokens
-            state.statistics.acceptedDraftTokens += acceptedDraftTokens
+            state.statistics.draftTokens += drafts.tokens
+            state.statistics.acceptedDraftTokens += drafts.accepted
+            state.statistics.modelDraftTokens += drafts.modelTokens
+            state.statistics.acceptedModelDraftTokens += drafts.acceptedOfModel
             state.statistics.steps += 1
             state.statistics.stepNanoseconds += now - startedAt
             giveBackBlocks(of: &state.scheduler)
         }
         generatedTokens = 0
-        draftTokens = 0
-        acceptedDraftTokens = 0
+        drafts = DraftCounts()
         endedSlots.removeAll(keepingCapacity: true)
         restarts.removeAll(keepingCapacity: true)
+    }
+
+    /// Tells the shared state about the calls whose end is among the events.
+    func forgetEndedCalls(in state: inout EngineState) {
+        for call in failedCalls { state.scheduler.remove(call: call) }
         failedCalls.removeAll(keepingCapacity: true)
+        for (call, event) in events where event.isEnd {
+            state.live.remove(call)
+            state.cancelRequests.remove(call)
+        }
     }
 
     private func complete(_ slice: StepPlan.Slice, in scheduler: inout Scheduler) {
@@ -258,6 +289,9 @@ final class EngineLoop {
     /// With nothing left to do, blocks that hold nothing worth keeping go back to the system.
     private func giveBackBlocks(of scheduler: inout Scheduler) {
         guard scheduler.isIdle else { return }
-        for block in scheduler.takeReturnedBlocks() { compute.release(block: block) }
+        for block in scheduler.takeReturnedBlocks() {
+            compute.release(block: block)
+            draftModel?.release(block: block)
+        }
     }
 }

@@ -27,7 +27,8 @@ extension LoadedModel {
             prompts: prompts, choicesPerInput: request.choices, maximumTokens: maximumTokens,
             samplers: prompts.map(template.sampler(afterPrompt:)), stopStrings: request.stopStrings,
             stopTokens: stopTokens, logProbabilities: request.logProbabilities,
-            speculation: request.speculation, tenant: request.tenant, priority: request.priority,
+            speculation: request.speculation, cacheSalt: request.cacheSalt, tenant: request.tenant,
+            priority: request.priority,
             deadline: request.deadline, preparationNanoseconds: 0)
     }
 
@@ -100,6 +101,9 @@ extension LoadedModel {
             !sequences.overflow && sequences.partialValue <= limit, "n",
             "\(request.inputs.count) inputs with \(request.choices) choices each exceed the limit of \(limit) sequences"
         )
+        try check(
+            request.speculation != .model || draft != nil, "speculation",
+            "speculation is 'model', and no draft model is loaded")
         try check(request.maximumTokens != 0, "max_tokens", "max_tokens is 0, the least is 1")
         try check(
             request.stopStrings.count <= limits.stopStrings, "stop",

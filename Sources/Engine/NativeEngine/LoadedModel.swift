@@ -23,6 +23,8 @@ public final class LoadedModel: Sendable {
     let tokenizer: Tokenizer?
     let chatTemplate: TemplateState
     let decoder: (any DecoderModel)?
+    /// Guesses what the decoder says next; nil: there is none.
+    let draft: LoadedDraft?
     /// The threads that compute with the model.
     let pool: ComputePool
     let purpose: LoadRequest.Purpose
@@ -32,13 +34,14 @@ public final class LoadedModel: Sendable {
     let cacheBlocks: Int
     let cacheType: CacheType
 
-    /// Reads the model from its files, in the order of their split numbers.
+    /// Reads the model, and one that drafts for it, from their files, in the order of their split numbers.
     ///
     /// Weights are packed for the kernels, their pages in the file given back. `instructionSet` names what the kernels
     /// are chosen by; nil is the best that the processor has. A file that is no good model is an `invalidRequest`, one
     /// that needs what is not there is `unsupported`, and one that cannot fit is `resourceExhausted`.
     public init(
-        parts: [GGUFBytes], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
+        parts: [GGUFBytes], draftParts: [GGUFBytes]? = nil, request: LoadRequest, memory: MemoryLimits,
+        usableThreads: Int,
         instructionSet: String? = nil,
         limits: EngineLimits = EngineLimits()
     ) throws(EngineError) {
@@ -50,13 +53,15 @@ public final class LoadedModel: Sendable {
         tokenizer = wantsTokenizer ? try Self.readTokenizer(file) : nil
         chatTemplate = wantsTokenizer ? Self.readTemplate(file) : .absent
         decoder = request.purpose == .generate ? try Self.readDecoder(file) : nil
-        let plan = try Self.planMemory(decoder, request: request, memory: memory, limits: limits)
+        draft = decoder == nil ? nil : try draftParts.map(LoadedDraft.init)
+        if let draft, let tokenizer { try draft.check(against: tokenizer) }
+        let plan = try Self.planMemory(decoder, draft, request: request, memory: memory, limits: limits)
         contextLength = plan?.contextLength ?? 0
         cacheBlocks = plan?.blocks ?? 0
         let threads = try Self.threads(request.threads, usable: usableThreads, limits: limits)
         pool = ComputePool(
             threads: decoder == nil ? 1 : threads, instructionSet: try Self.instructionSet(instructionSet))
-        if let decoder { try Self.pack(decoder, pool: pool) }
+        for decoder in [decoder, draft?.decoder].compactMap(\.self) { try Self.pack(decoder, pool: pool) }
         cacheType = CacheType(request.cacheType)
         let compute = Self.describeCompute(decoder, pool: pool, request: request)
         description = Self.describe(
@@ -75,9 +80,12 @@ public final class LoadedModel: Sendable {
         return decoder
     }
 
+    /// 0 without a draft model.
+    public var draftParameterCount: UInt64 { draft?.decoder.parameterCount ?? 0 }
+
     // MARK: Parts
 
-    private static func readFile(_ parts: [GGUFBytes]) throws(EngineError) -> GGUFFile {
+    static func readFile(_ parts: [GGUFBytes]) throws(EngineError) -> GGUFFile {
         do {
             return try GGUFFile(parts: parts)
         } catch {
@@ -133,16 +141,23 @@ public final class LoadedModel: Sendable {
     }
 
     private static func planMemory(
-        _ decoder: (any DecoderModel)?, request: LoadRequest, memory: MemoryLimits, limits: EngineLimits
+        _ decoder: (any DecoderModel)?, _ draft: LoadedDraft?, request: LoadRequest, memory: MemoryLimits,
+        limits: EngineLimits
     ) throws(EngineError) -> MemoryPlan? {
         guard let decoder else { return nil }
-        let parallel = request.parallel == 0 ? limits.defaultParallel : Int(request.parallel)
-        let buffers = try bufferBytes(decoder, parallel: min(parallel, limits.maximumParallel), limits: limits)
+        let (cacheType, wanted) = (CacheType(request.cacheType), Int(request.parallel))
+        let parallel = min(wanted == 0 ? limits.defaultParallel : wanted, limits.maximumParallel)
+        var weights = decoder.packedBytes + (try bufferBytes(decoder, parallel: parallel, limits: limits))
+        var block = decoder.configuration.cacheBytesPerBlock(cacheType)
+        if let draft {
+            weights += try draft.fixedBytes(parallel: parallel, cacheType: cacheType, limits: limits)
+            block += draft.decoder.configuration.cacheBytesPerBlock(cacheType)
+        }
         return try MemoryPlan.decide(
             requestedContextLength: request.contextLength, requestedParallel: request.parallel,
             trainedContextLength: decoder.configuration.trainedContextLength,
-            blockBytes: UInt64(decoder.configuration.cacheBytesPerBlock(CacheType(request.cacheType))),
-            weightBytes: decoder.packedBytes + buffers, memory: memory.usable(limits: limits), limits: limits)
+            blockBytes: UInt64(block), weightBytes: weights,
+            memory: memory.usable(granted: request.memoryLimit, limits: limits), limits: limits)
     }
 
     /// Bytes of the buffers of the largest step, measured on buffers that are never touched.
@@ -197,8 +212,8 @@ public final class LoadedModel: Sendable {
             contextLength: UInt32(clamping: plan?.contextLength ?? 0), trainedContextLength: UInt32(clamping: trained),
             parallel: UInt32(clamping: plan?.parallel ?? 0), threads: UInt32(clamping: threads),
             weightBytes: decoder?.weightBytes ?? file.tensors.reduce(0) { $0 + UInt64($1.byteCount) },
-            keyValueCacheBytes: plan?.cacheBytes ?? 0, hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds,
-            compute: compute)
+            keyValueCacheBytes: plan?.cacheBytes ?? 0, memoryBytes: plan?.memoryBytes ?? 0,
+            hasChatTemplate: hasTemplate, loadNanoseconds: loadNanoseconds, compute: compute)
     }
 
     private static func describeCompute(

@@ -9,6 +9,8 @@ struct MemoryPlan: Sendable, Equatable {
     let parallel: Int
     let blocks: Int
     let cacheBytes: UInt64
+    /// Weights, buffers and cache.
+    let memoryBytes: UInt64
 
     /// A context length that was asked for is kept or refused; one that was not shrinks until it fits.
     ///
@@ -46,7 +48,8 @@ struct MemoryPlan: Sendable, Equatable {
                 return MemoryPlan(
                     contextLength: context,
                     parallel: requestedParallel == 0 ? parallel(blocks: blocks, limits) : Int(requestedParallel),
-                    blocks: blocks, cacheBytes: UInt64(blocks) * blockBytes)
+                    blocks: blocks, cacheBytes: UInt64(blocks) * blockBytes,
+                    memoryBytes: weightBytes + UInt64(blocks) * blockBytes)
             }
             guard requestedContextLength == nil, context > shortestChosenContext else {
                 let (needed, overflow) = UInt64(least).multipliedReportingOverflow(by: blockBytes)
@@ -78,8 +81,11 @@ struct MemoryPlan: Sendable, Equatable {
 
 extension MemoryLimits {
     /// Bytes that weights and cache may take together.
-    func usable(limits: EngineLimits) -> UInt64 {
+    ///
+    /// - Parameter granted: bytes that the model may take; 0 is all that is there.
+    func usable(granted: UInt64, limits: EngineLimits) -> UInt64 {
         let there = min(limitBytes ?? .max, availableBytes)
-        return there > limits.reservedBytes ? there - limits.reservedBytes : 0
+        let usable = there > limits.reservedBytes ? there - limits.reservedBytes : 0
+        return granted == 0 ? usable : min(granted, usable)
     }
 }

@@ -17,13 +17,15 @@ public enum ModelPart: @unchecked Sendable {
 }
 
 extension LoadedModel {
-    /// Reads the model from its files, in the order of their split numbers.
+    /// Reads the model, and one that drafts for it, from their files, in the order of their split numbers.
     public convenience init(
-        parts: [ModelPart], request: LoadRequest, memory: MemoryLimits, usableThreads: Int,
+        parts: [ModelPart], draftParts: [ModelPart]? = nil, request: LoadRequest, memory: MemoryLimits,
+        usableThreads: Int,
         instructionSet: String? = nil
     ) throws(EngineError) {
         try self.init(
-            parts: parts.map(\.bytes), request: request, memory: memory, usableThreads: usableThreads,
+            parts: parts.map(\.bytes), draftParts: draftParts?.map(\.bytes), request: request, memory: memory,
+            usableThreads: usableThreads,
             instructionSet: instructionSet)
     }
 }

@@ -20,13 +20,26 @@ public final class NativeEngine: Sendable {
     private let thread: Thread
 
     /// Reserves the cache and starts the loop.
-    public init(model: LoadedModel, makeText: @escaping MakeText, emit: @escaping Emit) throws(EngineError) {
+    ///
+    /// - Parameters:
+    ///   - commitsWholeCache: takes all memory of the cache now, not only that of one sequence of the whole context.
+    ///   - draftCost: what a draft counts as, in tokens; nil is what steps are measured to cost.
+    ///   - progress: where the loop says what it does.
+    public init(
+        model: LoadedModel, commitsWholeCache: Bool = false, draftCost: Double? = nil,
+        progress: ProgressPage = ProgressPage(), makeText: @escaping MakeText, emit: @escaping Emit
+    ) throws(EngineError) {
         let decoder = try model.requireDecoder()
         let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
         let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
         let interruption = Interruption()
-        let compute = try StepCompute(decoder: decoder, model: model, limits: limits) { slot in
+        let compute = try StepCompute(
+            decoder: decoder, model: model, limits: limits, commitsWholeCache: commitsWholeCache, progress: progress
+        ) { slot in
             interruption.isRequested && state.withLock { $0.isUnwanted(slot: Int(slot)) }
+        }
+        let draftModel = try model.draft.map { draft throws(EngineError) in
+            try DraftModel(draft, model: model, limits: limits)
         }
         self.state = state
         self.interruption = interruption
@@ -35,8 +48,8 @@ public final class NativeEngine: Sendable {
             // The loop computes too, so it yields to I/O like the other compute threads.
             thread = try Thread.start(name: "engine", niceness: 5) {
                 let loop = EngineLoop(
-                    model: model, compute: compute, state: state, interruption: interruption, makeText: makeText,
-                    emit: emit)
+                    model: model, compute: compute, draftModel: draftModel, fixedDraftCost: draftCost, state: state,
+                    interruption: interruption, progress: progress, makeText: makeText, emit: emit)
                 loop.run()
             }
         } catch {
@@ -50,7 +63,7 @@ public final class NativeEngine: Sendable {
             let input = generation.input(of: choice)
             return SequenceRequest(
                 call: call, choice: choice, tenant: generation.tenant, priority: generation.priority,
-                deadline: generation.deadline,
+                deadline: generation.deadline, cacheSalt: generation.blockSalt,
                 work: .generation(prompt: generation.prompts[input], maximumTokens: generation.maximumTokens[input]))
         }
         try submit(requests, call: call, work: .generation(generation)) { [emit] position in

@@ -14,6 +14,7 @@ public struct PreparedGeneration: Sendable {
     let stopTokens: Set<Int32>
     let logProbabilities: LogProbabilityOptions?
     let speculation: SpeculationMode
+    let cacheSalt: String
     let tenant: String
     let priority: Int8
     let deadline: UInt64
@@ -21,6 +22,8 @@ public struct PreparedGeneration: Sendable {
     public var preparationNanoseconds: UInt64
 
     public var promptTokens: Int { prompts.reduce(0) { $0 + $1.count } }
+    /// Of another tenant's prompts nobody can tell from the time of an answer that they are known, whatever the salt.
+    var blockSalt: String { cacheSalt.isEmpty ? "" : "\(tenant)\u{0}\(cacheSalt)" }
     var sequenceCount: Int { prompts.count * Int(choicesPerInput) }
     /// The input that a choice continues.
     func input(of choice: UInt32) -> Int { Int(choice / choicesPerInput) }

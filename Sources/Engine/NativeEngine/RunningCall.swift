@@ -55,8 +55,7 @@ struct RunningChoice {
 
     init(
         call: CallID, choice: UInt32, prompt: [Int32], maximumTokens: Int, stopTokens: Set<Int32>, admittedAt: UInt64,
-        sampler: Sampler, text: any ChoiceText, trail: LogProbabilityTrail?,
-        speculates: Bool
+        sampler: Sampler, text: any ChoiceText, trail: LogProbabilityTrail?, speculation: Speculation?
     ) {
         self.call = call
         self.choice = choice
@@ -67,7 +66,7 @@ struct RunningChoice {
         self.sampler = sampler
         self.text = text
         self.trail = trail
-        speculation = speculates ? Speculation(tokens: prompt.count + maximumTokens) : nil
+        self.speculation = speculation
         scheduledTokens = prompt.count
     }
 }

@@ -13,15 +13,22 @@ final class StepCompute: @unchecked Sendable {
     let pool: ComputePool
     private var step: ForwardStep
 
-    /// - Parameter isCancelled: asked between the layers for the sequence of a slot.
+    /// - Parameters:
+    ///   - commitsWholeCache: takes the memory of all blocks now, not only that of one sequence of the whole context.
+    ///   - progress: learns which layer is computed.
+    ///   - isCancelled: asked between the layers for the sequence of a slot.
     init(
-        decoder: any DecoderModel, model: LoadedModel, limits: SchedulerLimits,
+        decoder: any DecoderModel, model: LoadedModel, limits: SchedulerLimits, commitsWholeCache: Bool = false,
+        progress: ProgressPage = ProgressPage(),
         isCancelled: @escaping @Sendable (_ slot: Int32) -> Bool
     ) throws(EngineError) {
         self.decoder = decoder
         do {
             cache = try KeyValueCache(
                 configuration: decoder.configuration, blocks: limits.blocks, type: model.cacheType)
+            let blocksOfOne = (model.contextLength + limits.blockPositions - 1) / limits.blockPositions
+            // Memory that is missing shows now, not in the middle of an answer.
+            try cache.commit(blocks: commitsWholeCache ? limits.blocks : blocksOfOne)
             workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: limits.rowsPerStep,
                 maximumLogitRows: limits.logitsRowsPerStep)
@@ -30,7 +37,8 @@ final class StepCompute: @unchecked Sendable {
         }
         pool = model.pool
         let tables: [[Int32]] = Array(repeating: [], count: limits.slots)
-        step = ForwardStep(rows: [], blockTables: tables, isCancelled: isCancelled)
+        step = ForwardStep(
+            rows: [], blockTables: tables, isCancelled: isCancelled, onLayer: { progress.beginLayer($0) })
         step.rows.reserveCapacity(limits.rowsPerStep)
     }
 

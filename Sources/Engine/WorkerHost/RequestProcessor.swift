@@ -20,13 +20,20 @@ enum Preparation {
 /// Belongs to the preparation thread.
 final class RequestProcessor {
     private let limits: WorkerLimits
+    private let machine: Machine
     private let logger: Logger
+    private let progress: ProgressPage
     private let emit: NativeEngine.Emit
     private var model: LoadedModel?
 
-    init(limits: WorkerLimits, logger: Logger, emit: @escaping NativeEngine.Emit) {
+    init(
+        limits: WorkerLimits, machine: Machine, logger: Logger, progress: ProgressPage,
+        emit: @escaping NativeEngine.Emit
+    ) {
         self.limits = limits
+        self.machine = machine
         self.logger = logger
+        self.progress = progress
         self.emit = emit
     }
 
@@ -83,13 +90,15 @@ final class RequestProcessor {
             "model_load_failed", .string("model", request.displayName), .string("error", String(describing: error)))
     }
 
-    private func log(_ model: ModelDescription) {
+    private func log(_ loaded: LoadedModel) {
+        let model = loaded.description
         logger.info(
             "model_loaded", .string("architecture", model.architecture), .int("parameters", model.parameterCount),
             .int("weight_bytes", model.weightBytes), .int("cache_bytes", model.keyValueCacheBytes),
             .int("context", model.contextLength), .int("trained_context", model.trainedContextLength),
             .int("parallel", model.parallel), .int("threads", model.threads),
             .string("instruction_set", model.compute.instructionSet), .string("kv_cache", model.compute.cacheType.name),
+            .int("draft_parameters", loaded.draftParameterCount),
             .double("milliseconds", Double(model.loadNanoseconds) / 1e6))
     }
 
@@ -97,15 +106,22 @@ final class RequestProcessor {
         guard model == nil else {
             throw .invalidRequest(parameter: "model", message: "this worker has loaded its model already")
         }
+        let modelFiles = min(request.source.descriptorCount, descriptors.count)
         let loaded = try LoadedModel(
-            parts: try ModelSource.parts(of: request, descriptors: descriptors, limits: limits), request: request,
-            memory: MemoryLimits.current(), usableThreads: CPULimits.current().usableCount,
+            parts: try ModelSource.parts(
+                of: request.source, descriptors: descriptors[..<modelFiles], parameter: "model", limits: limits),
+            draftParts: try request.draftSource.map { source throws(EngineError) in
+                try ModelSource.parts(
+                    of: source, descriptors: descriptors[modelFiles...], parameter: "draft_model", limits: limits)
+            }, request: request, memory: machine.memory, usableThreads: machine.usableThreads,
             instructionSet: Environment.value("APUS_ISA"))
         let engine =
             request.purpose == .generate
-            ? try NativeEngine(model: loaded, makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
+            ? try NativeEngine(
+                model: loaded, commitsWholeCache: machine.commitsWholeCache, progress: progress,
+                makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
         model = loaded
-        log(loaded.description)
+        log(loaded)
         return .loaded(loaded, engine)
     }
 }

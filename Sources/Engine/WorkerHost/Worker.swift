@@ -12,14 +12,17 @@ final class Worker {
     private let limits: WorkerLimits
     private let logger: Logger
 
-    init(linkDescriptor: Int32, logger: Logger, limits: WorkerLimits = WorkerLimits()) throws(SystemError) {
+    init(
+        linkDescriptor: Int32, machine: Machine, progress: ProgressPage, logger: Logger,
+        limits: WorkerLimits = WorkerLimits()
+    ) throws(SystemError) {
         let loop = try EventLoop()
         let link = try LinkServer(loop: loop, descriptor: FileDescriptor(owning: linkDescriptor))
         self.loop = loop
         self.link = link
         self.limits = limits
         self.logger = logger
-        host = try WorkerHost(limits: limits, logger: logger) { events in
+        host = try WorkerHost(limits: limits, machine: machine, logger: logger, progress: progress) { events in
             Self.logInternalErrors(events, logger)
             link.send(events)
         }

@@ -25,14 +25,21 @@ final class WorkerHost: Sendable {
     }
 
     private let limits: WorkerLimits
+    private let machine: Machine
     private let logger: Logger
+    private let progress: ProgressPage
     private let state: Monitor<State>
     private let emit: NativeEngine.Emit
 
     /// Starts the preparation thread.
-    init(limits: WorkerLimits, logger: Logger, emit: @escaping NativeEngine.Emit) throws(SystemError) {
+    init(
+        limits: WorkerLimits, machine: Machine, logger: Logger, progress: ProgressPage,
+        emit: @escaping NativeEngine.Emit
+    ) throws(SystemError) {
         self.limits = limits
+        self.machine = machine
         self.logger = logger
+        self.progress = progress
         self.emit = emit
         state = Monitor(State(queue: PreparationQueue(limits: limits)))
         _ = try Thread.start(name: "prepare", stackBytes: limits.preparationStackBytes) { [self] in prepareRequests() }
@@ -84,8 +91,11 @@ final class WorkerHost: Sendable {
     // MARK: On the preparation thread
 
     private func prepareRequests() {
-        let processor = RequestProcessor(limits: limits, logger: logger, emit: emit)
+        let processor = RequestProcessor(
+            limits: limits, machine: machine, logger: logger, progress: progress, emit: emit)
         while let entry = nextRequest() {
+            progress.beginPreparation(entry.job.request.isLoad ? .loading : .preparing, call: entry.call)
+            defer { progress.endPreparation() }
             let prepared = processor.prepare(entry.job.request, descriptors: entry.job.descriptors)
             hand(prepared, call: entry.call)
         }
@@ -133,6 +143,8 @@ final class WorkerHost: Sendable {
 }
 
 extension EngineRequest {
+    fileprivate var isLoad: Bool { if case .load = self { true } else { false } }
+
     /// Bytes that the request keeps while it waits, apart from small change.
     var textBytes: Int {
         switch self {

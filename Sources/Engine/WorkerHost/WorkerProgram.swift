@@ -15,8 +15,10 @@ public enum WorkerProgram {
             return 0
         }
         do {
-            let arguments = try WorkerArguments.parse(arguments)
-            return serve(arguments)
+            if arguments.first == "--confinement-check", arguments.count <= 2 {
+                return ConfinementCheck.run(try arguments.dropFirst().first.map(WorkerArguments.mode) ?? .best)
+            }
+            return serve(try WorkerArguments.parse(arguments))
         } catch {
             write("apus-worker: \(error.description)\n\n\(WorkerArguments.usage)", to: 2)
             return 2
@@ -30,14 +32,53 @@ public enum WorkerProgram {
             logger.error("parent_gone")
             return 1
         }
-        // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
-        Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
+        let machine = Machine.current(
+            memoryBytes: arguments.memoryBytes, commitsWholeCache: arguments.commitsWholeCache)
         do {
-            let worker = try Worker(linkDescriptor: arguments.linkDescriptor, logger: logger)
+            // While the process may still look at itself and at its files.
+            if let descriptor = arguments.crashDescriptor { try CrashHandler.install(descriptor: descriptor) }
+            let progress = try progressPage(arguments)
+            // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
+            Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
+            do throws(Confinement.Refusal) {
+                try confine(arguments.confinement, machine: machine, logger: logger)
+            } catch {
+                // In plain words, because the command line shows them to its user.
+                write("apus-worker: \(error.description)\n", to: StandardIO.error)
+                return 1
+            }
+            let worker = try Worker(
+                linkDescriptor: arguments.linkDescriptor, machine: machine, progress: progress, logger: logger)
             return worker.run()
         } catch {
             logger.error("worker_start_failed", .string("error", error.description))
             return 1
+        }
+    }
+
+    private static func progressPage(_ arguments: WorkerArguments) throws(SystemError) -> ProgressPage {
+        guard let descriptor = arguments.progressDescriptor else { return ProgressPage() }
+        // The mapping stays when the descriptor closes.
+        let file = FileDescriptor(owning: descriptor)
+        return try ProgressPage(descriptor: file.rawValue, writable: true)
+    }
+
+    /// Before the first byte of a model or a request is read, and before there are threads.
+    private static func confine(
+        _ mode: Confinement.Mode, machine: Machine, logger: Logger
+    ) throws(Confinement.Refusal) {
+        let limits = ConfinementLimits()
+        do throws(SystemError) {
+            try SelfRestriction.offerToMemoryKiller(points: limits.memoryKillerPoints)
+        } catch {
+            logger.warning("memory_killer_score", .string("error", error.description))
+        }
+        var confinement = Confinement(limits: limits)
+        try confinement.enter(mode, memory: machine.memoryLimit(limits))
+        if mode == .off {
+            logger.warning("confinement_off")
+        } else if !confinement.lacks.isEmpty {
+            logger.warning("confinement_incomplete", .string("lacks", confinement.lacks.joined(separator: "; ")))
         }
     }
 

@@ -137,7 +137,7 @@ extension HTTPConnection {
     private func handle(_ request: HTTPRequest) {
         let writer = HTTPResponseWriter(
             connection: self, version: request.version, isHead: request.method == "HEAD",
-            keepsAlive: request.keepsAlive && !server.isDraining)
+            keepsAlive: request.keepsAlive && !server.answersAreLast)
         exchange = writer
         server.handler(request, writer)
     }
@@ -250,7 +250,7 @@ extension HTTPConnection {
     /// Called by the writer when its response is complete.
     func exchangeEnded(keepsAlive: Bool) {
         exchange = nil
-        guard keepsAlive, !server.isDraining else { return finish() }
+        guard keepsAlive, !server.answersAreLast else { return finish() }
         takeUpNext()
         setDeadline()
     }

@@ -123,7 +123,7 @@ public final class HTTPResponseWriter {
 
     /// Decides when the head is made whether this is the connection's last response.
     private func noteClosing(_ headers: [HTTPHeader]) {
-        if connection?.server.isDraining == true { keepsAlive = false }
+        if connection?.server.answersAreLast == true { keepsAlive = false }
         for header in headers where HTTPResponseHead.isSame(header.name, "connection") {
             if HTTPResponseHead.isSame(header.value, "close") { keepsAlive = false }
         }

@@ -13,11 +13,12 @@ public final class HTTPServer {
     private struct Listener {
         let descriptor: Int32
         let watch: EventLoop.WatchID
+        /// A Unix socket that this server made and takes away again.
         let unixPath: String?
     }
 
     let loop: EventLoop
-    let limits: HTTPLimits
+    private(set) var limits: HTTPLimits
     let handler: HTTPHandler
     private let errorBody: (HTTPRefusal) -> [UInt8]
     /// Called for each request that the server refuses by itself: for logs and metrics.
@@ -26,7 +27,8 @@ public final class HTTPServer {
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var surplusCount = 0
-    private(set) var isDraining = false
+    /// Whether every answer is its connection's last.
+    private(set) var answersAreLast = false
     private var onDrained: (() -> Void)?
     /// Bytes of bodies that are not complete yet, of all connections.
     private var unfinishedBodiesBytes = 0
@@ -51,6 +53,9 @@ public final class HTTPServer {
 
     deinit { readBuffer.deallocate() }
 
+    /// Takes other limits: times for the next wait of every connection, sizes for the connections that come from now on.
+    public func apply(_ limits: HTTPLimits) { self.limits = limits }
+
     /// Connections that are open now, also those that are about to close.
     public var connectionCount: Int { connections.count }
 }
@@ -62,7 +67,7 @@ extension HTTPServer {
     public func listen(host: String, port: UInt16) throws(SystemError) -> UInt16 {
         let socket = try Socket.listenTCP(host: host, port: port)
         let bound = socket.port
-        try listen(socket.descriptor, unixPath: nil)
+        try listen(socket.descriptor, isUnix: false)
         return bound
     }
 
@@ -70,13 +75,20 @@ extension HTTPServer {
     public func listen(unixPath: String, mode: UInt32 = 0o600) throws(SystemError) {
         Socket.removeStaleUnixSocket(path: unixPath)
         let socket = try Socket.listenUnix(path: unixPath, mode: mode)
-        try listen(socket, unixPath: unixPath)
+        try listen(socket, isUnix: true, unixPath: unixPath)
     }
 
-    private func listen(_ socket: consuming FileDescriptor, unixPath: String?) throws(SystemError) {
+    /// Takes connections from a socket that listens already.
+    public func listen(on socket: consuming FileDescriptor, isUnix: Bool) throws(SystemError) {
+        try listen(socket, isUnix: isUnix)
+    }
+
+    private func listen(
+        _ socket: consuming FileDescriptor, isUnix: Bool, unixPath: String? = nil
+    ) throws(SystemError) {
         let descriptor = socket.rawValue
         let watch = try loop.watch(descriptor, .readable) { [weak self] _ in
-            self?.acceptConnections(descriptor, isUnix: unixPath != nil)
+            self?.acceptConnections(descriptor, isUnix: isUnix)
         }
         listeners.append(Listener(descriptor: socket.release(), watch: watch, unixPath: unixPath))
     }
@@ -134,11 +146,14 @@ extension HTTPServer {
 // MARK: - Ending
 
 extension HTTPServer {
+    /// From now on every answer closes its connection, so that clients look for another server; everything else goes on.
+    public func announceEnd() { answersAreLast = true }
+
     /// Closes idle connections now and the others after their response; `done` is called when none is left.
     ///
     /// Call `stopListening` first.
     public func drain(_ done: @escaping () -> Void) {
-        isDraining = true
+        answersAreLast = true
         onDrained = done
         for connection in Array(connections.values) { connection.closeIfIdle() }
         reportIfDrained()
@@ -156,7 +171,7 @@ extension HTTPServer {
     }
 
     private func reportIfDrained() {
-        guard isDraining, connections.isEmpty, let done = onDrained else { return }
+        guard connections.isEmpty, let done = onDrained else { return }
         onDrained = nil
         done()
     }

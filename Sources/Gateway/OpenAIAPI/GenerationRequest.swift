@@ -31,6 +31,7 @@ struct CommonFields {
     private let ignoreEndOfSequence: Bool
     private let minimumTokens: UInt32
     private let speculation: SpeculationMode
+    private let cacheSalt: String
 
     init(_ fields: inout RequestFields) throws(APIError) {
         let name = try fields.string("model", maximumBytes: OpenAILimits.modelNameBytes)
@@ -45,6 +46,7 @@ struct CommonFields {
         ignoreEndOfSequence = try fields.bool("ignore_eos") ?? false
         minimumTokens = UInt32(try fields.integer("min_tokens", in: 0...Int64(Int32.max)) ?? 0)
         speculation = try Self.speculation(&fields)
+        cacheSalt = try Self.cacheSalt(&fields)
         sampling = try SamplingFields.read(&fields)
         _ = try fields.string("user", maximumBytes: OpenAILimits.userBytes)
         try Self.acceptHarmless(&fields)
@@ -66,6 +68,7 @@ struct CommonFields {
             stopStrings: stopStrings, stopTokenIDs: stopTokenIDs, ignoreEndOfSequence: ignoreEndOfSequence)
         request.minimumTokens = minimumTokens
         request.speculation = speculation
+        request.cacheSalt = cacheSalt
         request.logProbabilities = logProbabilities
         return request
     }
@@ -108,13 +111,25 @@ struct CommonFields {
     }
 
     private static func speculation(_ fields: inout RequestFields) throws(APIError) -> SpeculationMode {
-        guard let value = fields.value("speculation") else { return .ngram }
+        guard let value = fields.value("speculation") else { return .automatic }
         guard let name = value.stringValue else { throw .wrongType("speculation", "a string", value) }
         switch name {
+        case "auto": return .automatic
         case "ngram": return .ngram
+        case "model": return .model
         case "off": return .off
-        default: throw .invalid("speculation", "'speculation' is 'ngram' or 'off', not '\(name.prefix(32))'")
+        default:
+            throw .invalid(
+                "speculation", "'speculation' is 'auto', 'ngram', 'model' or 'off', not '\(name.prefix(32))'")
         }
+    }
+
+    private static func cacheSalt(_ fields: inout RequestFields) throws(APIError) -> String {
+        guard let salt = try fields.string("cache_salt", maximumBytes: OpenAILimits.cacheSaltBytes) else { return "" }
+        guard !salt.isEmpty else {
+            throw .invalid("cache_salt", "'cache_salt' is empty; leave it out to share what is in the cache")
+        }
+        return salt
     }
 
     /// Fields that describe the request to a provider, or ask for what happens anyway.

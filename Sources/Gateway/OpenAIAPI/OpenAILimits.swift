@@ -13,7 +13,9 @@ public enum OpenAILimits {
     public static let drySequenceBreakers = 32
     public static let drySequenceBreakerBytes = 128
     public static let modelNameBytes = 256
+    public static let pathBytes = 4096
     public static let userBytes = 256
+    public static let cacheSaltBytes = 128
     /// Frames that wait for a slow socket before the outbox has to hold the rest.
     public static let pendingResponseBytes = 64 << 10
     public static let keepAliveNanoseconds: UInt64 = 15_000_000_000

@@ -1,4 +1,4 @@
-import EngineProtocol
+public import EngineProtocol
 public import HTTPServer
 import JSON
 public import Observability
@@ -12,24 +12,35 @@ public final class OpenAIRoutes {
     public struct Settings: Sendable {
         /// The tenant that a key stands for; nil when no key is needed.
         public var tenantOfKey: (@Sendable (String) -> String?)?
+        /// Who an administrator's key stands for; nil when nobody may administer.
+        public var administratorOfKey: (@Sendable (String) -> String?)?
         public var origins: OriginPolicy
         public var consolePage: [UInt8]
 
         public init(
-            tenantOfKey: (@Sendable (String) -> String?)?, origins: OriginPolicy, consolePage: [UInt8]
+            tenantOfKey: (@Sendable (String) -> String?)?,
+            administratorOfKey: (@Sendable (String) -> String?)? = nil, origins: OriginPolicy, consolePage: [UInt8]
         ) {
             self.tenantOfKey = tenantOfKey
+            self.administratorOfKey = administratorOfKey
             self.origins = origins
             self.consolePage = consolePage
         }
     }
 
-    private let settings: Settings
-    private let serving: Serving
+    private(set) var settings: Settings
+    let serving: Serving
+    /// Makes a model of a path that an administrator has named, if it may be used; by default, no path may be.
+    public var modelAtPath: (_ name: String, _ path: String) throws(EngineError) -> ServedModel = {
+        _, path throws(EngineError) in throw .pathNotAllowed(path: path)
+    }
     private let loop: EventLoop
     private let registry: MetricsRegistry
     private let metrics: HTTPMetrics
-    private let logger: Logger
+    let logger: Logger
+    private var generationsInProgress = 0
+    private var isStopping = false
+    private var onLastAnswer: (() -> Void)?
 
     public init(settings: Settings, serving: Serving, loop: EventLoop, registry: MetricsRegistry, logger: Logger) {
         self.settings = settings
@@ -50,6 +61,23 @@ public final class OpenAIRoutes {
         } catch {
             fail(exchange, error)
         }
+    }
+
+    /// Takes other settings, for the requests that come from now on.
+    public func apply(_ settings: Settings) { self.settings = settings }
+
+    /// Tells the probes that the server is stopping, and calls `done` once no generation is being answered.
+    public func drain(_ done: @escaping () -> Void) {
+        isStopping = true
+        onLastAnswer = done
+        reportLastAnswer()
+    }
+
+    private func reportLastAnswer() {
+        guard generationsInProgress == 0, let done = onLastAnswer else { return }
+        onLastAnswer = nil
+        // The last answer is still to be written in this turn.
+        loop.atEndOfTurn(done)
     }
 
     /// A refusal of the HTTP layer, before any route: counted, and told in this API's envelope.
@@ -79,6 +107,9 @@ public final class OpenAIRoutes {
             try authorized(exchange) { tenant throws(APIError) in
                 try only("POST", exchange) { () throws(APIError) in try generate(exchange, tenant, .completion) }
             }
+        case "/v1/models/load" where exchange.request.method == "POST": try administer(exchange, .load)
+        case "/v1/models/unload" where exchange.request.method == "POST": try administer(exchange, .unload)
+        case "/v1/models/reload" where exchange.request.method == "POST": try administer(exchange, .reload)
         default:
             try authorized(exchange) { tenant throws(APIError) in try routeWithName(exchange, tenant) }
         }
@@ -138,7 +169,7 @@ extension OpenAIRoutes {
     }
 
     /// The case of the scheme does not matter (RFC 9110, 11.1).
-    private static func key(of request: HTTPRequest) -> String? {
+    static func key(of request: HTTPRequest) -> String? {
         let scheme = "bearer "
         if let value = request.header("authorization"), value.prefix(scheme.count).lowercased() == scheme {
             return String(value.dropFirst(scheme.count))
@@ -188,7 +219,8 @@ extension OpenAIRoutes {
         let choices = Array(
             repeating: CollectedChoice(wantsLogProbabilities: parsed.generate.logProbabilities != nil),
             count: parsed.generate.inputs.count * Int(parsed.generate.choices))
-        let name = parsed.model ?? (serving.models.count == 1 ? serving.models[0].name : "")
+        let names = serving.modelNames
+        let name = parsed.model ?? (names.count == 1 ? names[0] : "")
         let responder = GenerationResponder(
             response: exchange.response,
             format: ResponseFormat(
@@ -197,9 +229,12 @@ extension OpenAIRoutes {
             streams: parsed.streams, choices: choices, headers: exchange.headers, loop: loop,
             metrics: metrics.generation(),
             onFinished: { [self] status, code in
+                generationsInProgress -= 1
+                reportLastAnswer()
                 let route = shape == .chat ? "/v1/chat/completions" : "/v1/completions"
                 done(exchange, route: route, status: status, code: code)
             })
+        generationsInProgress += 1
         let call: ServedCall
         do {
             call = try serving.submit(
@@ -228,7 +263,7 @@ extension OpenAIRoutes {
         return shape == .chat ? try .chat(value) : try .completion(value)
     }
 
-    private func checkContentType(_ request: HTTPRequest) throws(APIError) {
+    func checkContentType(_ request: HTTPRequest) throws(APIError) {
         let type = request.header("content-type") ?? ""
         let media = type.split(separator: ";", omittingEmptySubsequences: false)[0].lowercased()
         guard media.split(separator: " ").joined() == "application/json" else {
@@ -257,7 +292,7 @@ extension OpenAIRoutes {
     }
 
     private func ready(_ exchange: Exchange) {
-        let readiness = StatusDocuments.readiness(serving.models)
+        let readiness = StatusDocuments.readiness(serving.models, isStopping: isStopping)
         var headers = exchange.headers + [HTTPHeader("content-type", "application/json")]
         if let retryAfter = readiness.retryAfterMilliseconds {
             headers.append(HTTPHeader("retry-after", String((retryAfter + 999) / 1000)))
@@ -269,18 +304,18 @@ extension OpenAIRoutes {
 
     private func renderMetrics(_ exchange: Exchange) {
         let headers = exchange.headers + [HTTPHeader("content-type", "text/plain; version=0.0.4")]
-        exchange.response.respond(
-            status: 200, headers: headers, body: registry.render() + WorkerMetrics.render(serving.models))
+        let body = registry.render() + WorkerMetrics.render(serving.models, memory: serving.memory)
+        exchange.response.respond(status: 200, headers: headers, body: body)
         done(exchange, route: "/metrics", status: 200)
     }
 
-    private func answer(_ exchange: Exchange, _ body: [UInt8]) {
+    func answer(_ exchange: Exchange, _ body: [UInt8]) {
         let headers = exchange.headers + [HTTPHeader("content-type", "application/json")]
         exchange.response.respond(status: 200, headers: headers, body: body)
         done(exchange, route: Self.routeLabel(exchange.request.path), status: 200)
     }
 
-    private func fail(_ exchange: Exchange, _ error: APIError) {
+    func fail(_ exchange: Exchange, _ error: APIError) {
         exchange.response.respond(status: error.status, headers: exchange.headers + error.headers, body: error.body)
         done(exchange, route: Self.routeLabel(exchange.request.path), status: error.status, code: error.code)
     }
@@ -303,7 +338,7 @@ extension OpenAIRoutes {
     private static func routeLabel(_ path: String) -> String {
         let known: Set<String> = [
             "/", "/livez", "/readyz", "/startupz", "/health", "/metrics", "/v1/models", "/v1/chat/completions",
-            "/v1/completions",
+            "/v1/completions", "/v1/models/load", "/v1/models/unload", "/v1/models/reload",
         ]
         if known.contains(path) { return path }
         if path.hasPrefix("/v1/models/") { return "/v1/models/{id}" }
@@ -321,7 +356,7 @@ extension OpenAIRoutes {
 }
 
 /// One request and what is known about it.
-private final class Exchange {
+final class Exchange {
     let request: HTTPRequest
     let response: HTTPResponseWriter
     let requestID: String
@@ -338,7 +373,7 @@ private final class Exchange {
 }
 
 extension APIError {
-    fileprivate static func forbidden(_ message: String, code: String) -> APIError {
+    static func forbidden(_ message: String, code: String) -> APIError {
         APIError(status: 403, type: "permission_error", code: code, message: message)
     }
 }

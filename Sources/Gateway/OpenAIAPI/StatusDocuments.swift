@@ -13,13 +13,22 @@ enum StatusDocuments {
         let retryAfterMilliseconds: UInt32?
     }
 
-    /// Ready means: every model answers.
-    static func readiness(_ models: [ModelStatus]) -> Readiness {
-        let waiting = models.filter { $0.state != .ready }
+    /// By then another server may have taken this one's place.
+    private static let stoppingRetryMilliseconds: UInt32 = 5000
+
+    /// Ready means: every model answers, if need be after it has been loaded for the request, and the server takes
+    /// requests.
+    static func readiness(_ models: [ModelStatus], isStopping: Bool = false) -> Readiness {
+        let waiting = models.filter { !$0.isAvailable }
+        let isReady = waiting.isEmpty && !isStopping
         var writer = JSONWriter()
         writer.beginObject()
         writer.key("status")
-        writer.string(waiting.isEmpty ? "ready" : "not ready")
+        writer.string(isReady ? "ready" : "not ready")
+        if isStopping {
+            writer.key("reason")
+            writer.string("the server is stopping")
+        }
         writer.key("models")
         writer.beginArray()
         for model in models {
@@ -37,8 +46,10 @@ enum StatusDocuments {
         writer.endArray()
         writer.endObject()
         return Readiness(
-            isReady: waiting.isEmpty, body: writer.bytes,
-            retryAfterMilliseconds: waiting.map(\.retryAfterMilliseconds).filter { $0 > 0 }.max())
+            isReady: isReady, body: writer.bytes,
+            retryAfterMilliseconds: isStopping
+                ? stoppingRetryMilliseconds
+                : waiting.map(\.retryAfterMilliseconds).filter { $0 > 0 }.max())
     }
 
     static func modelList(_ models: [ModelStatus]) -> [UInt8] {
@@ -72,9 +83,23 @@ enum StatusDocuments {
         writer.string("apus")
         writer.key("state")
         writer.string(model.state.rawValue)
-        if let description = model.description {
+        if let reason = model.stateReason {
+            writer.key("reason")
+            writer.string(reason)
+        }
+        if model.isBeingReplaced {
+            writer.key("replacing")
+            writer.bool(true)
+        }
+        writer.key("load")
+        writer.string(model.loadsOnDemand ? "demand" : "start")
+        writeMemory(of: model, into: &writer)
+        if let context = model.description?.contextLength ?? model.configuredContextLength {
             writer.key("context_length")
-            writer.integer(description.contextLength)
+            writer.integer(context)
+        }
+        if let description = model.description {
+            writeCapabilities(of: description, into: &writer)
             writer.key("meta")
             writer.beginObject()
             writer.key("architecture")
@@ -98,6 +123,26 @@ enum StatusDocuments {
             writer.endObject()
         }
         writer.endObject()
+    }
+
+    private static func writeMemory(of model: ModelStatus, into writer: inout JSONWriter) {
+        writer.key("memory")
+        writer.beginObject()
+        writer.key("taken_bytes")
+        writer.integer(model.memoryBytes)
+        if let description = model.description {
+            writer.key("loaded_bytes")
+            writer.integer(description.memoryBytes)
+        }
+        writer.endObject()
+    }
+
+    private static func writeCapabilities(of description: ModelDescription, into writer: inout JSONWriter) {
+        writer.key("capabilities")
+        writer.beginArray()
+        writer.string("completion")
+        if description.hasChatTemplate { writer.string("chat") }
+        writer.endArray()
     }
 
     /// When this process began to serve, as Unix time in seconds.

@@ -9,8 +9,11 @@ import Serving
 enum WorkerMetrics {
 
     /// A page of its own, to be joined to the door's.
-    static func render(_ models: [ModelStatus]) -> [UInt8] {
+    static func render(_ models: [ModelStatus], memory: MemoryUse) -> [UInt8] {
         let registry = MetricsRegistry()
+        gauge(
+            registry, "apus_memory_budget_bytes", "Memory that all models may take together.", [], memory.budgetBytes)
+        gauge(registry, "apus_memory_taken_bytes", "Of it, what workers have or are granted.", [], memory.takenBytes)
         for model in models {
             let labels = [MetricLabel("model", model.name)]
             gauge(
@@ -41,6 +44,9 @@ enum WorkerMetrics {
             registry.counter("apus_worker_restarts_total", "Workers started after another had died.", labels)
                 .add(UInt64(model.restarts))
             gauge(registry, "apus_model_ready", "1 while the model answers.", labels, model.state == .ready ? 1 : 0)
+            registry.gauge(
+                "apus_worker_progress_age_seconds", "Time without progress of a worker that has work.", labels
+            ).set(Double(model.stillNanoseconds) / 1e9)
             if let processID = model.workerProcessID, let memory = ProcessMemory.of(processID: processID) {
                 gauge(
                     registry, "apus_worker_resident_bytes", "Resident memory of the worker.", labels,
@@ -49,9 +55,24 @@ enum WorkerMetrics {
                     registry, "apus_worker_anonymous_bytes", "Memory of the worker that no file backs.", labels,
                     memory.anonymousBytes)
             }
+            loads(of: model, labels, registry)
             statistics(of: model, labels, registry)
         }
         return registry.render()
+    }
+
+    private static func loads(of model: ModelStatus, _ labels: [MetricLabel], _ registry: MetricsRegistry) {
+        gauge(
+            registry, "apus_model_memory_bytes", "What the model's workers have of the memory budget.", labels,
+            model.memoryBytes)
+        registry.counter("apus_model_loads_total", "Times that the model was loaded, crashes not counted.", labels)
+            .add(model.loads)
+        for unload in model.unloads {
+            registry.counter(
+                "apus_model_unloads_total", "Workers of the model that were told to end, by reason.",
+                labels + [MetricLabel("reason", unload.reason)]
+            ).add(unload.count)
+        }
     }
 
     private static func statistics(of model: ModelStatus, _ labels: [MetricLabel], _ registry: MetricsRegistry) {
@@ -85,6 +106,12 @@ enum WorkerMetrics {
         registry.counter(
             "apus_accepted_draft_tokens_total", "Draft tokens that were right since the worker started.", labels
         ).add(last.acceptedDraftTokens)
+        registry.counter(
+            "apus_model_draft_tokens_total", "Draft tokens from the draft model since the worker started.", labels
+        ).add(last.modelDraftTokens)
+        registry.counter(
+            "apus_accepted_model_draft_tokens_total", "Those of them that were right since the worker started.", labels
+        ).add(last.acceptedModelDraftTokens)
     }
 
     private static func gauge(

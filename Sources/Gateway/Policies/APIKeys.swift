@@ -21,11 +21,20 @@ public struct APIKeys: Sendable {
     public static let keyBytes = 8...256
 
     private let keys: [[UInt8]]
+    /// The number of each key's tenant.
+    private let numbers: [Int]
+    private let highestNumber: Int
 
     /// No key is needed.
-    public init() { keys = [] }
+    public init(replacing older: APIKeys? = nil) {
+        keys = []
+        numbers = []
+        highestNumber = older?.highestNumber ?? 0
+    }
 
-    public init(file bytes: [UInt8]) throws(Invalid) {
+    /// - Parameter older: the keys that were in force before: those that stay keep their tenants, and no tenant of theirs
+    ///   is given to another key, because its requests may still be running.
+    public init(file bytes: [UInt8], replacing older: APIKeys? = nil) throws(Invalid) {
         var keys: [[UInt8]] = []
         let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {
@@ -42,7 +51,15 @@ public struct APIKeys: Sendable {
             keys.append(Array(key))
         }
         guard !keys.isEmpty else { throw .noKeys }
+        let older = older ?? APIKeys()
+        var highest = older.highestNumber
+        numbers = keys.map { key in
+            if let known = older.keys.firstIndex(of: key) { return older.numbers[known] }
+            highest += 1
+            return highest
+        }
         self.keys = keys
+        highestNumber = highest
     }
 
     public var isRequired: Bool { !keys.isEmpty }
@@ -53,7 +70,7 @@ public struct APIKeys: Sendable {
     public func tenant(of key: some Collection<UInt8>) -> String? {
         var found: Int?
         for (index, known) in keys.enumerated() where known.equalsInConstantTime(key) { found = index }
-        return found.map { "key-\($0 + 1)" }
+        return found.map { "key-\(numbers[$0])" }
     }
 }
 

@@ -14,14 +14,20 @@ final class ModelChannel {
     private let limits: ServingLimits
     var onReady: () -> Void = {}
     var onFailed: (_ reason: String) -> Void = { _ in }
+    /// After `stop`: the memory of its worker is free.
+    var onStopped: () -> Void = {}
+    /// The last call has ended.
+    var onIdle: () -> Void = {}
+    /// What keeps the worker from being started; nil once it was.
+    var shortage: () -> MemoryShortage? = { nil }
     private var nextSequence: UInt64 = 1
     private var nextNumber: UInt64 = 1
-    private var calls: [CallID: ServedCall] = [:]
+    private var calls: [CallID: ServedCall] = [:] { didSet { noteIfIdle() } }
     /// Calls that wait, by their number.
-    private var held: [UInt64: ServedCall] = [:]
+    private var held: [UInt64: ServedCall] = [:] { didSet { noteIfIdle() } }
     /// Says which of them is sent when.
     private var queue: ReplayQueue
-    private var quarantine: Quarantine<ContentKey>
+    private(set) var quarantine: Quarantine<ContentKey>
     private var queueTimer: EventLoop.TimerID?
     private var description: ModelDescription?
     private var statistics: WorkerStatistics?
@@ -30,18 +36,28 @@ final class ModelChannel {
     private var callsResumed: UInt64 = 0
     private var callsQuarantined: UInt64 = 0
 
-    init(name: String, loop: EventLoop, supervisor: any SupervisedWorker, limits: ServingLimits, logger: Logger) {
+    /// - Parameters:
+    ///   - description: of a worker that is ready already.
+    ///   - quarantine: what earlier workers of the same model have taught.
+    init(
+        name: String, loop: EventLoop, supervisor: any SupervisedWorker, description: ModelDescription? = nil,
+        quarantine: Quarantine<ContentKey>? = nil, limits: ServingLimits, logger: Logger
+    ) {
         self.name = name
+        self.description = description
         self.loop = loop
         self.supervisor = supervisor
         self.limits = limits
         self.logger = logger
         queue = ReplayQueue(patience: limits.trialNanoseconds)
-        quarantine = Quarantine(capacity: limits.quarantinedRequests, nanoseconds: limits.quarantineNanoseconds)
+        self.quarantine =
+            quarantine
+            ?? Quarantine(capacity: limits.quarantinedRequests, nanoseconds: limits.quarantineNanoseconds)
         supervisor.onReady = { [unowned self] in workerIsReady($0) }
         supervisor.onEvents = { [unowned self] in receive($0) }
         supervisor.onLost = { [unowned self] in workerIsLost($0) }
         supervisor.onFailed = { [unowned self] in workerHasFailed($0) }
+        supervisor.onStopped = { [unowned self] in onStopped() }
     }
 
     func start() { supervisor.start() }
@@ -64,6 +80,7 @@ final class ModelChannel {
             retryAfterMilliseconds: lifeCycle.retryAfterMilliseconds(now: now), restarts: lifeCycle.restarts,
             workerEnds: WorkerEnd.Kind.allCases.map { ($0.rawValue, lifeCycle.ends[$0] ?? 0) },
             description: description, statistics: statistics, workerProcessID: supervisor.workerProcessID,
+            stillNanoseconds: supervisor.stillNanoseconds,
             callsInFlight: callsInFlight, callsLost: callsLost, callsReplayed: callsReplayed,
             callsResumed: callsResumed, callsQuarantined: callsQuarantined,
             requestsQuarantined: quarantine.quarantinedCount(now: now))
@@ -71,6 +88,14 @@ final class ModelChannel {
 
     var callsInFlight: Int { calls.count + held.count }
     var liveCalls: [ServedCall] { Array(calls.values) + held.values.sorted { $0.number < $1.number } }
+
+    private func noteIfIdle() { if callsInFlight == 0 { onIdle() } }
+
+    /// Why a call that waits is given up.
+    private func notLoaded(retryAfter: UInt32) -> EngineError {
+        if let shortage = shortage() { return .resourceExhausted(message: shortage.text, permanent: false) }
+        return .modelNotReady(reason: reasonToWait, retryAfterMilliseconds: retryAfter)
+    }
 
     /// Sends a call, holds it until it may be sent, or says why not.
     func admit(
@@ -81,6 +106,7 @@ final class ModelChannel {
         if let deadline = request.deadline, deadline <= now { throw .deadlineExceeded }
         let call = ServedCall(
             identity: identity, model: name, number: nextNumber, request: request, resumes: resumes, listener: listener)
+        call.channel = self
         nextNumber += 1
         let retryAfter = supervisor.state.retryAfterMilliseconds(now: now)
         let suspicion = try suspicion(of: call, now: now)
@@ -89,7 +115,7 @@ final class ModelChannel {
             try send(call)
         case .ready, .starting, .backingOff:
             guard held.count < limits.heldCallsPerModel else {
-                throw .modelNotReady(reason: reasonToWait, retryAfterMilliseconds: retryAfter)
+                throw notLoaded(retryAfter: retryAfter)
             }
             hold(call, suspicion: suspicion, now: now)
             sendHeld()
@@ -177,7 +203,7 @@ final class ModelChannel {
             guard let self, let call, call.phase == .waiting, call.heldSince == now else { return }
             release(call)
             let retryAfter = supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now())
-            end(call, with: .modelNotReady(reason: reasonToWait, retryAfterMilliseconds: retryAfter))
+            end(call, with: notLoaded(retryAfter: retryAfter))
             sendHeld()
         }
     }

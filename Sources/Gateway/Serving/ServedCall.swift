@@ -54,6 +54,8 @@ public final class ServedCall {
     let request: EngineRequest
     weak var listener: (any CallListener)?
     var phase = Phase.waiting
+    /// Where it runs or waits.
+    weak var channel: ModelChannel?
     private(set) var outbox = Outbox()
     private(set) var run = Run()
     private(set) var hasSentText = false

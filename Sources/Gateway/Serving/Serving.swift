@@ -1,7 +1,6 @@
 public import EngineProtocol
 public import Observability
 public import Platform
-public import Supervision
 
 /// Bounds of the table of live calls.
 public struct ServingLimits: Sendable {
@@ -23,6 +22,12 @@ public struct ServingLimits: Sendable {
     public var quarantinedRequests = 1024
     /// How long they are remembered.
     public var quarantineNanoseconds: UInt64 = 3_600_000_000_000
+    /// Models by name, those that administrators add included.
+    public var models = 256
+    /// How long after a failed load a call may try again to load a model that is loaded on demand.
+    public var failedLoadNanoseconds: UInt64 = 30_000_000_000
+    /// How long the first token of a worker may take that is to replace another one.
+    public var checkNanoseconds: UInt64 = 60_000_000_000
 
     public init() {}
 }
@@ -30,6 +35,8 @@ public struct ServingLimits: Sendable {
 /// What `GET /v1/models`, the probes and the metrics tell of a model.
 public struct ModelStatus: Sendable {
     public enum State: String, Sendable, CaseIterable {
+        /// A request loads it.
+        case unloaded
         case starting
         case ready
         case backingOff = "backing off"
@@ -55,6 +62,8 @@ public struct ModelStatus: Sendable {
     /// The worker's last word, nil when there is no worker.
     public var statistics: WorkerStatistics?
     public var workerProcessID: Int32?
+    /// How long the worker had work and made no progress; 0 while it does or has none.
+    public var stillNanoseconds: UInt64
     public var callsInFlight: Int
     public var callsLost: UInt64
     public var callsReplayed: UInt64
@@ -64,6 +73,32 @@ public struct ModelStatus: Sendable {
     public var callsQuarantined: UInt64
     /// Requests that are refused now.
     public var requestsQuarantined: Int
+    /// What its workers have of the memory budget: granted while it loads, then what it says that it takes.
+    public var memoryBytes: UInt64 = 0
+    /// It was or will be loaded by a request, not by the start of the server.
+    public var loadsOnDemand = false
+    /// Positions that the configuration asks for; nil takes the model's.
+    public var configuredContextLength: UInt32?
+    /// A new worker is being loaded beside the one that answers.
+    public var isBeingReplaced = false
+    /// How often a worker was started for it, crashes not counted, and why workers were told to end.
+    public var loads: UInt64 = 0
+    public var unloads: [(reason: String, count: UInt64)] = []
+
+    /// Whether a request for it gets an answer: at once, or after a load that is no restart.
+    public var isAvailable: Bool {
+        switch state {
+        case .ready, .unloaded: true
+        case .starting: loadsOnDemand && restarts == 0
+        case .backingOff, .failed, .draining: false
+        }
+    }
+}
+
+/// The memory that all workers together have.
+public struct MemoryUse: Sendable, Equatable {
+    public var budgetBytes: UInt64
+    public var takenBytes: UInt64
 }
 
 /// The one table of live calls and model states: the only path from a door to a worker.
@@ -71,15 +106,17 @@ public struct ModelStatus: Sendable {
 /// Everything happens on the loop.
 public final class Serving {
     private let loop: EventLoop
-    private let limits: ServingLimits
-    private let logger: Logger
-    private var channels: [ModelChannel] = []
+    let registry: ModelRegistry
     private(set) var isDraining = false
 
-    public init(loop: EventLoop, limits: ServingLimits = ServingLimits(), logger: Logger) {
+    /// - Parameter memoryBudget: bytes that all workers may take together.
+    public init(
+        loop: EventLoop, limits: ServingLimits = ServingLimits(), memoryBudget: UInt64 = .max, logger: Logger
+    ) {
         self.loop = loop
-        self.limits = limits
-        self.logger = logger
+        registry = ModelRegistry(loop: loop, limits: limits, memoryBudget: memoryBudget, logger: logger)
+        registry.onReady = { [unowned self] in onModelReady($0) }
+        registry.onNothingToServe = { [unowned self] in onNothingToServe($0) }
         sweep()
     }
 
@@ -89,18 +126,14 @@ public final class Serving {
     /// Called whenever a model has been loaded.
     public var onModelReady: (_ name: String) -> Void = { _ in }
 
-    /// Adds a model and starts its worker.
-    public func add(name: String, supervisor: any SupervisedWorker) {
-        let channel = ModelChannel(name: name, loop: loop, supervisor: supervisor, limits: limits, logger: logger)
-        channels.append(channel)
-        channel.onReady = { [unowned self] in onModelReady(name) }
-        channel.onFailed = { [unowned self] reason in
-            if channels.allSatisfy({ $0.status.state == .failed && $0.status.description == nil }) {
-                onNothingToServe(reason)
-            }
-        }
-        channel.start()
-    }
+    /// Serves these models and no others.
+    ///
+    /// New ones are added, and loaded if they are to be loaded at the start. Those that are not named any more finish
+    /// their calls and end. One whose settings have changed is replaced while it goes on; if that fails, the log tells it,
+    /// and the old worker stays.
+    ///
+    /// - Throws: why the whole is refused; then nothing has changed.
+    public func apply(_ models: [ServedModel]) throws(EngineError) { try registry.apply(models) }
 
     /// Sends a request to a model.
     ///
@@ -112,10 +145,11 @@ public final class Serving {
         _ request: EngineRequest, model: String?, identity: CallIdentity, resumes: Bool = false,
         listener: any CallListener
     ) throws(EngineError) -> ServedCall {
-        let channel = try route(model)
+        let slot = try route(model)
         guard !isDraining else {
             throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: 5000)
         }
+        let channel = try registry.channel(of: slot)
         var request = request
         if case .generate(var generate) = request {
             generate.tenant = identity.tenant
@@ -124,45 +158,52 @@ public final class Serving {
         return try channel.admit(request, identity: identity, resumes: resumes, listener: listener)
     }
 
-    private func route(_ model: String?) throws(EngineError) -> ModelChannel {
+    private func route(_ model: String?) throws(EngineError) -> ModelSlot {
         guard let model, !model.isEmpty else {
-            if channels.count == 1 { return channels[0] }
-            let names = channels.map(\.name).joined(separator: ", ")
+            if registry.slots.count == 1 { return registry.slots[0] }
+            let names = registry.slots.map(\.name).joined(separator: ", ")
             throw .invalidRequest(parameter: "model", message: "'model' is required; one of \(names)")
         }
-        guard let channel = channels.first(where: { $0.name == model }) else { throw .modelNotFound(model: model) }
-        return channel
+        guard let slot = registry.slot(model) else { throw .modelNotFound(model: model) }
+        return slot
     }
 
     /// The client is gone: nothing more is put into the call's outbox.
     public func cancel(_ call: ServedCall) {
-        channel(of: call)?.cancel(call)
+        call.channel?.cancel(call)
     }
 
     /// Ends every call of the tenant with this public or request id.
     ///
     /// - Returns: how many there were.
     public func cancel(id: String, tenant: String) -> Int {
-        let matches = channels.flatMap(\.liveCalls).filter { call in
+        let matches = registry.channels.flatMap(\.liveCalls).filter { call in
             guard call.identity.tenant == tenant, call.isLive else { return false }
             return call.identity.publicID == id || call.identity.requestID == id
         }
         for call in matches {
-            channel(of: call)?.leave(call, with: .cancelled)
+            call.channel?.leave(call, with: .cancelled)
         }
         return matches.count
     }
 
-    public var models: [ModelStatus] { channels.map(\.status) }
+    public var models: [ModelStatus] { registry.statuses }
 
-    public var callsInFlight: Int { channels.reduce(0) { $0 + $1.callsInFlight } }
+    /// The names alone, which cost less.
+    public var modelNames: [String] { registry.slots.map(\.name) }
+
+    public var memory: MemoryUse {
+        MemoryUse(budgetBytes: registry.budgetBytes, takenBytes: registry.takenBytes)
+    }
+
+    public var callsInFlight: Int { registry.channels.reduce(0) { $0 + $1.callsInFlight } }
 
     /// Refuses new calls; those that are there go on.
     public func drain() { isDraining = true }
 
     /// Ends the calls that are still there with an error.
     public func endCalls() {
-        for channel in channels {
+        for channel in registry.channels {
             for call in channel.liveCalls where call.isLive {
                 channel.leave(
                     call, with: .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: 5000))
@@ -173,20 +214,60 @@ public final class Serving {
     /// Ends the workers.
     public func stop() {
         isDraining = true
-        for channel in channels { channel.stop() }
+        registry.stop()
     }
-
-    private func channel(of call: ServedCall) -> ModelChannel? { channels.first { $0.name == call.model } }
 
     private func sweep() {
         _ = loop.after(nanoseconds: 1_000_000_000) { [weak self] in
             guard let self else { return }
             abandonSlowConsumers(now: MonotonicClock.now())
+            registry.review()
             sweep()
         }
     }
 
     func abandonSlowConsumers(now: UInt64) {
-        for channel in channels { channel.abandonSlowConsumers(now: now) }
+        for channel in registry.channels { channel.abandonSlowConsumers(now: now) }
+    }
+}
+
+// MARK: - Administration
+
+extension Serving {
+    public typealias Answer = (Result<ModelStatus, EngineError>) -> Void
+
+    /// Loads a model, if it is not loaded, and answers when it is ready.
+    public func load(_ name: String, _ answer: @escaping Answer) throws(EngineError) {
+        registry.load(try slot(name), answer)
+    }
+
+    /// Loads a model that no configuration names; it is served under its name until it is unloaded.
+    public func load(_ model: ServedModel, _ answer: @escaping Answer) throws(EngineError) {
+        try checkRunning()
+        registry.load(model, answer)
+    }
+
+    /// Unloads a model and answers when its worker has ended, which is when its calls have been answered.
+    public func unload(_ name: String, _ answer: @escaping Answer) throws(EngineError) {
+        registry.unload(try slot(name), answer)
+    }
+
+    /// Loads a model anew beside the worker that answers, and answers when the new one has taken over, or why not.
+    ///
+    /// - Parameter allowDowntime: where there is no memory for both, ends the old one first.
+    public func reload(_ name: String, allowDowntime: Bool, _ answer: @escaping Answer) throws(EngineError) {
+        registry.replace(try slot(name), allowDowntime: allowDowntime, answer)
+    }
+
+    private func slot(_ name: String) throws(EngineError) -> ModelSlot {
+        try checkRunning()
+        guard let slot = registry.slot(name) else { throw .modelNotFound(model: name) }
+        return slot
+    }
+
+    private func checkRunning() throws(EngineError) {
+        guard !isDraining else {
+            throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: 5000)
+        }
     }
 }

@@ -16,9 +16,9 @@ public final class Tokenizer: Sendable {
     /// Whether `encode` with `addSpecial` puts `eos` last.
     public let addsEOS: Bool
 
-    private let vocabulary: Vocabulary
+    let vocabulary: Vocabulary
     /// By id: whether the token is structure rather than text.
-    private let isControl: [Bool]
+    let isControl: [Bool]
     private let specialTokens: SpecialTokens
     private let encoder: Encoder
     private let addsSpacePrefix: Bool

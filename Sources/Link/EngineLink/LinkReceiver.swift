@@ -79,13 +79,3 @@ struct LinkReceiver {
         return [LinkDescriptor](descriptors.prefix(count))
     }
 }
-
-extension LoadRequest {
-    /// How many descriptors belong to the message.
-    var descriptorCount: Int {
-        switch source {
-        case .descriptors(let count): Int(count)
-        case .bundledDemo: 0
-        }
-    }
-}

@@ -153,6 +153,8 @@ public struct ModelDescription: Sendable, Equatable {
     public var threads: UInt32
     public var weightBytes: UInt64
     public var keyValueCacheBytes: UInt64
+    /// Packed weights, buffers and cache together: what the model takes of the machine's memory.
+    public var memoryBytes: UInt64
     public var hasChatTemplate: Bool
     public var loadNanoseconds: UInt64
     public var compute: ComputeDescription
@@ -160,7 +162,7 @@ public struct ModelDescription: Sendable, Equatable {
     public init(
         architecture: String, name: String, parameterCount: UInt64, vocabularySize: UInt32, contextLength: UInt32,
         trainedContextLength: UInt32, parallel: UInt32, threads: UInt32, weightBytes: UInt64,
-        keyValueCacheBytes: UInt64, hasChatTemplate: Bool, loadNanoseconds: UInt64,
+        keyValueCacheBytes: UInt64, memoryBytes: UInt64 = 0, hasChatTemplate: Bool, loadNanoseconds: UInt64,
         compute: ComputeDescription = ComputeDescription()
     ) {
         self.architecture = architecture
@@ -173,6 +175,7 @@ public struct ModelDescription: Sendable, Equatable {
         self.threads = threads
         self.weightBytes = weightBytes
         self.keyValueCacheBytes = keyValueCacheBytes
+        self.memoryBytes = memoryBytes
         self.hasChatTemplate = hasChatTemplate
         self.loadNanoseconds = loadNanoseconds
         self.compute = compute
@@ -228,12 +231,16 @@ public struct WorkerStatistics: Sendable, Equatable {
     /// Draft tokens that were computed, and those of them that were right.
     public var draftTokens: UInt64
     public var acceptedDraftTokens: UInt64
+    /// The same, of the draft model's alone.
+    public var modelDraftTokens: UInt64
+    public var acceptedModelDraftTokens: UInt64
 
     public init(
         takenAt: UInt64 = 0, sequencesRunning: UInt32 = 0, sequencesWaiting: UInt32 = 0, cacheBlocksUsed: UInt64 = 0,
         cacheBlocksIdle: UInt64 = 0, cacheBlocks: UInt64 = 0, promptTokens: UInt64 = 0, cachedTokens: UInt64 = 0,
         generatedTokens: UInt64 = 0, steps: UInt64 = 0, stepNanoseconds: UInt64 = 0, cancelled: UInt64 = 0,
-        preemptions: UInt64 = 0, draftTokens: UInt64 = 0, acceptedDraftTokens: UInt64 = 0
+        preemptions: UInt64 = 0, draftTokens: UInt64 = 0, acceptedDraftTokens: UInt64 = 0,
+        modelDraftTokens: UInt64 = 0, acceptedModelDraftTokens: UInt64 = 0
     ) {
         self.takenAt = takenAt
         self.sequencesRunning = sequencesRunning
@@ -250,5 +257,7 @@ public struct WorkerStatistics: Sendable, Equatable {
         self.preemptions = preemptions
         self.draftTokens = draftTokens
         self.acceptedDraftTokens = acceptedDraftTokens
+        self.modelDraftTokens = modelDraftTokens
+        self.acceptedModelDraftTokens = acceptedModelDraftTokens
     }
 }

@@ -50,6 +50,10 @@ public struct LoadRequest: Sendable, Equatable {
     }
 
     public var source: Source
+    /// A smaller model with the same tokenizer that guesses what the model says next; nil: there is none.
+    ///
+    /// Its files follow the model's among the descriptors.
+    public var draftSource: Source?
     public var purpose: Purpose
     /// Names the model in errors and logs; it is never opened.
     public var displayName: String
@@ -60,21 +64,38 @@ public struct LoadRequest: Sendable, Equatable {
     /// Compute threads; 0 takes the machine's limit (affinity and quota).
     public var threads: UInt32
     public var cacheType: CacheType
+    /// Bytes that weights, buffers and cache may take together; 0 takes what is there.
+    public var memoryLimit: UInt64
     /// Measures what the processor can do at most, for comparison with what a model reaches.
     public var measuresMachine: Bool
 
     public init(
-        source: Source, purpose: Purpose, displayName: String, contextLength: UInt32? = nil, parallel: UInt32 = 0,
-        threads: UInt32 = 0, cacheType: CacheType = .f16, measuresMachine: Bool = false
+        source: Source, draftSource: Source? = nil, purpose: Purpose, displayName: String,
+        contextLength: UInt32? = nil, parallel: UInt32 = 0, threads: UInt32 = 0, cacheType: CacheType = .f16,
+        memoryLimit: UInt64 = 0, measuresMachine: Bool = false
     ) {
         self.source = source
+        self.draftSource = draftSource
         self.purpose = purpose
         self.displayName = displayName
         self.contextLength = contextLength
         self.parallel = parallel
         self.threads = threads
         self.cacheType = cacheType
+        self.memoryLimit = memoryLimit
         self.measuresMachine = measuresMachine
+    }
+
+    /// How many descriptors belong to the message.
+    public var descriptorCount: Int { source.descriptorCount + (draftSource?.descriptorCount ?? 0) }
+}
+
+extension LoadRequest.Source {
+    public var descriptorCount: Int {
+        switch self {
+        case .descriptors(let count): Int(count)
+        case .bundledDemo: 0
+        }
     }
 }
 
@@ -102,7 +123,9 @@ public struct GenerateRequest: Sendable, Equatable {
     /// Nil asks for none.
     public var logProbabilities: LogProbabilityOptions?
     /// It changes the speed and never the text.
-    public var speculation = SpeculationMode.ngram
+    public var speculation = SpeculationMode.automatic
+    /// Prompts are found in the cache only by requests with the same salt and tenant; empty: by all without a salt.
+    public var cacheSalt = ""
     /// Who asked: fairness in the queue is per tenant.
     public var tenant: String
     /// Higher goes first.
@@ -133,6 +156,13 @@ public enum SpeculationMode: UInt8, Sendable {
     case off = 0
     /// From what the prompt and the answer said before.
     case ngram = 1
+    /// From wherever more is expected: the text so far, or a draft model if one is loaded.
+    case automatic = 2
+    /// From the draft model alone.
+    case model = 3
+
+    public var usesText: Bool { self == .ngram || self == .automatic }
+    public var usesModel: Bool { self == .model || self == .automatic }
 }
 
 /// Which log-probabilities come with the tokens.

@@ -18,7 +18,7 @@ private enum EventCode: UInt16 {
         case .tokens: 32
         case .finished: 56
         case .failed, .result: 12
-        case .statistics: 112
+        case .statistics: 128
         }
     }
 }
@@ -109,6 +109,8 @@ extension PayloadWriter {
         integer(statistics.preemptions)
         integer(statistics.draftTokens)
         integer(statistics.acceptedDraftTokens)
+        integer(statistics.modelDraftTokens)
+        integer(statistics.acceptedModelDraftTokens)
     }
 }
 
@@ -210,6 +212,8 @@ extension PayloadReader {
             cachedTokens: try integer("cachedTokens"), generatedTokens: try integer("generatedTokens"),
             steps: try integer("steps"), stepNanoseconds: try integer("stepNanoseconds"),
             cancelled: try integer("cancelled"), preemptions: try integer("preemptions"),
-            draftTokens: try integer("draftTokens"), acceptedDraftTokens: try integer("acceptedDraftTokens"))
+            draftTokens: try integer("draftTokens"), acceptedDraftTokens: try integer("acceptedDraftTokens"),
+            modelDraftTokens: try integer("modelDraftTokens"),
+            acceptedModelDraftTokens: try integer("acceptedModelDraftTokens"))
     }
 }

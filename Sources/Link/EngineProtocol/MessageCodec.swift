@@ -107,9 +107,9 @@ public enum MessageCodec {
     private static func fixedSize(of type: MessageType) -> Int {
         switch type {
         case .hello: 12
-        case .load: 32
+        case .load: 40
         case .inspect, .cancel: 0
-        case .generate: 180
+        case .generate: 188
         case .score: 16
         case .tokenize: 12
         case .detokenize: 8

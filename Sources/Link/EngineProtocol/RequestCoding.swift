@@ -34,30 +34,36 @@ extension PayloadReader {
 private enum SourceCode: UInt8 {
     case descriptors = 0
     case bundledDemo = 1
+    /// Of a draft model alone.
+    case none = 255
+
+    init(_ source: LoadRequest.Source?) {
+        switch source {
+        case .descriptors?: self = .descriptors
+        case .bundledDemo?: self = .bundledDemo
+        case nil: self = .none
+        }
+    }
 }
 
 extension PayloadWriter {
     mutating func load(_ load: LoadRequest) {
-        switch load.source {
-        case .descriptors(let count):
-            integer(SourceCode.descriptors.rawValue)
-            integer(load.purpose.rawValue)
-            integer(load.cacheType.rawValue)
-            integer(UInt8(load.measuresMachine ? 1 : 0))
-            if count > EngineProtocolLimits.descriptors {
-                fail(.limitExceeded(field: "source", limit: EngineProtocolLimits.descriptors, value: Int(count)))
-            }
-            integer(count)
-        case .bundledDemo:
-            integer(SourceCode.bundledDemo.rawValue)
-            integer(load.purpose.rawValue)
-            integer(load.cacheType.rawValue)
-            integer(UInt8(load.measuresMachine ? 1 : 0))
-            zeros(4)
+        if load.descriptorCount > EngineProtocolLimits.descriptors {
+            let limit = EngineProtocolLimits.descriptors
+            fail(.limitExceeded(field: "source", limit: limit, value: load.descriptorCount))
         }
+        integer(SourceCode(load.source).rawValue)
+        integer(load.purpose.rawValue)
+        integer(load.cacheType.rawValue)
+        integer(UInt8(load.measuresMachine ? 1 : 0))
+        integer(UInt32(clamping: load.source.descriptorCount))
+        integer(SourceCode(load.draftSource).rawValue)
+        zeros(3)
+        integer(UInt32(clamping: load.draftSource?.descriptorCount ?? 0))
         optional(load.contextLength)
         integer(load.parallel)
         integer(load.threads)
+        integer(load.memoryLimit)
         text("displayName", load.displayName, limit: EngineProtocolLimits.nameBytes)
     }
 }
@@ -68,26 +74,35 @@ extension PayloadReader {
         let purpose: LoadRequest.Purpose = try choice("purpose")
         let cacheType: LoadRequest.CacheType = try choice("cacheType")
         let measuresMachine = try flag("measuresMachine")
-        let count: UInt32 = try integer("source")
-        let source: LoadRequest.Source
-        switch code {
-        case .descriptors:
-            guard count <= EngineProtocolLimits.descriptors else {
-                throw .limitExceeded(field: "source", limit: EngineProtocolLimits.descriptors, value: Int(count))
-            }
-            source = .descriptors(count: count)
-        case .bundledDemo:
-            guard count == 0 else { throw .unknownValue(field: "source", value: UInt64(count)) }
-            source = .bundledDemo
+        guard let source = try source("source", code) else {
+            throw .unknownValue(field: "source", value: UInt64(code.rawValue))
+        }
+        let draftCode: SourceCode = try choice("draftSource")
+        try zeros("draftSource", 3)
+        let draftSource = try self.source("draftSource", draftCode)
+        let descriptors = source.descriptorCount + (draftSource?.descriptorCount ?? 0)
+        guard descriptors <= EngineProtocolLimits.descriptors else {
+            throw .limitExceeded(field: "source", limit: EngineProtocolLimits.descriptors, value: descriptors)
         }
         let contextLength = try optional("contextLength")
         let parallel: UInt32 = try integer("parallel")
         let threads: UInt32 = try integer("threads")
+        let memoryLimit: UInt64 = try integer("memoryLimit")
         return LoadRequest(
-            source: source, purpose: purpose,
+            source: source, draftSource: draftSource, purpose: purpose,
             displayName: try text("displayName", limit: EngineProtocolLimits.nameBytes),
             contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
-            measuresMachine: measuresMachine)
+            memoryLimit: memoryLimit, measuresMachine: measuresMachine)
+    }
+
+    /// The rest of a source: how many descriptors it has.
+    private mutating func source(
+        _ field: String, _ code: SourceCode
+    ) throws(CodecError) -> LoadRequest.Source? {
+        let count: UInt32 = try integer(field)
+        if code == .descriptors { return .descriptors(count: count) }
+        guard count == 0 else { throw .unknownValue(field: field, value: UInt64(count)) }
+        return code == .bundledDemo ? .bundledDemo : nil
     }
 }
 
@@ -121,6 +136,7 @@ extension PayloadWriter {
         }
         tokenIDs("stopTokenIDs", request.stopTokenIDs, limit: EngineProtocolLimits.stopTokenIDs)
         text("tenant", request.tenant, limit: EngineProtocolLimits.nameBytes)
+        text("cacheSalt", request.cacheSalt, limit: EngineProtocolLimits.nameBytes)
     }
 
     private mutating func input(_ input: GenerateRequest.Input) {
@@ -210,6 +226,7 @@ extension PayloadReader {
             "stopStrings", elementSize: 8, limit: EngineProtocolLimits.stopStrings, Self.stopString)
         request.stopTokenIDs = try tokenIDs("stopTokenIDs", limit: EngineProtocolLimits.stopTokenIDs)
         request.tenant = try text("tenant", limit: EngineProtocolLimits.nameBytes)
+        request.cacheSalt = try text("cacheSalt", limit: EngineProtocolLimits.nameBytes)
         return request
     }
 

@@ -10,7 +10,7 @@ private enum ResultCode: UInt16 {
 
     var size: Int {
         switch self {
-        case .loaded: 112
+        case .loaded: 120
         case .scored: 16
         case .inspected, .tokenized, .detokenized, .rendered: 8
         }
@@ -64,6 +64,7 @@ extension PayloadWriter {
         zeros(2)
         integer(model.weightBytes)
         integer(model.keyValueCacheBytes)
+        integer(model.memoryBytes)
         integer(model.loadNanoseconds)
         integer(model.compute.operationsPerToken)
         integer(model.compute.bytesPerStep)
@@ -113,8 +114,9 @@ extension PayloadReader {
             architecture: architecture, name: name, parameterCount: parameterCount, vocabularySize: vocabularySize,
             contextLength: contextLength, trainedContextLength: trainedContextLength, parallel: parallel,
             threads: threads, weightBytes: try integer("weightBytes"),
-            keyValueCacheBytes: try integer("keyValueCacheBytes"), hasChatTemplate: hasChatTemplate,
-            loadNanoseconds: try integer("loadNanoseconds"), compute: try compute(cacheType))
+            keyValueCacheBytes: try integer("keyValueCacheBytes"), memoryBytes: try integer("memoryBytes"),
+            hasChatTemplate: hasChatTemplate, loadNanoseconds: try integer("loadNanoseconds"),
+            compute: try compute(cacheType))
     }
 
     private mutating func compute(_ cacheType: LoadRequest.CacheType) throws(CodecError) -> ComputeDescription {

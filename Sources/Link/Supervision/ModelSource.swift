@@ -21,23 +21,43 @@ public enum ModelSource: Sendable, Equatable {
 
     /// Opens the model's files, because paths never cross the link.
     ///
-    /// - Throws: `invalidRequest` that names the file which cannot be opened.
-    public func open() throws(EngineError) -> OpenModel {
+    /// - Parameters:
+    ///   - roots: where the files must lie; nil for a path that the operator has named.
+    ///   - draft: the model that drafts for this one.
+    /// - Throws: `invalidRequest` that names the file which cannot be opened, or `pathNotAllowed`.
+    public func open(within roots: AllowedRoots? = nil, draft: OpenModel? = nil) throws(EngineError) -> OpenModel {
         switch self {
         case .bundledDemo:
-            return OpenModel(source: .bundledDemo, descriptors: [])
+            return OpenModel(source: .bundledDemo, descriptors: [], byteCount: 0, draft: draft)
         case .file(let path):
             var descriptors: [Int32] = []
+            var byteCount: UInt64 = 0
             for part in try Self.parts(of: path) {
-                do throws(SystemError) {
-                    descriptors.append(try FileDescriptor.openForReading(path: part).release())
+                do throws(EngineError) {
+                    let descriptor = try Self.open(part: part, within: roots)
+                    byteCount += (try? descriptor.fileSize()) ?? 0
+                    descriptors.append(descriptor.release())
                 } catch {
                     OpenModel.close(descriptors)
-                    throw Self.refusal(error, part: part)
+                    throw error
                 }
             }
-            return OpenModel(source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors)
+            return OpenModel(
+                source: .descriptors(count: UInt32(descriptors.count)), descriptors: descriptors, byteCount: byteCount,
+                draft: draft)
         }
+    }
+
+    private static func open(part: String, within roots: AllowedRoots?) throws(EngineError) -> FileDescriptor {
+        let descriptor: FileDescriptor
+        do throws(SystemError) {
+            descriptor = try FileDescriptor.openForReading(path: part)
+        } catch {
+            if let roots, !roots.containWords(of: part) { throw .pathNotAllowed(path: part) }
+            throw refusal(error, part: part)
+        }
+        if let roots, !roots.contain(descriptor) { throw .pathNotAllowed(path: part) }
+        return descriptor
     }
 
     /// Names the file without its folder: clients see this text, and paths are none of their business.
@@ -75,14 +95,45 @@ public enum ModelSource: Sendable, Equatable {
     }
 }
 
+/// The model that a worker serves, and perhaps a smaller one with the same tokenizer that drafts for it.
+public struct ModelSources: Sendable, Equatable {
+    public var model: ModelSource
+    public var draft: ModelSource?
+    /// Where the model's files must lie each time they are opened; nil for a path that the operator has named.
+    public var roots: AllowedRoots?
+
+    public init(_ model: ModelSource, draft: ModelSource? = nil, within roots: AllowedRoots? = nil) {
+        self.model = model
+        self.draft = draft
+        self.roots = roots
+    }
+
+    /// Opens the files of both.
+    public func open() throws(EngineError) -> OpenModel { try model.open(within: roots, draft: try draft?.open()) }
+}
+
 /// A model's files, open until they have been sent.
 public final class OpenModel {
     public let source: LoadRequest.Source
     public let descriptors: [Int32]
+    private let draft: OpenModel?
 
-    init(source: LoadRequest.Source, descriptors: [Int32]) {
+    /// Of all files together, those of the draft model too; 0 for the bundled model.
+    public let byteCount: UInt64
+
+    init(source: LoadRequest.Source, descriptors: [Int32], byteCount: UInt64, draft: OpenModel?) {
         self.source = source
         self.descriptors = descriptors
+        self.byteCount = byteCount + (draft?.byteCount ?? 0)
+        self.draft = draft
+    }
+
+    /// Sends a `load` with these files.
+    func load(_ request: LoadRequest, into worker: WorkerProcess) throws(EngineError) {
+        var request = request
+        request.source = source
+        request.draftSource = draft?.source
+        try worker.send(.load(request), call: .link, descriptors: descriptors + (draft?.descriptors ?? []))
     }
 
     deinit { Self.close(descriptors) }

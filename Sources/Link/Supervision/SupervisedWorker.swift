@@ -8,12 +8,16 @@ public protocol SupervisedWorker: AnyObject {
     /// Counts workers; part of every call's id.
     var generation: UInt16 { get }
     var workerProcessID: Int32? { get }
+    /// How long the worker had work and made no progress; 0 while it does or has none.
+    var stillNanoseconds: UInt64 { get }
 
     var onReady: (ModelDescription) -> Void { get set }
     var onEvents: ([(CallID, EngineEvent)]) -> Void { get set }
     /// Everything that the lost worker had sent has been delivered before.
     var onLost: (WorkerEnd) -> Void { get set }
     var onFailed: (String) -> Void { get set }
+    /// After `stop`: its last process has ended and its memory is free.
+    var onStopped: () -> Void { get set }
 
     func start()
     func stop()

@@ -12,11 +12,13 @@ public final class WorkerProcess {
     public static let killDelay: UInt64 = 500_000_000
     /// How long to wait for the exit status when the link has already ended.
     static let exitStatusDelay: UInt64 = 50_000_000
-    private static let logReadsPerTurn = 16
+    private static let readsPerTurn = 16
 
     public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
     /// Called once, when everything that was in the link has been delivered.
     public var onEnd: (WorkerEnd) -> Void = { _ in }
+    /// Called once, when the process has been reaped and its memory is free, which may be later.
+    public var onExit: () -> Void = {}
 
     public let processID: Int32
     private let link: LinkClient
@@ -24,9 +26,13 @@ public final class WorkerProcess {
     private let child: ChildProcess
     private let childEnd: FileDescriptor
     private let standardError: FileDescriptor
+    private let crashText: FileDescriptor
+    private let page: ProgressPage
     private var standardErrorWatch: EventLoop.WatchID?
+    private var crashWatch: EventLoop.WatchID?
     private var childWatch: EventLoop.WatchID?
     private var log: ChildLog
+    private var crashRecord = CrashRecord(dumpSignal: CrashHandler.dumpSignal)
     private let logger: Logger
 
     private var exit: ChildProcess.Exit?
@@ -36,19 +42,33 @@ public final class WorkerProcess {
     private var endGiven: WorkerEnd?
     private let outOfMemoryKills: UInt64?
 
-    /// Starts the program with one end of a socket pair as descriptor 3.
-    public init(loop: EventLoop, workerPath: String, logger: Logger) throws(SystemError) {
+    /// Starts the program with one end of a socket pair as descriptor 3, a progress page as 4, and a pipe as 5.
+    ///
+    /// - Parameter options: words for its command line.
+    public init(
+        loop: EventLoop, workerPath: String, options: WorkerOptions = WorkerOptions(), logger: Logger
+    ) throws(SystemError) {
         self.loop = loop
         self.logger = logger
         outOfMemoryKills = OutOfMemoryKills.count()
         let sockets = try Socket.pair()
         let pipe = try Socket.pair()
         Self.makeBlocking(pipe.second.rawValue)
+        let crashPipe = try Socket.pair()
+        Self.makeBlocking(crashPipe.second.rawValue)
+        let pageFile = try ProgressPage.makeFile()
+        page = try ProgressPage(descriptor: pageFile.rawValue, writable: false)
         let started = try ChildProcess.spawn(
             executable: workerPath,
-            arguments: [workerPath, "--link-descriptor", "3", "--parent", String(getpid())],
-            environment: Environment.entries.filter { !Self.isSecret($0) },
-            descriptors: [(sockets.second.rawValue, 3), (pipe.second.rawValue, StandardIO.error)])
+            arguments: [
+                workerPath, "--link-descriptor", "3", "--parent", String(getpid()), "--progress-descriptor", "4",
+                "--crash-descriptor", "5",
+            ] + options.arguments,
+            environment: WorkerOptions.environment(from: Environment.entries),
+            descriptors: [
+                (sockets.second.rawValue, 3), (pageFile.rawValue, 4), (crashPipe.second.rawValue, 5),
+                (pipe.second.rawValue, StandardIO.error),
+            ])
         child = started
         processID = started.processID
         log = ChildLog()
@@ -56,6 +76,7 @@ public final class WorkerProcess {
             childEnd = try started.openPidDescriptor()
             link = try LinkClient(loop: loop, descriptor: sockets.first.duplicate())
             standardError = try pipe.first.duplicate()
+            crashText = try crashPipe.first.duplicate()
             try watch()
         } catch {
             // Without descriptors for it (a full table, say) the child can be neither used nor noticed.
@@ -75,6 +96,7 @@ public final class WorkerProcess {
         link.onEvents = { [weak self] in self?.onEvents($0) }
         link.onClose = { [weak self] in self?.linkEnded("\($0)") }
         standardErrorWatch = try loop.watch(standardError.rawValue, .readable) { [weak self] _ in self?.readLog() }
+        crashWatch = try loop.watch(crashText.rawValue, .readable) { [weak self] _ in self?.readCrashText() }
         // Strong: whoever starts a process lives until it has been reaped, which also ends this watch.
         childWatch = try loop.watch(childEnd.rawValue, .readable) { [self] _ in reap() }
     }
@@ -103,9 +125,26 @@ public final class WorkerProcess {
         endGiven = end
         link.close()
         child.signal(15)
+        killLater()
+    }
+
+    private func killLater() {
         _ = loop.after(nanoseconds: Self.killDelay) { [self] in
             if exit == nil { child.signal(9) }
         }
+    }
+
+    /// Ends a worker that hangs: its end is reported at once, and until it is killed its threads tell where they are.
+    public func abort(as end: WorkerEnd) {
+        guard exit == nil, !isKilling else { return }
+        isKilling = true
+        endGiven = end
+        logProgress()
+        link.drain()
+        link.close()
+        _ = child.signalThreads(CrashHandler.dumpSignal)
+        killLater()
+        report()
     }
 
     /// Ends the worker at once, for an owner that goes away itself.
@@ -116,6 +155,12 @@ public final class WorkerProcess {
         link.close()
         unwatch()
     }
+
+    /// What the worker says that it does.
+    public var progress: WorkerProgress { page.read() }
+
+    /// Whether the process is gone.
+    public var hasExited: Bool { exit != nil }
 
     /// The last lines that the worker wrote.
     public var lastLines: [String] { log.lastLines }
@@ -137,12 +182,16 @@ public final class WorkerProcess {
     private func reap() {
         guard exit == nil, let ended = try? child.reap() else { return }
         exit = ended
+        if !isKilling { logProgress() }
         readLog()
+        readCrashText()
+        logStacks()
         log.finish(now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
         unwatch()
         // What the worker had sent before it ended counts.
         link.drain()
         report()
+        onExit()
     }
 
     private func unwatch() {
@@ -150,6 +199,8 @@ public final class WorkerProcess {
         childWatch = nil
         if let standardErrorWatch { loop.unwatch(standardErrorWatch) }
         standardErrorWatch = nil
+        if let crashWatch { loop.unwatch(crashWatch) }
+        crashWatch = nil
     }
 
     private func report() {
@@ -182,23 +233,55 @@ public final class WorkerProcess {
     }
 
     private func readLog() {
-        var buffer = [UInt8](repeating: 0, count: 16 << 10)
-        // Bounded, so that a worker that does nothing but write cannot keep the loop for itself.
-        for _ in 0..<Self.logReadsPerTurn {
-            let outcome = buffer.withUnsafeMutableBytes { try? Socket.read(standardError.rawValue, into: $0) }
-            guard case .bytes(let count) = outcome else {
-                if outcome != .wouldBlock, let standardErrorWatch {
-                    loop.unwatch(standardErrorWatch)
-                    self.standardErrorWatch = nil
-                }
-                return
-            }
-            log.append(buffer[..<count], now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
+        Self.read(standardError.rawValue, loop: loop, watch: &standardErrorWatch) { bytes in
+            log.append(bytes, now: MonotonicClock.now()) { logger.relay(line: $0, .int("pid", processID)) }
         }
     }
 
-    /// Keys stay in the gateway.
-    private static func isSecret(_ entry: String) -> Bool {
-        entry.hasPrefix("APUS_") && (entry.contains("KEY") || entry.contains("TOKEN") || entry.contains("SECRET"))
+    private func readCrashText() {
+        Self.read(crashText.rawValue, loop: loop, watch: &crashWatch) { crashRecord.append($0) }
+    }
+
+    private static func read(
+        _ descriptor: Int32, loop: EventLoop, watch: inout EventLoop.WatchID?, take: (ArraySlice<UInt8>) -> Void
+    ) {
+        var buffer = [UInt8](repeating: 0, count: 16 << 10)
+        // Bounded, so that a worker that does nothing but write cannot keep the loop for itself.
+        for _ in 0..<readsPerTurn {
+            let outcome = buffer.withUnsafeMutableBytes { try? Socket.read(descriptor, into: $0) }
+            guard case .bytes(let count) = outcome else {
+                if outcome != .wouldBlock, let ended = watch {
+                    loop.unwatch(ended)
+                    watch = nil
+                }
+                return
+            }
+            take(buffer[..<count])
+        }
+    }
+
+    // MARK: What it was doing
+
+    private func logProgress() {
+        let progress = page.read()
+        // A worker that has not begun anything has nothing to tell.
+        guard progress != WorkerProgress() else { return }
+        let ids = progress.batch.map { String($0.rawValue, radix: 16) }.joined(separator: " ")
+        logger.error(
+            "worker.last_progress", .int("pid", processID), .string("engine", "\(progress.enginePhase)"),
+            .int("step", progress.steps), .int("layer", progress.layer), .int("rows", progress.rows),
+            .int("sequences", progress.sequences), .int("calls", progress.calls), .string("batch", ids),
+            .string("preparation", "\(progress.preparationPhase)"),
+            .string("prepared_call", String(progress.preparedCall.rawValue, radix: 16)))
+    }
+
+    private func logStacks() {
+        for stack in crashRecord.stacks {
+            logger.error(
+                "worker.stack", .int("pid", processID), .string("threads", stack.threads.joined(separator: ", ")),
+                .string("signal", stack.signal.map(Signals.name(of:)) ?? "none"),
+                .string("address", stack.address.map { "0x" + String($0, radix: 16) } ?? "none"),
+                .string("frames", stack.frames.joined(separator: "\n")))
+        }
     }
 }

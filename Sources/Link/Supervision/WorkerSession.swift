@@ -32,14 +32,15 @@ public final class WorkerSession {
     ///
     /// - Parameter onWaiting: called several times a second while the model loads.
     public init(
-        workerPath: String, source: ModelSource, load: LoadRequest, logger: Logger, onWaiting: @escaping () -> Void = {}
+        workerPath: String, options: WorkerOptions = WorkerOptions(), sources: ModelSources, load: LoadRequest,
+        logger: Logger, onWaiting: @escaping () -> Void = {}
     ) throws(Failure) {
         let inbox = Inbox()
         let loop: EventLoop
         do {
             loop = try EventLoop()
             interrupts = try SessionInterrupts(loop: loop)
-            worker = try WorkerProcess(loop: loop, workerPath: workerPath, logger: logger)
+            worker = try WorkerProcess(loop: loop, workerPath: workerPath, options: options, logger: logger)
         } catch {
             throw .couldNotStart("\(error)")
         }
@@ -60,7 +61,7 @@ public final class WorkerSession {
             loop.stop()
         }
         do throws(Failure) {
-            description = try Self.load(source, load, worker: worker, inbox: inbox, loop: loop, onWaiting: onWaiting)
+            description = try Self.load(sources, load, worker: worker, inbox: inbox, loop: loop, onWaiting: onWaiting)
         } catch {
             worker.kill()
             throw error
@@ -77,14 +78,11 @@ public final class WorkerSession {
     public var interruptDescriptor: Int32 { interrupts.descriptor }
 
     private static func load(
-        _ source: ModelSource, _ load: LoadRequest, worker: WorkerProcess, inbox: Inbox, loop: EventLoop,
+        _ sources: ModelSources, _ load: LoadRequest, worker: WorkerProcess, inbox: Inbox, loop: EventLoop,
         onWaiting: @escaping () -> Void
     ) throws(Failure) -> ModelDescription {
-        var load = load
         do throws(EngineError) {
-            let model = try source.open()
-            load.source = model.source
-            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
+            try sources.open().load(load, into: worker)
         } catch {
             throw .engine(error)
         }

@@ -8,20 +8,25 @@ public import Platform
 public final class WorkerSupervisor {
     public struct Settings: Sendable {
         public var workerPath: String
-        public var source: ModelSource
-        /// Its source is filled in with what the files turn out to be.
+        public var options: WorkerOptions
+        public var sources: ModelSources
+        /// Its sources are filled in with what the files turn out to be.
         public var load: LoadRequest
         /// A load that takes longer is taken for a hang.
         public var loadNanosecondsLimit: UInt64
+        /// A worker that has work and makes no progress for longer is taken for a hang.
+        public var stallNanosecondsLimit: UInt64
 
         public init(
-            workerPath: String, source: ModelSource, load: LoadRequest,
-            loadNanosecondsLimit: UInt64 = 600_000_000_000
+            workerPath: String, options: WorkerOptions = WorkerOptions(), sources: ModelSources, load: LoadRequest,
+            loadNanosecondsLimit: UInt64 = 600_000_000_000, stallNanosecondsLimit: UInt64 = 30_000_000_000
         ) {
             self.workerPath = workerPath
-            self.source = source
+            self.options = options
+            self.sources = sources
             self.load = load
             self.loadNanosecondsLimit = loadNanosecondsLimit
+            self.stallNanosecondsLimit = stallNanosecondsLimit
         }
     }
 
@@ -30,6 +35,8 @@ public final class WorkerSupervisor {
     /// Everything that the lost worker had sent has been delivered before.
     public var onLost: (WorkerEnd) -> Void = { _ in }
     public var onFailed: (String) -> Void = { _ in }
+    /// After `stop`: its last process has ended and its memory is free.
+    public var onStopped: () -> Void = {}
 
     public private(set) var state = SupervisorState()
     /// Counts workers; part of every call's id.
@@ -39,24 +46,37 @@ public final class WorkerSupervisor {
     private let logger: Logger
     private var worker: WorkerProcess?
     private var loadTimer: EventLoop.TimerID?
+    /// The worker before, while its process has not ended.
+    private var leavingWorker: WorkerProcess?
+    private var detector: StallDetector
+    private var openCalls: Set<CallID> = []
+    /// Events of calls, from this worker and those before it.
+    private var eventCount: UInt64 = 0
 
     public init(loop: EventLoop, settings: Settings, logger: Logger) {
         self.loop = loop
         self.settings = settings
         self.logger = logger
+        detector = StallDetector(limitNanoseconds: settings.stallNanosecondsLimit)
     }
 
     public func start() { perform([.spawn]) }
 
-    public func stop() { handle(.stop) }
+    public func stop() {
+        handle(.stop)
+        if worker.map(\.hasExited) ?? true { onStopped() }
+    }
 
     /// Sends a request to the worker, if it is ready.
     public func send(_ request: EngineRequest, call: CallID) throws(EngineError) {
         guard state.phase == .ready, let worker else { return }
         try worker.send(request, call: call)
+        if request != .cancel { openCalls.insert(call) }
     }
 
     public var workerProcessID: Int32? { worker?.processID }
+
+    public var stillNanoseconds: UInt64 { state.phase == .ready ? detector.stillNanoseconds : 0 }
 
     /// Tells that the worker has answered a request, or that the one that ended it is known and will not come back.
     public func noteServedRequest() { handle(.servedRequest) }
@@ -84,17 +104,20 @@ public final class WorkerSupervisor {
     }
 
     private func spawn() {
+        // Two workers of one model may not fit into the memory: the next one waits for the end of the last.
+        guard leavingWorker == nil else { return }
         generation &+= 1
         if generation == 0 { generation = 1 }
         let model: OpenModel
-        do throws(EngineError) { model = try settings.source.open() } catch {
+        do throws(EngineError) { model = try settings.sources.open() } catch {
             // A file that was there before may just be being replaced.
             guard state.restarts > 0 else { return handle(.loadRefused(reason: error.text)) }
             return couldNotStart(reason: error.text, details: error.text)
         }
         let worker: WorkerProcess
         do throws(SystemError) {
-            worker = try WorkerProcess(loop: loop, workerPath: settings.workerPath, logger: logger)
+            worker = try WorkerProcess(
+                loop: loop, workerPath: settings.workerPath, options: settings.options, logger: logger)
         } catch {
             // Clients are told the reason, and paths are none of their business.
             return couldNotStart(reason: error.reason, details: error.description)
@@ -103,17 +126,16 @@ public final class WorkerSupervisor {
             self.worker = worker
             worker.onEvents = { [weak self] in self?.receive($0) }
             worker.onEnd = { [weak self, unowned worker] end in
-                guard let self else { return }
+                guard let self, state.phase != .draining else { return }
                 logger.warning(
                     "worker.ended", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)),
                     .string("kind", end.kind.rawValue), .string("reason", end.text), .string("exit", worker.exitText))
                 handle(.ended(end))
             }
+            worker.onExit = { [weak self, unowned worker] in self?.exited(worker) }
             logger.info(
                 "worker.started", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)))
-            var load = settings.load
-            load.source = model.source
-            try worker.send(.load(load), call: .link, descriptors: model.descriptors)
+            try model.load(settings.load, into: worker)
             watchLoadTime(of: worker)
         } catch {
             handle(.loadRefused(reason: error.text))
@@ -130,13 +152,22 @@ public final class WorkerSupervisor {
         loadTimer = loop.after(nanoseconds: settings.loadNanosecondsLimit) { [weak self, weak worker] in
             guard let self, let worker, self.worker === worker, state.phase == .starting else { return }
             logger.error("worker.slow_load", .int("limit_ms", Int64(settings.loadNanosecondsLimit / 1_000_000)))
-            worker.end(as: .slowStart(seconds: Int(settings.loadNanosecondsLimit / 1_000_000_000)))
+            worker.abort(as: .slowStart(seconds: Int(settings.loadNanosecondsLimit / 1_000_000_000)))
         }
+    }
+
+    private func exited(_ worker: WorkerProcess) {
+        guard state.phase == .draining else { return }
+        logger.info(
+            "worker.stopped", .string("model", settings.load.displayName), .int("pid", Int64(worker.processID)),
+            .string("exit", worker.exitText))
+        onStopped()
     }
 
     private func receive(_ events: [(CallID, EngineEvent)]) {
         var others: [(CallID, EngineEvent)] = []
         for (call, event) in events {
+            if event.isEnd { openCalls.remove(call) }
             switch (call, event) {
             case (.link, .result(.loaded(let description))): loaded(description)
             case (.link, .failed(.resourceExhausted(let message, permanent: false))):
@@ -146,6 +177,8 @@ public final class WorkerSupervisor {
             default: others.append((call, event))
             }
         }
+        // The link's own events are statistics: they tell that a thread lives, not that a call goes on.
+        eventCount += UInt64(others.count { $0.0 != .link })
         if !others.isEmpty { onEvents(others) }
     }
 
@@ -153,6 +186,8 @@ public final class WorkerSupervisor {
         if let loadTimer { loop.cancel(loadTimer) }
         loadTimer = nil
         handle(.loaded)
+        detector = StallDetector(limitNanoseconds: settings.stallNanosecondsLimit)
+        if let worker { watchProgress(of: worker) }
         logger.info(
             "model.ready", .string("model", settings.load.displayName),
             .string("architecture", description.architecture),
@@ -162,11 +197,35 @@ public final class WorkerSupervisor {
         onReady(description)
     }
 
+    private func watchProgress(of worker: WorkerProcess) {
+        _ = loop.after(nanoseconds: StallDetector.interval) { [weak self, weak worker] in
+            guard let self, let worker, self.worker === worker, state.phase == .ready else { return }
+            let stall = detector.look(
+                at: worker.progress, openCalls: openCalls.count, events: eventCount, now: MonotonicClock.now())
+            guard let stall else { return watchProgress(of: worker) }
+            logger.error(
+                "worker.stalled", .string("model", settings.load.displayName), .int("pid", worker.processID),
+                .string("reason", stall.what), .int("still_ms", stall.stillNanoseconds / 1_000_000))
+            worker.abort(as: .stalled(what: stall.what))
+        }
+    }
+
     private func lost(_ end: WorkerEnd) {
+        openCalls = []
         if let lines = worker?.lastLines, !lines.isEmpty {
             logger.warning("worker.last_lines", .string("lines", lines.joined(separator: "\n")))
         }
+        if let worker, !worker.hasExited { waitForExit(of: worker) }
         worker = nil
         onLost(end)
+    }
+
+    private func waitForExit(of worker: WorkerProcess) {
+        leavingWorker = worker
+        worker.onExit = { [weak self] in
+            guard let self else { return }
+            leavingWorker = nil
+            if state.phase == .starting { spawn() }
+        }
     }
 }

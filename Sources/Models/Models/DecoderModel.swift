@@ -59,13 +59,17 @@ public struct ForwardStep: Sendable {
     public var blockTables: [[Int32]]
     /// Asked between layers whether a sequence was cancelled; nil: never.
     public var isCancelled: (@Sendable (_ sequence: Int32) -> Bool)?
+    /// Told before each layer, counted from 1, and before the output, which counts as one more.
+    public var onLayer: (@Sendable (_ number: Int) -> Void)?
 
     public init(
-        rows: [ForwardRow], blockTables: [[Int32]], isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil
+        rows: [ForwardRow], blockTables: [[Int32]], isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil,
+        onLayer: (@Sendable (_ number: Int) -> Void)? = nil
     ) {
         self.rows = rows
         self.blockTables = blockTables
         self.isCancelled = isCancelled
+        self.onLayer = onLayer
     }
 }
 

@@ -3,7 +3,8 @@ public import Tensors
 /// A pool of blocks, each of which holds keys and values of all layers for 32 positions of a sequence.
 ///
 /// Who owns a block is not known here: a step brings, for each sequence, the table of its blocks. All of the memory is
-/// reserved at the start and takes space only where a position was stored. One thread at a time may use it.
+/// reserved at the start; beyond the committed blocks it takes space only where a position was stored. One thread at a time
+/// may use it.
 public final class KeyValueCache: @unchecked Sendable {
     /// Positions of a block.
     public static let blockPositions = KeyValueBlocks.positions
@@ -17,6 +18,7 @@ public final class KeyValueCache: @unchecked Sendable {
     private let layerBytes: Int
     private let blockBytes: Int
     private let memory: ReservedMemory
+    private var committedBlocks = 0
 
     public init(configuration: DecoderConfiguration, blocks: Int, type: CacheType = .f16) throws(MemoryError) {
         layerCount = configuration.layerCount
@@ -32,6 +34,14 @@ public final class KeyValueCache: @unchecked Sendable {
         self.type = type
     }
 
+    /// Takes the memory of the first blocks, which are used first, from the system for good.
+    ///
+    /// To be called before anything is stored.
+    public func commit(blocks count: Int) throws(MemoryError) {
+        committedBlocks = min(max(count, 0), blocks)
+        try memory.commit(byteCount: committedBlocks * blockBytes)
+    }
+
     /// Bytes that are reserved.
     public var byteCount: Int { memory.byteCount }
 
@@ -42,9 +52,10 @@ public final class KeyValueCache: @unchecked Sendable {
         bytes(of: target).copyMemory(from: UnsafeRawBufferPointer(bytes(of: source)))
     }
 
-    /// Gives the memory of a block back to the system.
+    /// Gives the memory of a block back to the system, unless it is committed.
     public func release(block: Int) {
         precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)")
+        guard block >= committedBlocks else { return }
         memory.discard(offset: block * blockBytes, byteCount: blockBytes)
     }
 

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static int fail_closing(int descriptor, int code) {
@@ -58,7 +59,8 @@ int apus_memory_file(const char *name, const void *bytes, size_t count, bool sea
 
 int64_t apus_file_size(int descriptor) {
     struct stat status;
-    if (fstat(descriptor, &status) < 0) return -errno;
+    // The C library may ask with a call that takes paths too, which a confined process may not make.
+    if (syscall(SYS_fstat, descriptor, &status) < 0) return -errno;
     return S_ISREG(status.st_mode) ? (int64_t)status.st_size : -EINVAL;
 }
 
@@ -66,6 +68,24 @@ int64_t apus_map_private(int descriptor, size_t count, const void **bytes) {
     void *mapped = mmap(NULL, count, PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (mapped == MAP_FAILED) return -errno;
     *bytes = mapped;
+    return 0;
+}
+
+int apus_shared_memory_file(const char *name, size_t count) {
+    int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor < 0) return -errno;
+    if (ftruncate(descriptor, (off_t)count) < 0) return fail_closing(descriptor, errno);
+    int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
+    return fcntl(descriptor, F_ADD_SEALS, seals) < 0 ? fail_closing(descriptor, errno) : descriptor;
+}
+
+int apus_map_shared(int descriptor, size_t count, bool writable, uint64_t **words) {
+    int64_t size = apus_file_size(descriptor);
+    if (size < 0) return (int)size;
+    if ((uint64_t)size < count) return -EINVAL;
+    void *mapped = mmap(NULL, count, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0);
+    if (mapped == MAP_FAILED) return -errno;
+    *words = mapped;
     return 0;
 }
 
@@ -96,6 +116,13 @@ int apus_wait_ready(int descriptor, bool writing) {
     do result = poll(&wait, 1, -1);
     while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : 0;
+}
+
+int apus_wait_writable(int descriptor, int milliseconds) {
+    struct pollfd wait = {.fd = descriptor, .events = POLLOUT};
+    int result = poll(&wait, 1, milliseconds);
+    if (result < 0) return errno == EINTR ? 0 : -errno;
+    return result;
 }
 
 int64_t apus_write(int descriptor, const void *bytes, size_t count) {

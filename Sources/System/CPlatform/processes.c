@@ -2,6 +2,7 @@
 
 #include "CPlatform.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -144,6 +146,21 @@ int apus_signals_next(int descriptor) {
     return count == sizeof information ? (int)information.ssi_signo : 0;
 }
 
+int apus_signal_threads(int process, int number) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/task", process);
+    DIR *folder = opendir(path);
+    if (!folder) return -errno;
+    int count = 0;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        int thread = atoi(entry->d_name);
+        // A thread may end between the two.
+        if (thread > 0 && syscall(SYS_tgkill, process, thread, number) == 0) count++;
+    }
+    closedir(folder);
+    return count;
+}
+
 int apus_signal_ignore(int number) { return signal(number, SIG_IGN) == SIG_ERR ? -errno : 0; }
 
 struct thread_start {
@@ -156,10 +173,14 @@ struct thread_start {
 static void *run_thread(void *pointer) {
     struct thread_start start = *(struct thread_start *)pointer;
     free(pointer);
+    // At the far end of the thread's own stack, so that a crash handler can run when the rest is used up.
+    char alternate[apus_alternate_stack_bytes] __attribute__((aligned(64)));
+    apus_crash_thread_begin(start.name, alternate);
     pthread_setname_np(pthread_self(), start.name);
-    // On Linux the niceness belongs to the thread, not to the process. A refusal (raising it back) is harmless.
-    if (start.niceness != 0) setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), start.niceness);
+    // On Linux the niceness belongs to the thread, not to the process; 0 is the calling one. A refusal is harmless.
+    if (start.niceness != 0) setpriority(PRIO_PROCESS, 0, start.niceness);
     start.body(start.context);
+    apus_crash_thread_end();
     return NULL;
 }
 
@@ -176,7 +197,8 @@ int apus_thread_start(
     int code = pthread_attr_init(&attributes);
     if (!code) {
         size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
-        code = pthread_attr_setstacksize(&attributes, stack_bytes < least ? least : stack_bytes);
+        size_t bytes = (stack_bytes < least ? least : stack_bytes) + apus_alternate_stack_bytes;
+        code = pthread_attr_setstacksize(&attributes, bytes);
         if (!code) code = pthread_create(&made, &attributes, run_thread, start);
         pthread_attr_destroy(&attributes);
     }

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -63,6 +64,23 @@ static uint16_t port_of(int listener) {
     if (getsockname(listener, (struct sockaddr *)&bound, &size) < 0) return 0;
     if (bound.ss_family == AF_INET) return ntohs(((struct sockaddr_in *)&bound)->sin_port);
     return ntohs(((struct sockaddr_in6 *)&bound)->sin6_port);
+}
+
+int apus_adopt_listener(int descriptor) {
+    struct sockaddr_storage bound = {0};
+    socklen_t size = sizeof bound;
+    int type = 0, listens = 0;
+    socklen_t option = sizeof type;
+    if (getsockname(descriptor, (struct sockaddr *)&bound, &size) < 0) return -errno;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &option) < 0) return -errno;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &option) < 0) return -errno;
+    bool is_tcp = bound.ss_family == AF_INET || bound.ss_family == AF_INET6;
+    if (type != SOCK_STREAM || !listens || !(is_tcp || bound.ss_family == AF_UNIX)) return -EINVAL;
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -errno;
+    if (fcntl(descriptor, F_SETFD, FD_CLOEXEC) < 0) return -errno;
+    if (is_tcp) set_connection_options(descriptor);
+    return is_tcp;
 }
 
 int apus_listen_tcp(const char *host, uint16_t port, int backlog, uint16_t *bound_port) {
@@ -139,6 +157,28 @@ int apus_connect_unix(const char *path) {
     return descriptor;
 }
 
+int apus_datagram_socket(void) {
+    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return descriptor < 0 ? -errno : descriptor;
+}
+
+int apus_send_datagram(int descriptor, const char *path, const void *bytes, size_t count) {
+    struct sockaddr_un address;
+    int result = unix_address(path, &address);
+    if (result < 0) return result;
+    socklen_t size = sizeof address;
+    if (path[0] == '@') {
+        // An abstract name begins with a zero byte and ends where its length says.
+        address.sun_path[0] = 0;
+        size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    }
+    for (;;) {
+        ssize_t sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+        if (sent >= 0) return 0;
+        if (errno != EINTR) return -errno;
+    }
+}
+
 int apus_socket_error(int descriptor) {
     int code = 0;
     socklen_t size = sizeof code;
@@ -190,23 +230,38 @@ int64_t apus_send_two(int descriptor, const void *first, size_t first_count, con
 
 int apus_shutdown_writing(int descriptor) { return shutdown(descriptor, SHUT_WR) < 0 ? -errno : 0; }
 
+/// Writes the address as text; a socket of another family has none.
+static int describe(const struct sockaddr_storage *from, char *text, size_t capacity, uint16_t *port, bool *loopback) {
+    *loopback = false;
+    if (from->ss_family == AF_INET) {
+        const struct sockaddr_in *address = (const struct sockaddr_in *)from;
+        *loopback = (ntohl(address->sin_addr.s_addr) >> 24) == 127;
+        *port = ntohs(address->sin_port);
+        return inet_ntop(AF_INET, &address->sin_addr, text, capacity) ? 0 : -errno;
+    }
+    if (from->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *address = (const struct sockaddr_in6 *)from;
+        bool mapped = IN6_IS_ADDR_V4MAPPED(&address->sin6_addr);
+        *loopback = mapped ? address->sin6_addr.s6_addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&address->sin6_addr);
+        *port = ntohs(address->sin6_port);
+        return inet_ntop(AF_INET6, &address->sin6_addr, text, capacity) ? 0 : -errno;
+    }
+    return -EAFNOSUPPORT;
+}
+
 int apus_peer_address(int descriptor, char *text, size_t capacity, bool *is_loopback) {
     struct sockaddr_storage peer = {0};
     socklen_t size = sizeof peer;
+    uint16_t port;
     if (getpeername(descriptor, (struct sockaddr *)&peer, &size) < 0) return -errno;
-    *is_loopback = false;
-    if (peer.ss_family == AF_INET) {
-        struct in_addr address = ((struct sockaddr_in *)&peer)->sin_addr;
-        *is_loopback = (ntohl(address.s_addr) >> 24) == 127;
-        return inet_ntop(AF_INET, &address, text, capacity) ? 0 : -errno;
-    }
-    if (peer.ss_family == AF_INET6) {
-        struct in6_addr address = ((struct sockaddr_in6 *)&peer)->sin6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&address);
-        *is_loopback = mapped ? address.s6_addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(&address);
-        return inet_ntop(AF_INET6, &address, text, capacity) ? 0 : -errno;
-    }
-    return -EAFNOSUPPORT;
+    return describe(&peer, text, capacity, &port, is_loopback);
+}
+
+int apus_own_address(int descriptor, char *text, size_t capacity, uint16_t *port, bool *is_loopback) {
+    struct sockaddr_storage own = {0};
+    socklen_t size = sizeof own;
+    if (getsockname(descriptor, (struct sockaddr *)&own, &size) < 0) return -errno;
+    return describe(&own, text, capacity, port, is_loopback);
 }
 
 union control_buffer {

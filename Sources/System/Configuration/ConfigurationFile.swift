@@ -52,7 +52,7 @@ struct ConfigurationFile {
         settings.record(name, from: .file(path: path))
     }
 
-    /// Reads `{"name": {"path": "…"}}`.
+    /// Reads `{"name": {"path": "…", "context": 4096}}`.
     private func models(_ value: JSONValue) throws(ConfigurationError) -> [NamedModel] {
         guard let object = value.objectValue else { throw bad("models", value, "an object of models by name") }
         guard object.members.count <= ConfigurationLimits.models else {
@@ -63,17 +63,32 @@ struct ConfigurationFile {
             let name = "models." + member.key
             guard ModelName.isValid(member.key) else { throw bad("models", .string(member.key), ModelName.allowed) }
             guard let fields = member.value.objectValue else { throw bad(name, member.value, "an object with 'path'") }
-            for field in fields.members where field.key != "path" { throw unknown(name + "." + field.key) }
             guard let path = fields["path"], case .text(let text) = SettingKind.path.value(json: path, folder: folder)
             else { throw bad(name + ".path", fields["path"] ?? .null, "the path of a model file") }
-            models.append(NamedModel(name: member.key, path: text))
+            models.append(NamedModel(name: member.key, path: text, options: try options(fields, of: name)))
         }
         return models
     }
 
-    private func unknown(_ name: String) -> ConfigurationError {
-        let known = SettingsKey.all.map(\.name) + ["models"]
-        return .unknownKey(name, origin: .file(path: path), suggestion: Suggestion.nearest(to: name, among: known))
+    private func options(_ fields: JSONObject, of model: String) throws(ConfigurationError) -> ModelOptions {
+        var options = ModelOptions()
+        for field in fields.members where field.key != "path" {
+            let name = model + "." + field.key
+            guard let option = ModelOption.all.first(where: { $0.name == field.key }) else {
+                throw unknown(name, known: ModelOption.all.map { model + "." + $0.name })
+            }
+            guard let value = option.kind.value(json: field.value, folder: folder) else {
+                throw bad(name, field.value, option.kind.allowed)
+            }
+            option.store(&options, value)
+        }
+        return options
+    }
+
+    private func unknown(
+        _ name: String, known: [String] = SettingsKey.all.map(\.name) + ["models"]
+    ) -> ConfigurationError {
+        .unknownKey(name, origin: .file(path: path), suggestion: Suggestion.nearest(to: name, among: known))
     }
 
     private func bad(_ name: String, _ value: JSONValue, _ allowed: String) -> ConfigurationError {
@@ -83,10 +98,10 @@ struct ConfigurationFile {
 }
 
 /// What a model may be called.
-enum ModelName {
-    static let allowed = "a model name of letters, digits and . _ : / - (not first)"
+public enum ModelName {
+    public static let allowed = "a model name of letters, digits and . _ : / - (not first)"
 
-    static func isValid(_ name: String) -> Bool {
+    public static func isValid(_ name: String) -> Bool {
         guard (1...ConfigurationLimits.modelNameBytes).contains(name.utf8.count), let first = name.utf8.first else {
             return false
         }

@@ -83,7 +83,9 @@ public enum ConfigurationLoader {
             let named = known.first { $0.name == reference }
             let name = hasName ? parts[0] : named?.name ?? ModelName.ofFile(reference)
             guard !models.contains(where: { $0.name == name }) else { throw .duplicateModel(name: name) }
-            models.append(NamedModel(name: name, path: named?.path ?? reference))
+            models.append(
+                NamedModel(
+                    name: name, path: named?.path ?? reference, options: named?.options ?? ModelOptions()))
         }
         return models
     }
@@ -99,6 +101,20 @@ extension Settings {
             (key: key.name, value: key.show(self) ?? key.unset, origin: origin(of: key.name))
         }
         let served = models.map { "\($0.name)=\($0.path)" }.joined(separator: " ")
-        return values + [("models", models.isEmpty ? "the bundled demo model" : served, origin(of: "models"))]
+        let options = models.flatMap { model in
+            ModelOption.all.compactMap { option in
+                option.show(model.options).map { text in
+                    (key: "models.\(model.name).\(option.name)", value: text, origin: origin(of: "models"))
+                }
+            }
+        }
+        return values + [("models", models.isEmpty ? "the bundled demo model" : served, origin(of: "models"))] + options
+    }
+
+    /// The keys whose values differ in newer settings, and whether a running server can take those.
+    public func changes(to newer: Settings) -> (reloadable: [String], needingRestart: [String]) {
+        let changed = SettingsKey.all.filter { $0.show(self) != $0.show(newer) }
+        let servedModels = models == newer.models ? [] : ["models"]
+        return (changed.filter(\.reloads).map(\.name) + servedModels, changed.filter { !$0.reloads }.map(\.name))
     }
 }

@@ -22,6 +22,8 @@ public enum SettingKind: Sendable, Equatable {
         case host
         /// Scheme, host and perhaps port of a web page.
         case webOrigin
+        /// The absolute path of a folder.
+        case folder
     }
 
     /// What is allowed, in words that follow "allowed is".
@@ -33,6 +35,7 @@ public enum SettingKind: Sendable, Equatable {
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .list(.host): "a list of host names without ports"
         case .list(.webOrigin): "a list of origins such as https://chat.example"
+        case .list(.folder): "a list of absolute paths"
         }
     }
 
@@ -84,6 +87,9 @@ extension SettingKind.Element {
         case .webOrigin:
             guard let scheme = ["http://", "https://"].first(where: text.hasPrefix) else { return false }
             return Self.isHost(String(text.dropFirst(scheme.count)), portAllowed: true)
+        case .folder:
+            return text.hasPrefix("/") && text.utf8.count <= ConfigurationLimits.textBytes
+                && text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F }
         }
     }
 

@@ -20,6 +20,10 @@ public struct Settings: Sendable, Equatable {
     public var maximumBodyBytes = 32 << 20
     public var idleSeconds = 75
     public var drainSeconds = 30
+    /// Keys that may load, unload and reload models; nil lets nobody.
+    public var adminKeyFile: String?
+    /// Folders below which a model must lie that is loaded over HTTP by its path.
+    public var modelRoots: [String] = []
 
     /// Nil takes what the machine grants.
     public var threads: Int?
@@ -30,7 +34,25 @@ public struct Settings: Sendable, Equatable {
     public var context: Int?
     /// Sequences that decode together; nil takes the engine's default.
     public var parallel: Int?
+    /// A smaller model that drafts for every model that is served: a path, or a word as of a model.
+    public var draftModel: String?
     public var loadSeconds = 600
+    public var stallSeconds = 30
+    /// How much of the KV cache takes memory when a model is loaded: one of `committedCacheSizes`.
+    public var committedCache = "context"
+    public static let committedCacheSizes = ["context", "all"]
+    /// Bytes that all models may take together, in MiB; nil is nearly what the machine or its control group has.
+    public var memoryBudgetMebibytes: Int?
+    /// When models are loaded: one of `loadTimes`.
+    public var load = "start"
+    public static let loadTimes = ["start", "demand"]
+    static let idleUnloadRange = 0...(30 * 86400)
+    static let memoryRange = 16...(1 << 24)
+    /// How long a model may be idle before it is unloaded; 0 is for ever.
+    public var idleUnloadSeconds = 0
+    /// How much of its confinement a worker insists on: one of `confinementModes`.
+    public var confinement = "best"
+    public static let confinementModes = ["best", "required", "off"]
 
     public var logLevel = LogLevel.info
     public var logStyle = LogStyle.auto
@@ -53,11 +75,30 @@ public struct NamedModel: Sendable, Equatable {
     public let name: String
     /// A model file or folder, or a word that the program knows, as the user wrote it.
     public let path: String
+    public var options: ModelOptions
 
-    public init(name: String, path: String) {
+    public init(name: String, path: String, options: ModelOptions = ModelOptions()) {
         self.name = name
         self.path = path
+        self.options = options
     }
+}
+
+/// What is set for one model; where nothing is, the settings of the engine hold.
+///
+/// `ModelOption.all` says for each member what it is called, what is allowed and what it means.
+public struct ModelOptions: Sendable, Equatable {
+    public var context: Int?
+    public var parallel: Int?
+    public var threads: Int?
+    public var kvCache: String?
+    public var draftModel: String?
+    public var load: String?
+    public var idleUnloadSeconds: Int?
+    /// Nil is a share of the memory budget.
+    public var memoryMebibytes: Int?
+
+    public init() {}
 }
 
 /// Who set a value.

@@ -14,6 +14,8 @@ public struct SettingsKey: Sendable {
     public let placeholder: String
     public let kind: SettingKind
     public let help: String
+    /// Whether a running server takes a new value when it reads its settings again.
+    public let reloads: Bool
     let store: @Sendable (inout Settings, SettingValue) -> Void
     /// The value as text; nil where nothing is set.
     let show: @Sendable (Settings) -> String?
@@ -22,7 +24,8 @@ public struct SettingsKey: Sendable {
 
     private init(
         _ name: String, _ flag: String, _ placeholder: String, _ kind: SettingKind, _ help: String,
-        unset: String = "", store: @escaping @Sendable (inout Settings, SettingValue) -> Void,
+        unset: String = "", reloads: Bool = false,
+        store: @escaping @Sendable (inout Settings, SettingValue) -> Void,
         show: @escaping @Sendable (Settings) -> String?
     ) {
         self.name = name
@@ -31,6 +34,7 @@ public struct SettingsKey: Sendable {
         self.placeholder = placeholder
         self.kind = kind
         self.help = help
+        self.reloads = reloads
         self.unset = unset
         self.store = store
         self.show = show
@@ -56,64 +60,98 @@ public struct SettingsKey: Sendable {
         },
         path(
             "server.api_key_file", "api-key-file", "File with one API key on each line; clients then need one of them.",
-            unset: "no key needed"
+            unset: "no key needed", reloads: true
         ) {
             $0.apiKeyFile
         } set: {
             $0.apiKeyFile = $1
         },
-        list("server.cors_origins", "cors-origins", .webOrigin, "Web pages that may call the API from a browser.") {
+        path(
+            "server.admin_key_file", "admin-key-file",
+            "File with one administrator key on each line; they may load, unload and reload models over HTTP.",
+            unset: "nobody may", reloads: true
+        ) {
+            $0.adminKeyFile
+        } set: {
+            $0.adminKeyFile = $1
+        },
+        list(
+            "server.cors_origins", "cors-origins", .webOrigin, "Web pages that may call the API from a browser.",
+            reloads: true
+        ) {
             $0.corsOrigins
         } set: {
             $0.corsOrigins = $1
         },
         list(
             "server.allowed_hosts", "allowed-hosts", .host,
-            "Names in a Host header that are right besides localhost and addresses."
+            "Names in a Host header that are right besides localhost and addresses.", reloads: true
         ) {
             $0.allowedHosts
         } set: {
             $0.allowedHosts = $1
         },
-        integer("server.max_connections", "max-connections", 1...65536, "Open connections at the same time.") {
+        integer(
+            "server.max_connections", "max-connections", 1...65536, "Open connections at the same time.", reloads: true
+        ) {
             $0.maximumConnections
         } set: {
             $0.maximumConnections = $1
         },
-        integer("server.max_body_bytes", "max-body-bytes", 1024...(32 << 20), "Largest body of a request.") {
+        integer(
+            "server.max_body_bytes", "max-body-bytes", 1024...(32 << 20), "Largest body of a request.", reloads: true
+        ) {
             $0.maximumBodyBytes
         } set: {
             $0.maximumBodyBytes = $1
         },
-        integer("server.idle_seconds", "idle-seconds", 1...3600, "How long a connection may stay idle.") {
+        integer(
+            "server.idle_seconds", "idle-seconds", 1...3600, "How long a connection may stay idle.", reloads: true
+        ) {
             $0.idleSeconds
         } set: {
             $0.idleSeconds = $1
         },
         integer(
-            "server.drain_seconds", "drain-seconds", 0...3600, "How long running requests may go on after SIGTERM."
+            "server.drain_seconds", "drain-seconds", 0...3600, "How long running requests may go on after SIGTERM.",
+            reloads: true
         ) {
             $0.drainSeconds
         } set: {
             $0.drainSeconds = $1
         },
+        list(
+            "server.model_roots", "model-roots", .folder,
+            "Absolute paths of folders; a model that is loaded over HTTP by its path must lie below one of them.",
+            reloads: true
+        ) {
+            $0.modelRoots
+        } set: {
+            $0.modelRoots = $1
+        },
     ]
 
     private static let engine = [
-        integer("engine.threads", "threads", 1...256, "Compute threads of a worker.", unset: "as the machine allows") {
+        integer(
+            "engine.threads", "threads", 1...256, "Compute threads of a worker.", unset: "as the machine allows",
+            reloads: true
+        ) {
             $0.threads
         } set: {
             $0.threads = $1
         },
         integer(
             "engine.context", "context", 16...(1 << 24), "Positions of one sequence, prompt and answer together.",
-            unset: "the model's, as far as memory allows"
+            unset: "the model's, as far as memory allows", reloads: true
         ) {
             $0.context
         } set: {
             $0.context = $1
         },
-        integer("engine.parallel", "parallel", 1...256, "Sequences that decode together.", unset: "the engine's") {
+        integer(
+            "engine.parallel", "parallel", 1...256, "Sequences that decode together.", unset: "the engine's",
+            reloads: true
+        ) {
             $0.parallel
         } set: {
             $0.parallel = $1
@@ -121,17 +159,72 @@ public struct SettingsKey: Sendable {
         SettingsKey(
             "engine.kv_cache", "kv-cache", "TYPE", .choice(Settings.kvCacheTypes),
             "How keys and values are stored; q8_0 takes about half of f16's memory.",
+            reloads: true,
             store: { if case .text(let word) = $1 { $0.kvCache = word } }, show: { $0.kvCache }),
-        integer("engine.load_seconds", "load-seconds", 1...86400, "How long loading a model may take.") {
+        path(
+            "engine.draft_model", "draft-model",
+            "Smaller model with the same tokenizer that guesses what the models say next; it changes no text.",
+            unset: "none", reloads: true
+        ) {
+            $0.draftModel
+        } set: {
+            $0.draftModel = $1
+        },
+        integer(
+            "engine.load_seconds", "load-seconds", 1...86400, "How long loading a model may take.", reloads: true
+        ) {
             $0.loadSeconds
         } set: {
             $0.loadSeconds = $1
         },
+        integer(
+            "engine.stall_seconds", "stall-seconds", 1...86400,
+            "How long a worker with requests may make no progress, not even within a step, before it is replaced.",
+            reloads: true
+        ) {
+            $0.stallSeconds
+        } set: {
+            $0.stallSeconds = $1
+        },
+        SettingsKey(
+            "engine.committed_cache", "committed-cache", "SIZE", .choice(Settings.committedCacheSizes),
+            "What a model takes of its KV cache's memory when it is loaded: room for one whole context, or all of it.",
+            reloads: true,
+            store: { if case .text(let word) = $1 { $0.committedCache = word } }, show: { $0.committedCache }),
+        integer(
+            "engine.memory_budget_mib", "memory-budget-mib", Settings.memoryRange,
+            "Memory in MiB that all models may take together; idle models are unloaded to stay within it.",
+            unset: "15/16 of the machine's or its control group's memory, less 64 MiB"
+        ) {
+            $0.memoryBudgetMebibytes
+        } set: {
+            $0.memoryBudgetMebibytes = $1
+        },
+        SettingsKey(
+            "engine.load", "load", "WHEN", .choice(Settings.loadTimes),
+            "When models are loaded: at the start of the server, or by the first request for them.",
+            reloads: true,
+            store: { if case .text(let word) = $1 { $0.load = word } }, show: { $0.load }),
+        integer(
+            "engine.idle_unload_seconds", "idle-unload-seconds", Settings.idleUnloadRange,
+            "How long a model may be idle before it is unloaded; 0 is for ever. The next request loads it again.",
+            reloads: true
+        ) {
+            $0.idleUnloadSeconds
+        } set: {
+            $0.idleUnloadSeconds = $1
+        },
+        SettingsKey(
+            "engine.confinement", "confinement", "MODE", .choice(Settings.confinementModes),
+            "How workers are confined: as far as the kernel can, only completely or not at all (they do not start), off.",
+            reloads: true,
+            store: { if case .text(let word) = $1 { $0.confinement = word } }, show: { $0.confinement }),
     ]
 
     private static let log = [
         SettingsKey(
             "log.level", "log-level", "LEVEL", .choice(LogLevel.allCases.map(\.name)), "Least level that is logged.",
+            reloads: true,
             store: { settings, value in
                 if case .text(let word) = value, let level = LogLevel(name: word) { settings.logLevel = level }
             }, show: { $0.logLevel.name }),
@@ -157,30 +250,32 @@ extension SettingsKey {
     }
 
     private static func path(
-        _ name: String, _ flag: String, _ help: String, unset: String,
+        _ name: String, _ flag: String, _ help: String, unset: String, reloads: Bool = false,
         get: @escaping @Sendable (Settings) -> String?, set: @escaping @Sendable (inout Settings, String) -> Void
     ) -> SettingsKey {
         SettingsKey(
-            name, flag, "PATH", .path, help, unset: unset,
+            name, flag, "PATH", .path, help, unset: unset, reloads: reloads,
             store: { if case .text(let text) = $1 { set(&$0, text) } }, show: get)
     }
 
     private static func list(
         _ name: String, _ flag: String, _ element: SettingKind.Element, _ help: String,
+        reloads: Bool = false,
         get: @escaping @Sendable (Settings) -> [String], set: @escaping @Sendable (inout Settings, [String]) -> Void
     ) -> SettingsKey {
         SettingsKey(
-            name, flag, "LIST", .list(element), help, unset: "none",
+            name, flag, "LIST", .list(element), help, unset: "none", reloads: reloads,
             store: { if case .list(let elements) = $1 { set(&$0, elements) } },
             show: { get($0).isEmpty ? nil : get($0).joined(separator: ",") })
     }
 
     private static func integer(
         _ name: String, _ flag: String, _ range: ClosedRange<Int>, _ help: String, unset: String = "",
-        get: @escaping @Sendable (Settings) -> Int?, set: @escaping @Sendable (inout Settings, Int) -> Void
+        reloads: Bool = false, get: @escaping @Sendable (Settings) -> Int?,
+        set: @escaping @Sendable (inout Settings, Int) -> Void
     ) -> SettingsKey {
         SettingsKey(
-            name, flag, "N", .integer(range), help, unset: unset,
+            name, flag, "N", .integer(range), help, unset: unset, reloads: reloads,
             store: { if case .integer(let value) = $1 { set(&$0, value) } }, show: { get($0).map(String.init) })
     }
 }

@@ -1,5 +1,20 @@
 /// The reference page of all settings, written from the table of keys.
 public enum SettingsReference {
+    private static var models: String {
+        let head = """
+
+            ## Members of a model
+
+            Beside its `path`, a model in the file can have these; where one is absent, the engine's setting holds.
+            What they do together is in [several models](../operations/models.md).
+
+            | Member | Allowed | Meaning |
+            |---|---|---|
+
+            """
+        return ModelOption.all.reduce(head) { $0 + "| `\($1.name)` | \($1.kind.allowed) | \($1.help) |\n" }
+    }
+
     public static var markdown: String {
         var text = """
             # Configuration
@@ -18,23 +33,30 @@ public enum SettingsReference {
             {
               "server": {"port": 9000, "api_key_file": "keys.txt"},
               "engine": {"parallel": 8},
-              "models": {"small": {"path": "models/small-q8_0.gguf"}}
+              "models": {
+                "small": {"path": "models/small-q8_0.gguf"},
+                "large": {"path": "models/large-q4_k_m.gguf", "load": "demand", "idle_unload_seconds": 600}
+              }
             }
             ```
 
             Lists are JSON arrays in the file, and separated by commas elsewhere.
 
-            | Key in the file | Environment | Flag | Allowed | Default | Meaning |
-            |---|---|---|---|---|---|
+            SIGHUP has a running server read its settings again. If all of them are valid, those that say "reload" change
+            together, the contents of the key file included, and the log names those that differ but need a restart. If one
+            is not valid, nothing changes, and the log says why. The served `models` need a restart.
+
+            | Key in the file | Environment | Flag | Allowed | Default | Changes by | Meaning |
+            |---|---|---|---|---|---|---|
 
             """
         for key in SettingsKey.all {
             let cells = [
                 "`\(key.name)`", "`\(key.environment)`", "`\(key.flag) \(key.placeholder)`", key.kind.allowed,
-                key.defaultText, key.help,
+                key.defaultText, key.reloads ? "reload" : "restart", key.help,
             ]
             text += "| " + cells.joined(separator: " | ") + " |\n"
         }
-        return text
+        return text + models
     }
 }

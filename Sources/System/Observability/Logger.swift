@@ -1,17 +1,24 @@
 public import Platform
+import Synchronization
 
 /// Takes finished lines, on any thread.
 public protocol LogSink: Sendable {
     func write(line: [UInt8])
+    /// How many lines were dropped since the last time because nobody took them.
+    func takeDroppedLines() -> Int
+}
+
+extension LogSink {
+    public func takeDroppedLines() -> Int { 0 }
 }
 
 /// Writes structured events of one component.
 ///
 /// One event is one line. A value type that is handed to whoever logs: it may be used on any thread. An event below the
-/// level costs a comparison.
+/// level costs a comparison. The level belongs to all copies together.
 public struct Logger: Sendable {
     public var component: String
-    public var level: LogLevel
+    private let threshold: Threshold
     public var format: LogFormat
     private let sink: any LogSink
     private let clock: @Sendable () -> UInt64
@@ -24,12 +31,18 @@ public struct Logger: Sendable {
         clock: @escaping @Sendable () -> UInt64 = WallClock.now
     ) {
         self.component = component
-        self.level = level
+        threshold = Threshold(level)
         self.format = format
         self.sink = sink
         self.limits = limits
         self.clock = clock
     }
+
+    /// The least level that is written.
+    public var level: LogLevel { threshold.level }
+
+    /// Changes the level of this log and of everyone who got it from here.
+    public func setLevel(_ level: LogLevel) { threshold.level = level }
 
     /// The same log under another component's name.
     public func named(_ name: String) -> Logger {
@@ -82,6 +95,25 @@ public struct Logger: Sendable {
     }
 
     private func write(_ record: LogRecord) {
+        let dropped = sink.takeDroppedLines()
+        if dropped > 0 {
+            let loss = LogRecord(
+                time: record.time, level: .warning, component: component, event: "log.lines_dropped",
+                fields: [.int("lines", dropped)])
+            sink.write(line: format.line(loss, fieldBytes: limits.fieldBytes))
+        }
         sink.write(line: format.line(record, fieldBytes: limits.fieldBytes))
+    }
+}
+
+/// A level that may change while other threads log.
+private final class Threshold: Sendable {
+    private let index: Atomic<Int>
+
+    init(_ level: LogLevel) { index = Atomic(level.rawValue) }
+
+    var level: LogLevel {
+        get { LogLevel(rawValue: index.load(ordering: .relaxed)) ?? .info }
+        set { index.store(newValue.rawValue, ordering: .relaxed) }
     }
 }

@@ -9,6 +9,8 @@ public struct ObservabilityLimits: Sendable, Equatable {
     public var lineBurst = 200
     /// Longest text field of a log line.
     public var fieldBytes = 16 << 10
+    /// How long the log waits for its reader before it drops lines.
+    public static let patienceMilliseconds: Int32 = 100
     /// Metric families in a registry, and label sets in a family.
     public var families = 256
     public var seriesPerFamily = 256

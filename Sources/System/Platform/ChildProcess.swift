@@ -57,6 +57,28 @@ public struct ChildProcess: Sendable {
         return exit
     }
 
+    /// Runs a program to its end.
+    ///
+    /// - Parameter limit: bytes that it may write to its standard output; the rest is an error.
+    public static func output(
+        executable: String, arguments: [String], environment: [String] = [], limit: Int
+    ) throws(SystemError) -> (exit: Exit, output: [UInt8]) {
+        let pipe = try Socket.pair()
+        let child = try spawn(
+            executable: executable, arguments: arguments, environment: environment,
+            descriptors: [(pipe.second.rawValue, StandardIO.output)])
+        // Only the child's own descriptor may keep the reader waiting.
+        _ = apus_close(pipe.second.release())
+        do throws(SystemError) {
+            let output = try StandardIO.readAll(pipe.first.rawValue, limit: limit)
+            return (try child.wait(), output)
+        } catch {
+            child.signal(SIGKILL)
+            _ = try? child.wait()
+            throw error
+        }
+    }
+
     private func collect(blocks: Bool) throws(SystemError) -> Exit? {
         var code: Int32 = 0
         switch try checked(apus_wait(processID, blocks, &code), "wait for process \(processID)") {

@@ -7,6 +7,9 @@ public enum Environment {
         getenv(name).map { String(cString: $0) }
     }
 
+    /// Takes a variable away from this process and its children; before any other thread runs.
+    public static func remove(_ name: String) { unsetenv(name) }
+
     public static var all: [String: String] {
         var found: [String: String] = [:]
         for entry in entries {
@@ -32,11 +35,16 @@ public enum Environment {
 public enum ExecutablePath {
     public static func current() -> String {
         let link = "/proc/self/exe"
-        return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Int(PATH_MAX)) { buffer in
-            let count = buffer.withMemoryRebound(to: CChar.self) { text in
-                text.baseAddress.map { readlink(link, $0, text.count) } ?? 0
-            }
-            return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : link
-        }
+        return linkTarget(link) ?? link
+    }
+}
+
+/// What a symbolic link says; nil for anything else.
+func linkTarget(_ link: String) -> String? {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
+        guard let start = buffer.baseAddress else { return nil }
+        let count = readlink(link, start, buffer.count)
+        guard count > 0 else { return nil }
+        return String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
     }
 }

@@ -39,6 +39,11 @@ public struct FileDescriptor: ~Copyable, Sendable {
         return FileDescriptor(owning: try checked(made, "memory file of \(bytes.count) bytes"))
     }
 
+    /// Where the open file is now, free of links; nil if the kernel does not say.
+    ///
+    /// Of a file that has been removed it is no path: the kernel appends words to it.
+    public borrowing func path() -> String? { linkTarget("/proc/self/fd/\(rawValue)") }
+
     /// The size in bytes of a regular or memory file; `EINVAL` for anything else.
     public borrowing func fileSize() throws(SystemError) -> UInt64 {
         UInt64(try checked(apus_file_size(rawValue), "size of descriptor \(rawValue)"))

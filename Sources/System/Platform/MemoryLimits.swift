@@ -19,6 +19,23 @@ public struct MemoryLimits: Sendable, Equatable {
             groups: CgroupLayout.current().directories(controller: "memory"), read: SmallFile.kernelText)
     }
 
+    /// The same with one limit more.
+    public func limited(to bytes: UInt64?) -> MemoryLimits {
+        guard let bytes else { return self }
+        return MemoryLimits(
+            limitBytes: min(limitBytes ?? bytes, bytes), availableBytes: min(availableBytes, bytes),
+            totalBytes: totalBytes)
+    }
+
+    /// The control groups above this process whose processes the kernel kills all together when memory runs out.
+    public static func groupsKilledTogether() -> [String] {
+        groupsKilledTogether(CgroupLayout.current().directories(controller: "memory"), read: SmallFile.kernelText)
+    }
+
+    static func groupsKilledTogether(_ groups: [CgroupLayout.Directory], read: (String) -> String?) -> [String] {
+        groups.map(\.path).filter { read($0 + "/memory.oom.group").flatMap(kernelInteger) == 1 }
+    }
+
     static func compute(
         meminfo: String, groups: [CgroupLayout.Directory], read: (String) -> String?
     ) -> MemoryLimits {

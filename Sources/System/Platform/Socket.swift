@@ -103,6 +103,40 @@ public enum Socket {
         }
     }
 
+    /// The numeric address and port of this end of a TCP socket, nil for other sockets.
+    public static func ownAddress(_ descriptor: Int32) -> (text: String, port: UInt16, isLoopback: Bool)? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { text in
+            var port: UInt16 = 0
+            var isLoopback = false
+            guard let start = text.baseAddress,
+                apus_own_address(descriptor, start, text.count, &port, &isLoopback) == 0
+            else { return nil }
+            return (String(cString: start), port, isLoopback)
+        }
+    }
+
+    /// Takes over a listening stream socket, TCP or Unix, that this process was started with.
+    ///
+    /// - Throws: `EINVAL` for any other descriptor, which is left as it is, and open.
+    public static func adoptListener(_ descriptor: Int32) throws(SystemError) -> FileDescriptor {
+        _ = try checked(apus_adopt_listener(descriptor), "use descriptor \(descriptor) as a listening stream socket")
+        return FileDescriptor(owning: descriptor)
+    }
+
+    /// A socket that sends datagrams to Unix sockets.
+    public static func datagram() throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try checked(apus_datagram_socket(), "make a datagram socket"))
+    }
+
+    /// Sends one datagram without waiting: `EAGAIN` when the receiver's queue is full.
+    ///
+    /// - Parameter path: a leading `@` stands for an abstract name.
+    public static func send(_ descriptor: Int32, datagram: [UInt8], to path: String) throws(SystemError) {
+        try refuseZeroByte(in: path, "send to")
+        let sent = datagram.withUnsafeBytes { apus_send_datagram(descriptor, path, $0.baseAddress, $0.count) }
+        _ = try checked(sent, "send to \(path)")
+    }
+
     /// Reads what is there; works for pipes too.
     public static func read(
         _ descriptor: Int32, into bytes: UnsafeMutableRawBufferPointer

@@ -28,6 +28,30 @@ public enum StandardIO {
         try writeAll(descriptor, Array(text.utf8))
     }
 
+    /// Writes as much as the descriptor takes without waiting longer than `patienceMilliseconds` each time.
+    ///
+    /// - Returns: how many bytes were written.
+    public static func write(
+        _ descriptor: Int32, _ bytes: [UInt8], patienceMilliseconds: Int32
+    ) throws(SystemError) -> Int {
+        try bytes.span.withUnsafeBytes { bytes throws(SystemError) in
+            var written = 0
+            while let start = bytes.baseAddress, written < bytes.count {
+                let ready = apus_wait_writable(descriptor, patienceMilliseconds)
+                if try checked(ready, "write") == 0 { break }
+                // A pipe that can be written to takes at least so much at once, also one that waits when it is full.
+                let part = min(bytes.count - written, pieceBytes)
+                written += Int(try checked(apus_write(descriptor, start + written, part), "write"))
+            }
+            return written
+        }
+    }
+
+    private static let pieceBytes = 4096
+
+    /// Whether something can be written at once.
+    public static func isWritable(_ descriptor: Int32) -> Bool { apus_wait_writable(descriptor, 0) > 0 }
+
     /// Reads to the end; `EFBIG` when there are more than `limit` bytes.
     public static func readAll(_ descriptor: Int32, limit: Int) throws(SystemError) -> [UInt8] {
         try Platform.readAll(descriptor, limit: limit, "read")

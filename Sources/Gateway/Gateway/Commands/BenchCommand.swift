@@ -8,6 +8,8 @@ import Platform
 /// second decodes; where the worker kept the prompts' keys and values, all its sequences start at once.
 struct BenchCommand {
     var model: String
+    /// With one, its drafts are measured too.
+    var draftModel: String?
     var promptTokens: Int
     var generatedTokens: Int
     var batches: [Int]
@@ -21,16 +23,17 @@ struct BenchCommand {
     private static let warmUpTokens = 4
 
     /// The same measurement of another model.
-    func measuring(_ model: String) -> BenchCommand {
+    func measuring(_ model: String, draftModel: String?) -> BenchCommand {
         var copy = self
         copy.model = model
+        copy.draftModel = draftModel
         return copy
     }
 
     func run(console: Console) throws(CommandFailure) {
         let largest = batches.max() ?? 1
         let session = try ModelSession.open(
-            model: model, purpose: .generate, console: console,
+            model: model, draftModel: draftModel, purpose: .generate, console: console,
             contextLength: UInt32(promptTokens + max(Self.warmUpTokens, maximumTokens(batch: largest))),
             parallel: UInt32(largest),
             threads: threads, cacheType: cacheType, measuresMachine: true)
@@ -79,7 +82,7 @@ struct BenchCommand {
                 sampling: SamplingParameters(temperature: temperature, seed: UInt64(sequence)),
                 ignoreEndOfSequence: true)
             // The speed of the model is wanted, not how well its text repeats itself.
-            request.speculation = .off
+            request.speculation = draftModel == nil ? .off : .model
             return request
         }
     }

@@ -6,6 +6,7 @@ import Platform
 /// Ctrl-C stops the answer, not the program.
 struct ChatCommand {
     var model: String
+    var draftModel: String?
     var systemPrompt: String?
     var maximumTokens: UInt32?
     var sampling: SamplingParameters
@@ -20,7 +21,8 @@ struct ChatCommand {
         """
 
     func run(console: Console) throws(CommandFailure) {
-        let session = try ModelSession.open(model: model, purpose: .generate, console: console)
+        let session = try ModelSession.open(
+            model: model, draftModel: draftModel, purpose: .generate, console: console)
         console.message("\(session.description.name.isEmpty ? model : session.description.name). /help lists commands.")
         var conversation = Conversation(systemPrompt: systemPrompt)
         var last: Answer?

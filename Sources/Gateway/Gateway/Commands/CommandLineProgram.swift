@@ -8,7 +8,7 @@ public enum CommandLineProgram {
     /// - Returns: 0, 1 (failed), 2 (the words are wrong), or 130 after Ctrl-C.
     public static func run(_ arguments: [String]) -> Int32 {
         // A blocked signal is inherited, and nobody wants a program that Ctrl-C cannot end.
-        Signals.unblock([2, 15])
+        Signals.unblock([1, 2, 15])
         let console = Console()
         let words = Array(arguments.dropFirst())
         switch words.first {

@@ -5,8 +5,10 @@ import Platform
 /// `apus doctor`: what Apus finds on this machine, and what stands in its way.
 struct DoctorCommand {
     var models: [String]
+    /// What `engine.confinement` says.
+    var confinement: String
 
-    private struct Finding {
+    struct Finding {
         enum Grade: String {
             case good = "ok  "
             case warning = "warn"
@@ -18,7 +20,7 @@ struct DoctorCommand {
     }
 
     func run(console: Console) throws(CommandFailure) {
-        var findings = processor() + memory() + [workerProgram()]
+        var findings = processor() + memory() + [workerProgram()] + confinementOfWorkers()
         for model in models { findings.append(inspect(model)) }
         for finding in findings { console.result("\(finding.grade.rawValue)  \(finding.text)") }
         let failures = findings.filter { $0.grade == .bad }.count
@@ -51,7 +53,13 @@ struct DoctorCommand {
         let available = "memory available: \(mebibytes(limits.availableBytes))"
         let limit = limits.limitBytes.map { ", limited to \(mebibytes($0)) by the cgroup" } ?? ", no cgroup limit"
         let grade: Finding.Grade = limits.availableBytes < 256 << 20 ? .warning : .good
-        return [Finding(grade: grade, text: available + limit)]
+        let together = MemoryLimits.groupsKilledTogether().map { group in
+            Finding(
+                grade: .warning,
+                text: "memory.oom.group is set in \(group): when memory runs out, the kernel ends the server with its "
+                    + "workers; under systemd, set OOMPolicy=continue")
+        }
+        return [Finding(grade: grade, text: available + limit)] + together
     }
 
     private func workerProgram() -> Finding {

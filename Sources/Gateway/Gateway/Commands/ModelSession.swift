@@ -1,3 +1,4 @@
+import Configuration
 import EngineProtocol
 import Observability
 import Platform
@@ -18,21 +19,28 @@ final class ModelSession {
 
     private init(_ session: WorkerSession) { self.session = session }
 
+    /// What a MODEL of the command line or the configuration stands for.
+    static func source(_ word: String) -> ModelSource { word == demoName ? .bundledDemo : .file(path: word) }
+
     static func open(
-        model: String, purpose: LoadRequest.Purpose, console: Console, contextLength: UInt32? = nil,
-        parallel: UInt32 = 1, threads: UInt32 = 0, cacheType: LoadRequest.CacheType = .f16,
-        measuresMachine: Bool = false
+        model: String, draftModel: String? = nil, purpose: LoadRequest.Purpose, console: Console,
+        contextLength: UInt32? = nil, parallel: UInt32 = 1, threads: UInt32 = 0,
+        cacheType: LoadRequest.CacheType = .f16, measuresMachine: Bool = false
     ) throws(CommandFailure) -> ModelSession {
-        let source: ModelSource = model == demoName ? .bundledDemo : .file(path: model)
+        let sources = ModelSources(source(model), draft: draftModel.map(source))
         let load = LoadRequest(
-            source: .bundledDemo, purpose: purpose, displayName: source.displayName, contextLength: contextLength,
-            parallel: parallel, threads: threads, cacheType: cacheType, measuresMachine: measuresMachine)
+            source: .bundledDemo, purpose: purpose, displayName: sources.model.displayName,
+            contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
+            measuresMachine: measuresMachine)
+        let options = WorkerOptions(confinement: try Verb.loadSettings(ParsedArguments()).confinement)
         let logger = Logger(component: "apus", sink: Unheard())
         let begun = MonotonicClock.now()
         do throws(WorkerSession.Failure) {
-            let session = try WorkerSession(workerPath: workerPath, source: source, load: load, logger: logger) {
+            let session = try WorkerSession(
+                workerPath: workerPath, options: options, sources: sources, load: load, logger: logger
+            ) {
                 let seconds = (MonotonicClock.now() - begun) / 1_000_000_000
-                if seconds > 0 { console.progress("loading \(source.displayName) … \(seconds) s") }
+                if seconds > 0 { console.progress("loading \(sources.model.displayName) … \(seconds) s") }
             }
             console.progress("")
             return ModelSession(session)

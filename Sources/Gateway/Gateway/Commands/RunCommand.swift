@@ -5,6 +5,7 @@ import Platform
 /// `apus run`: one answer on standard output.
 struct RunCommand {
     var model: String
+    var draftModel: String?
     var prompt: String
     var raw: Bool
     var maximumTokens: UInt32?
@@ -12,7 +13,8 @@ struct RunCommand {
     var asJSON: Bool
 
     func run(console: Console) throws(CommandFailure) {
-        let session = try ModelSession.open(model: model, purpose: .generate, console: console)
+        let session = try ModelSession.open(
+            model: model, draftModel: draftModel, purpose: .generate, console: console)
         let input: GenerateRequest.Input = raw ? .text(prompt) : .chat(ChatInput(turns: [("user", prompt)]))
         let limit = maximumTokens ?? (raw ? GenerationDefaults.rawMaximumTokens : nil)
         let request = GenerateRequest(inputs: [input], maximumTokens: limit, sampling: sampling)
@@ -66,6 +68,10 @@ struct Answer {
         writer.integer(usage.promptTokens)
         writer.key("completion_tokens")
         writer.integer(usage.completionTokens)
+        writer.key("accepted_prediction_tokens")
+        writer.integer(usage.acceptedDraftTokens)
+        writer.key("rejected_prediction_tokens")
+        writer.integer(usage.rejectedDraftTokens)
         writer.endObject()
         writer.key("timings")
         writer.beginObject()

@@ -12,50 +12,74 @@ struct ServeCommand {
     static let demoModelName = "apus-demo"
 
     var settings: Settings
+    /// Reads the settings again from where they came.
+    var reload: () throws(CommandFailure) -> Settings
 
     func run(console: Console) throws(CommandFailure) {
-        let keys = try apiKeys()
-        let isLoopback = Self.isLoopback(settings.host)
-        guard isLoopback || keys.isRequired else {
-            throw .failed(
-                "\(settings.host) is reachable from other machines: give --api-key-file, or listen on 127.0.0.1")
-        }
-        let options = GatewayServer.Options(
-            settings: settings, models: models, keys: keys,
-            origins: OriginPolicy(
-                allowedHosts: settings.allowedHosts, allowedOrigins: settings.corsOrigins, isLoopback: isLoopback),
-            logger: logger(console))
-        for model in options.models { try check(model) }
+        let logger = logger(console)
+        let manager = try ServiceManager.ofThisProcess(logger: logger.named("service"))
+        let options = try options(addresses: manager.addresses ?? [settings.host], logger: logger)
         let failure: String?
         do {
-            failure = try GatewayServer(options).run { port in announce(port: port, console) }
+            let server = try GatewayServer(options, manager: manager) { running throws(CommandFailure) in
+                // The doors stay as they are: their addresses decide whether keys may go.
+                let again = ServeCommand(settings: try reload(), reload: reload)
+                let addresses = manager.addresses ?? [settings.host, again.settings.host]
+                return try again.options(addresses: addresses, replacing: running, logger: logger)
+            }
+            failure = try server.run { address in announce(address, console) }
         } catch {
             throw .failed("\(error)")
         }
         if let failure { throw .failed(failure) }
     }
 
+    /// Reads and checks everything that the settings name.
+    ///
+    /// - Parameter addresses: where the server listens.
+    private func options(
+        addresses: [String], replacing running: GatewayServer.Options? = nil, logger: Logger
+    ) throws(CommandFailure) -> GatewayServer.Options {
+        let keys = try keys(settings.apiKeyFile, replacing: running?.keys)
+        let open = addresses.first { !Self.isLoopback($0) }
+        if let open, !keys.isRequired {
+            throw .failed("\(open) is reachable from other machines: give --api-key-file, or listen on 127.0.0.1")
+        }
+        let options = GatewayServer.Options(
+            settings: settings, models: models, keys: keys,
+            administrators: try self.keys(settings.adminKeyFile, replacing: running?.administrators),
+            origins: OriginPolicy(
+                allowedHosts: settings.allowedHosts, allowedOrigins: settings.corsOrigins, isLoopback: open == nil),
+            logger: logger)
+        for model in options.models { try check(model) }
+        return options
+    }
+
     /// A wrong path is told before anything is started.
     private func check(_ model: GatewayServer.Model) throws(CommandFailure) {
-        do throws(EngineError) { _ = try model.source.open() } catch { throw .failed("\(model.name): \(error.text)") }
+        do throws(EngineError) { _ = try model.sources.open() } catch { throw .failed("\(model.name): \(error.text)") }
     }
 
     private var models: [GatewayServer.Model] {
+        let draft = settings.draftModel.map(settings.path(ofModel:)).map(ModelSession.source)
         guard !settings.models.isEmpty else {
-            return [GatewayServer.Model(name: Self.demoModelName, source: .bundledDemo)]
+            return [GatewayServer.Model(name: Self.demoModelName, sources: ModelSources(.bundledDemo, draft: draft))]
         }
         return settings.models.map { model in
             GatewayServer.Model(
                 name: model.name,
-                source: model.path == ModelSession.demoName ? .bundledDemo : .file(path: model.path))
+                sources: ModelSources(
+                    ModelSession.source(model.path),
+                    draft: (model.options.draftModel ?? settings.draftModel).map(ModelSession.source)),
+                options: model.options)
         }
     }
 
-    private func apiKeys() throws(CommandFailure) -> APIKeys {
-        guard let path = settings.apiKeyFile else { return APIKeys() }
+    private func keys(_ path: String?, replacing older: APIKeys?) throws(CommandFailure) -> APIKeys {
+        guard let path else { return APIKeys(replacing: older) }
         let bytes = try CommandInput.file(path).bytes
         do {
-            return try APIKeys(file: bytes)
+            return try APIKeys(file: bytes, replacing: older)
         } catch {
             throw .failed("\(path): \(error)")
         }
@@ -73,9 +97,9 @@ struct ServeCommand {
     }
 
     /// Where to look, and a line that works when it is pasted.
-    private func announce(port: UInt16, _ console: Console) {
-        let host = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
-        let base = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(port)"
+    private func announce(_ address: GatewayServer.Address, _ console: Console) {
+        let host = address.host.contains(":") ? "[\(address.host)]" : address.host
+        let base = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(address.port)"
         let key = settings.apiKeyFile == nil ? "" : " -H \"authorization: Bearer $APUS_KEY\""
         let model = models.count > 1 ? #""model": "\#(models[0].name)", "# : ""
         console.notice(

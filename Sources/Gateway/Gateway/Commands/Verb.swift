@@ -21,6 +21,10 @@ struct Verb: Sendable {
         OptionSyntax("--seed", value: "S", help: "The same seed gives the same answer. Default: another each time."),
     ]
 
+    private static let draftModelOption = OptionSyntax(
+        "--draft-model", value: "MODEL",
+        help: "Smaller model with the same tokenizer that guesses what MODEL says next; it changes no text.")
+
     static let serve = Verb(
         syntax: CommandSyntax(
             "serve", summary: "Starts the server. Without a model it serves the bundled demo model.",
@@ -28,7 +32,8 @@ struct Verb: Sendable {
                 PositionalSyntax("[NAME=]MODEL", .many, help: "A GGUF file; its id is NAME, else the file's name.")
             ], options: ConfigurationLoader.settingsOptions)
     ) { arguments, console throws(CommandFailure) in
-        try ServeCommand(settings: loadSettings(arguments, servesModels: true)).run(console: console)
+        let load = { () throws(CommandFailure) in try loadSettings(arguments, servesModels: true) }
+        try ServeCommand(settings: load(), reload: load).run(console: console)
     }
 
     static let generate = Verb(
@@ -37,24 +42,27 @@ struct Verb: Sendable {
             positionals: [model, PositionalSyntax("PROMPT", help: "What to answer.")],
             options: samplingOptions + [
                 OptionSyntax("--raw", help: "Continues PROMPT without a chat template."),
-                OptionSyntax("--json", help: "One JSON object with text, usage and times."),
+                OptionSyntax("--json", help: "One JSON object with text, usage and times."), draftModelOption,
             ], notes: "With --raw and no --max-tokens, 128 tokens are generated.")
     ) { arguments, console throws(CommandFailure) in
         let command = RunCommand(
-            model: try path(arguments), prompt: arguments.positionals[1], raw: arguments.has("--raw"),
-            maximumTokens: try maximumTokens(arguments), sampling: try sampling(arguments),
-            asJSON: arguments.has("--json"))
+            model: try path(arguments), draftModel: try draftModel(arguments), prompt: arguments.positionals[1],
+            raw: arguments.has("--raw"), maximumTokens: try maximumTokens(arguments),
+            sampling: try sampling(arguments), asJSON: arguments.has("--json"))
         try command.run(console: console)
     }
 
     static let chat = Verb(
         syntax: CommandSyntax(
             "chat", summary: "Talks with a model. Ctrl-C stops the answer; /help lists commands.", positionals: [model],
-            options: samplingOptions + [OptionSyntax("--system", value: "TEXT", help: "System prompt.")])
+            options: samplingOptions + [
+                OptionSyntax("--system", value: "TEXT", help: "System prompt."), draftModelOption,
+            ])
     ) { arguments, console throws(CommandFailure) in
         let command = ChatCommand(
-            model: try path(arguments), systemPrompt: arguments.value("--system"),
-            maximumTokens: try maximumTokens(arguments), sampling: try sampling(arguments))
+            model: try path(arguments), draftModel: try draftModel(arguments),
+            systemPrompt: arguments.value("--system"), maximumTokens: try maximumTokens(arguments),
+            sampling: try sampling(arguments))
         try command.run(console: console)
     }
 
@@ -96,7 +104,7 @@ struct Verb: Sendable {
                 OptionSyntax("--temperature", value: "T", help: "Of the sampled tokens. Default: 0, the likeliest."),
                 OptionSyntax("--threads", value: "N", help: "Compute threads. Default: as the machine allows."),
                 OptionSyntax("--kv-cache", value: "TYPE", help: "f16, q8_0 or f32. Default: f16."),
-                OptionSyntax("--json", help: "One JSON object per line."),
+                OptionSyntax("--json", help: "One JSON object per line."), draftModelOption,
             ])
     ) { arguments, console throws(CommandFailure) in
         let command = try usage { () throws(UsageError) in
@@ -111,7 +119,7 @@ struct Verb: Sendable {
                 cacheType: LoadRequest.CacheType(
                     named: try arguments.word("--kv-cache", of: LoadRequest.CacheType.allCases.map(\.name)) ?? ""))
         }
-        try command.measuring(try path(arguments)).run(console: console)
+        try command.measuring(try path(arguments), draftModel: try draftModel(arguments)).run(console: console)
     }
 
     static let inspect = Verb(
@@ -153,14 +161,15 @@ struct Verb: Sendable {
         let named = arguments.positionals.map(settings.path(ofModel:))
         let configured = settings.models.map(\.path)
         let models = !named.isEmpty ? named : configured.isEmpty ? [ModelSession.demoName] : configured
-        try DoctorCommand(models: models).run(console: console)
+        try DoctorCommand(models: models, confinement: settings.confinement).run(console: console)
     }
 }
 
 // MARK: - What the verbs' arguments have in common
 
 extension Verb {
-    private static func loadSettings(
+    /// - Parameter arguments: those of a verb that takes settings; else none, and what file and environment say counts.
+    static func loadSettings(
         _ arguments: ParsedArguments, servesModels: Bool = false
     ) throws(CommandFailure) -> Settings {
         do throws(ConfigurationError) {
@@ -181,6 +190,11 @@ extension Verb {
     /// The first argument, which may be a name from the configuration.
     private static func path(_ arguments: ParsedArguments) throws(CommandFailure) -> String {
         let word = arguments.positionals[0]
+        return try loadSettings(ParsedArguments()).path(ofModel: word)
+    }
+
+    private static func draftModel(_ arguments: ParsedArguments) throws(CommandFailure) -> String? {
+        guard let word = arguments.value("--draft-model") else { return nil }
         return try loadSettings(ParsedArguments()).path(ofModel: word)
     }
 

@@ -119,10 +119,12 @@ final class TransformerDecoder: DecoderModel {
         for (index, layer) in layers.enumerated() {
             if let isCancelled = step.isCancelled { workspace.dropCancelled(isCancelled) }
             if workspace.active.isEmpty { return }
+            step.onLayer?(index + 1)
             let blocks = cache.layer(index, instructionSet: pool.instructionSet)
             attention(layer, blocks: blocks, tables: step.blockTables, workspace: workspace, pool: pool)
             feedForward(layer, workspace: workspace, pool: pool)
         }
+        step.onLayer?(layers.count + 1)
         let count = workspace.selectLogitRows(norm: outputNorm, epsilon: configuration.normEpsilon)
         output.multiply(
             workspace.normalized.prefix(count), into: workspace.logitOutputs, tiles: workspace.tiles, pool: pool)

@@ -47,12 +47,21 @@ int apus_connect_unix(const char *path);
 int apus_socket_error(int descriptor);
 int apus_socket_pair(int descriptors[2]);
 int apus_accept(int listener);
+/// Makes a listening stream socket that this process was started with like one of its own: 1 for TCP, 0 for Unix,
+/// -EINVAL for any other descriptor.
+int apus_adopt_listener(int descriptor);
 int64_t apus_read(int descriptor, void *bytes, size_t count);
 int64_t apus_send(int descriptor, const void *bytes, size_t count);
 int64_t apus_send_two(int descriptor, const void *first, size_t first_count, const void *second, size_t second_count);
 int apus_shutdown_writing(int descriptor);
 /// Writes the numeric address of the other end into `text` and whether it is a loopback address.
 int apus_peer_address(int descriptor, char *text, size_t capacity, bool *is_loopback);
+/// The same of this end, with its port; -EAFNOSUPPORT when it is no TCP socket.
+int apus_own_address(int descriptor, char *text, size_t capacity, uint16_t *port, bool *is_loopback);
+
+int apus_datagram_socket(void);
+/// Sends one datagram to the Unix socket at `path`, where a leading '@' stands for an abstract name.
+int apus_send_datagram(int descriptor, const char *path, const void *bytes, size_t count);
 
 enum { apus_descriptors_per_message = 128 };
 
@@ -71,6 +80,9 @@ int apus_memory_file(const char *name, const void *bytes, size_t count, bool sea
 /// The size of a regular or memory file; -EINVAL for anything else.
 int64_t apus_file_size(int descriptor);
 int64_t apus_map_private(int descriptor, size_t count, const void **bytes);
+/// A memory file of zero bytes whose size nobody can change.
+int apus_shared_memory_file(const char *name, size_t count);
+int apus_map_shared(int descriptor, size_t count, bool writable, uint64_t **words);
 int apus_random(void *bytes, size_t count);
 int apus_close(int descriptor);
 
@@ -89,6 +101,8 @@ int apus_kill_self_with_parent(void);
 int apus_signals_block(const int *numbers, int count);
 int apus_signals_unblock(const int *numbers, int count);
 int apus_signals_descriptor(const int *numbers, int count);
+/// Sends a signal to each thread of a process; how many there were.
+int apus_signal_threads(int process, int number);
 /// The next signal's number; 0 when none is waiting.
 int apus_signals_next(int descriptor);
 int apus_signal_ignore(int number);
@@ -98,6 +112,48 @@ int apus_thread_start(
 int apus_thread_join(uint64_t thread);
 uint64_t apus_thread_self(void);
 
+// Words that two processes share: each is read and written as a whole, in no order with others
+
+static inline uint64_t apus_word_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+static inline void apus_word_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
+
+// Crashes
+
+enum { apus_alternate_stack_bytes = 32 << 10 };
+
+/// From now on a thread that crashes, or gets `dump_signal`, writes its stack as text to the descriptor:
+///
+///     thread NUMBER SIGNAL ADDRESS NAME      the address of a fault in hexadecimal, else 0
+///     MODULE+0xOFFSET                        where it was, then the call in each caller
+///     ~MODULE+0xOFFSET                       a caller that was found by looking through the stack
+///
+/// After a crash the process ends with the signal. Call it on the main thread, before others are started.
+int apus_crash_install(int descriptor, int dump_signal);
+/// Makes the calling thread known to the handler, with memory of `apus_alternate_stack_bytes` for it to run on.
+void apus_crash_thread_begin(const char *name, void *alternate);
+void apus_crash_thread_end(void);
+
+// Confinement: what a process takes away from itself for good
+
+/// No program that is started gains rights any more, and all capabilities are gone.
+int apus_drop_privileges(void);
+
+enum apus_resource { apus_core_bytes = 0, apus_descriptors = 1, apus_data_bytes = 2 };
+
+/// Lowers the soft and the hard limit of a resource, if they are higher.
+int apus_limit(enum apus_resource resource, uint64_t most);
+/// Makes this process a likelier victim when memory runs out, by so many of the kernel's points.
+int apus_offer_to_memory_killer(int points);
+/// The version of Landlock that the kernel has.
+int apus_landlock_version(void);
+/// Refuses the calling thread, and those that it starts, all that the kernel's Landlock knows; its version.
+int apus_landlock_refuse_all(void);
+
+/// Things that a confined process may not do, by number from 0; NULL after the last.
+const char *apus_attempt_name(int number);
+/// Tries one of them: 0 if it was done, else why not. `parent` is a process that is not this one.
+int apus_attempt(int number, int parent);
+
 // The machine
 
 int apus_affinity_count(void);
@@ -105,6 +161,8 @@ char *const *apus_environment(void);
 int apus_terminal_columns(int descriptor);
 /// Waits until the descriptor can be read or written.
 int apus_wait_ready(int descriptor, bool writing);
+/// 1 when something can be written, 0 when nothing could for so long.
+int apus_wait_writable(int descriptor, int milliseconds);
 int64_t apus_write(int descriptor, const void *bytes, size_t count);
 const char *apus_error_text(int code, char *buffer, size_t capacity);
 

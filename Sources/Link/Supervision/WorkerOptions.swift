@@ -1,0 +1,32 @@
+/// How a worker is started, whatever it will load.
+public struct WorkerOptions: Sendable, Equatable {
+    /// A word that `apus-worker` knows: how it is confined.
+    public var confinement: String
+    /// A word that `apus-worker` knows: how much of the KV cache takes memory when a model is loaded.
+    public var committedCache: String
+    /// Private memory that the worker may have; nil for what the machine has left.
+    public var memoryBytes: UInt64?
+
+    public init(confinement: String = "best", committedCache: String = "context", memoryBytes: UInt64? = nil) {
+        self.confinement = confinement
+        self.committedCache = committedCache
+        self.memoryBytes = memoryBytes
+    }
+
+    var arguments: [String] {
+        ["--confinement", confinement, "--cache", committedCache]
+            + (memoryBytes.map { ["--memory", String($0)] } ?? [])
+    }
+
+    /// What a worker needs of the gateway's environment, which may hold keys of all kinds: where libraries are, and the
+    /// instruction set that somebody wants.
+    private static let inherited: Set<Substring> = ["APUS_ISA", "LD_LIBRARY_PATH"]
+
+    /// Swift's own backtracer would start a program; crashes are left to the worker's handler.
+    ///
+    /// - Parameter entries: `NAME=value`, as the gateway has them.
+    public static func environment(from entries: [String]) -> [String] {
+        entries.filter { entry in entry.firstIndex(of: "=").map { inherited.contains(entry[..<$0]) } ?? false }
+            + ["SWIFT_BACKTRACE=enable=no"]
+    }
+}
