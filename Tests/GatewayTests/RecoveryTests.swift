@@ -64,11 +64,19 @@ import Testing
 
     @Test func aWholeAnswerComesAlthoughItsWorkerDied() throws {
         let server = try ServerProcess()
-        let settings = #""seed":5,"temperature":0.9,"ignore_eos":true,"max_tokens":900"#
-        let expected = try Chat.text(server, "Tell me a story.", more: settings)
-        #expect(try ServerProcess.eventually { try server.metric("apus_generated_tokens_total") ?? 0 >= 900 })
+        // Enough of them to be busy when the kill comes.
+        let settings = HTTPExchange.many(24) + #","seed":5,"temperature":0.9,"max_tokens":300"#
+        @Sendable func answers() throws -> [String] {
+            let answer = try HTTPExchange.post(
+                port: server.port, "/v1/chat/completions", Chat.body("Tell me a story.", stream: false, more: settings))
+            let choices = try #require(answer.json()["choices"] as? [[String: Any]], "\(answer.text)")
+            return choices.compactMap { ($0["message"] as? [String: Any])?["content"] as? String }
+        }
+        let expected = try answers()
+        #expect(expected.count == 24)
+        #expect(try ServerProcess.eventually { try server.metric("apus_generated_tokens_total") ?? 0 >= 7200 })
         let tokens = try #require(try server.metric("apus_generated_tokens_total"))
-        let answer = Parallel(1) { _ in try Chat.text(server, "Tell me a story.", more: settings) }
+        let answer = Parallel(1) { _ in try answers() }
         #expect(try ServerProcess.eventually { try server.metric("apus_generated_tokens_total") ?? 0 > tokens })
         kill(try #require(server.workerProcessIDs.first), SIGKILL)
         #expect(try answer.wait() == [expected])

@@ -110,7 +110,10 @@ public final class HTTPExchange {
 
     private func readMore() throws {
         var chunk = [UInt8](repeating: 0, count: 65536)
-        let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+        var count: Int
+        repeat {
+            count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+        } while count < 0 && errno == EINTR
         guard count >= 0 else { throw Failure(description: "recv: errno \(errno) after \(text.suffix(300))") }
         if count == 0 {
             guard status != 0, !chunked, remaining == nil else {

@@ -64,7 +64,7 @@ public struct MatrixGroup: Sendable {
         let bytes = run.reduce(0) { $0 + $1.member.matrix.byteCount }
         // Up to four rows are multiplied in the time in which the weights are read.
         let work = bytes * (1 + inputRows / 4)
-        let parts = min(max(work / Self.smallestPart, 1), 8 * threads)
+        let parts = min(max(work / Self.smallestPart, 1), 4 * threads)
         return max(1, (panels + parts - 1) / parts)
     }
 
