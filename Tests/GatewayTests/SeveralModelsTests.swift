@@ -164,7 +164,7 @@ import Testing
             while !stop.isSet {
                 let stream = try HTTPExchange.post(
                     port: server.port, "/v1/chat/completions",
-                    #"{"model":"a","stream":true,"ignore_eos":true,"max_tokens":200,"seed":\#(index),"#
+                    #"{"model":"a","stream":true,"ignore_eos":true,"max_tokens":1000,"seed":\#(index),"#
                         + #""messages":[{"role":"user","content":"hello"}]}"#)
                 let isWhole =
                     stream.status == 200 && stream.serverSentEvents.last == "[DONE]"
@@ -180,6 +180,8 @@ import Testing
             let reload = try order(server, "reload", #"{"model": "a"}"#)
             #expect(reload.status == 200, "\(reload.text)")
         }
+        let busy = server.logSoFar.matches(of: #/"model.leaving","model":"a","reason":"replaced","calls":[1-9]/#)
+        #expect(busy.count == 3, "each reload met calls that were running")
         stop.set()
         let counts = try clients.wait()
         #expect(counts.allSatisfy { !$0.isEmpty })
