@@ -164,7 +164,7 @@ import Testing
             while !stop.isSet {
                 let stream = try HTTPExchange.post(
                     port: server.port, "/v1/chat/completions",
-                    #"{"model":"a","stream":true,"ignore_eos":true,"max_tokens":200,"seed":\#(index),"#
+                    #"{"model":"a","stream":true,"ignore_eos":true,"max_tokens":1000,"seed":\#(index),"#
                         + #""messages":[{"role":"user","content":"hello"}]}"#)
                 let isWhole =
                     stream.status == 200 && stream.serverSentEvents.last == "[DONE]"
@@ -180,6 +180,8 @@ import Testing
             let reload = try order(server, "reload", #"{"model": "a"}"#)
             #expect(reload.status == 200, "\(reload.text)")
         }
+        let busy = server.logSoFar.matches(of: #/"model.leaving","model":"a","reason":"replaced","calls":[1-9]/#)
+        #expect(busy.count == 3, "each reload met calls that were running")
         stop.set()
         let counts = try clients.wait()
         #expect(counts.allSatisfy { !$0.isEmpty })
@@ -191,6 +193,28 @@ import Testing
         #expect(ServerProcess.eventually { server.workerProcessIDs.count == 1 })
         #expect(try metric(server, "apus_calls_lost_total", ["model": "a"]) == 0)
         #expect(try metric(server, "apus_calls_replayed_total", ["model": "a"]) == 0)
+    }
+
+    @Test func aHangupServesTheModelsThatTheConfigurationThenNames() throws {
+        let setting = try Setting()
+        let server = try setting.start(models: ["a", "b"])
+        let before = try Self.answer(server, "b")
+        try setting.writeModel("c", seed: 3)
+        let models = #"{"b": {"path": "b.gguf", "context": 4096}, "c": {"path": "c.gguf", "load": "demand"}}"#
+        try setting.write("apus.json", Array("{\"models\": \(models)}".utf8))
+        server.signal(SIGHUP)
+        #expect(try ServerProcess.eventually { try Self.ask(server, "a").status == 404 })
+        #expect(try Self.answer(server, "c") != before)
+        #expect(try ServerProcess.eventually { try Model(server, "b").text["context_length"] as? Int == 4096 })
+        #expect(try Self.answer(server, "b") == before)
+        #expect(ServerProcess.eventually { server.workerProcessIDs.count == 2 })
+
+        try setting.write("huge.gguf", [UInt8](repeating: 0, count: 17 << 20))
+        let huge = #"{"huge": {"path": "huge.gguf", "memory_mib": 16}}"#
+        try setting.write("apus.json", Array("{\"models\": \(huge)}".utf8))
+        server.signal(SIGHUP)
+        #expect(ServerProcess.eventually { server.logSoFar.contains("'huge' needs 17 MiB") })
+        #expect(try Self.answer(server, "b") == before, "what is refused changes nothing")
     }
 
     @Test func aReloadWithABrokenFileKeepsTheOldWorker() throws {
