@@ -132,7 +132,8 @@ def main():
     near, far = socket.socketpair()
     arguments[arguments.index("--link-descriptor") + 1] = str(far.fileno())
     arguments[arguments.index("--parent") + 1] = str(os.getpid())
-    worker = subprocess.Popen([os.path.join(FOLDER, "apus-worker-real")] + arguments, pass_fds=[far.fileno()])
+    descriptors = [int(value) for flag, value in zip(arguments, arguments[1:]) if flag.endswith("-descriptor")]
+    worker = subprocess.Popen([os.path.join(FOLDER, "apus-worker-real")] + arguments, pass_fds=descriptors)
     far.close()
     directions = {link: Direction(link, near, places_of_requests), near: Direction(near, link, places_of_events)}
     try:

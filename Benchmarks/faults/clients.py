@@ -14,7 +14,7 @@ from load import body_lines, percentile  # noqa: E402
 SUBJECTS = "a lighthouse, the sea, an old map, winter, two friends, a clock, bread, the moon".split(", ")
 
 # How a call ended, as its client saw it. The last four must never happen.
-WHOLE, ERROR, REFUSED, LEFT = "whole", "error", "refused", "left"
+WHOLE, ERROR, REFUSED, QUARANTINED, LEFT = "whole", "error", "refused", "quarantined", "left"
 NO_END, LOST, MIXED, OTHER = "no end", "lost text", "wrong text", "other"
 BAD = (NO_END, LOST, MIXED, OTHER)
 
@@ -127,7 +127,7 @@ def whole_answer(status, headers, bytes_, call):
     if status in (503, 429) and "retry-after" in headers:
         wait = float(headers.get("retry-after-ms", 0)) / 1000 or float(headers["retry-after"])
         return Ending(REFUSED, now, "", detail, call, wait)
-    return Ending(OTHER, now, "", detail, call)
+    return Ending(QUARANTINED if '"quarantined"' in detail else OTHER, now, "", detail, call)
 
 
 @dataclass
@@ -157,7 +157,7 @@ class Load:
             call = source.choice(self.calls)
             ending = await self.one(call)
             self.endings.append(ending)
-            if ending.kind in (REFUSED, OTHER):
+            if ending.kind in (REFUSED, QUARANTINED, OTHER):
                 await asyncio.sleep(min(ending.retry_after, 0.2) or 0.05)
 
     async def one(self, call):

@@ -2,7 +2,8 @@
 """Breaks the server's worker, memory, descriptors and log in every way, under load, and counts what clients saw.
 
 Usage: faults.py [--programs .build/release] [--short] [--kills 1000] [--clients 64] [--only kill,stop,…]
-                 [--serve "--stall-seconds 2"] [--output results.json] [--write docs/operations/failures.md]
+                 [--serve "--stall-seconds 2 --load-seconds 5"] [--output results.json]
+                 [--write docs/operations/failures.md]
        faults.py --show results.json [--write PAGE]
 
 Only the standard library. Clients ask all the time; every text is compared with what an undisturbed server said. Each
@@ -23,10 +24,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clients import BAD, ERROR, LEFT, REFUSED, WHOLE, Load, Probe, ask, calls, learn, percentile
+from clients import BAD, ERROR, QUARANTINED, REFUSED, WHOLE, Call, Load, Probe, ask, calls, learn, percentile
 from server import MemoryGroup, Server
 
 MEGABYTES = 768
+# A hang is noticed after these; the defaults are 30 and 600 seconds.
+SERVE = "--stall-seconds 2 --load-seconds 5"
 
 
 @dataclass
@@ -146,7 +149,8 @@ async def run(fault, arguments, learned):
         bad = Counter(f"{ending.kind}: {ending.detail}" for ending in load.endings if ending.kind in BAD)
         result.details += [f"{count} × {detail}" for detail, count in bad.most_common(10)]
         result.reasons = Counter(
-            record.get("reason", "") for record in server.log_records() if record.get("event") == "worker.ended")
+            f"{record.get('kind', '')}: {record.get('reason', '')}" for record in server.log_records()
+            if record.get("event") == "worker.ended")
     finally:
         server.stop()
         if group:
@@ -194,8 +198,9 @@ async def help_back(server, probe, result, arguments):
 
 async def check_afterwards(server, load, result):
     """The next request succeeds, and no call is left behind."""
-    for call in load.calls[:3]:
-        ending = await load.one(call)
+    for number in range(3):
+        message = {"role": "user", "content": f"Afterwards, for the {number + 1}. time."}
+        ending = await load.one(Call({"messages": [message], "max_tokens": 8, "stream": number == 0}))
         if ending.kind != WHOLE:
             result.details.append(f"afterwards: {ending.kind} {ending.detail}")
             result.tally[ending.kind] += 1
@@ -245,7 +250,8 @@ def machine():
 
 def table(results):
     facts = results["machine"]
-    head = ["Fault", "Times", "Calls", "Whole", "Ended with an error", "503", "No end", "Text lost, twice or another's",
+    head = ["Fault", "Times", "Calls", "Whole", "Ended with an error", "503",
+            "Quarantined", "No end", "Text lost, twice or another's",
             "Noticed p50, p99 (ms)", "Ready again p50, p99 (ms)"]
     rows = []
     for one in results["faults"]:
@@ -253,11 +259,12 @@ def table(results):
         wrong = sum(endings.get(kind, 0) for kind in BAD[1:3])
         rows.append([
             one["fault"], one["times"], one["calls"], endings.get(WHOLE, 0), endings.get(ERROR, 0),
-            endings.get(REFUSED, 0), endings.get(BAD[0], 0), wrong,
+            endings.get(REFUSED, 0), endings.get(QUARANTINED, 0), endings.get(BAD[0], 0), wrong,
             f"{milliseconds(one['noticed'], 0.5)}, {milliseconds(one['noticed'], 0.99)}",
             f"{milliseconds(one['ready_again'], 0.5)}, {milliseconds(one['ready_again'], 0.99)}"])
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    lines += ["| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row) + " |" for row in rows]
+    for row in rows:
+        lines.append("| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in row) + " |")
     text = (f"{results['clients']} clients, the bundled model, {facts['processors']} processors of "
             f"\"{facts['processor']}\", {facts['system']}; {facts['date']}.")
     return text + "\n\n" + "\n".join(lines)
@@ -296,7 +303,7 @@ def main():
     parser.add_argument("--kills", type=int, help="SIGKILLs of the worker; default 1,000, in the short form 20")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--only", type=lambda text: text.split(","), help="first words of faults")
-    parser.add_argument("--serve", default="", help="more words for apus serve")
+    parser.add_argument("--serve", default=SERVE, help="more words for apus serve")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for an answer, or for readiness")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--show", type=Path, help="measure nothing, print these results")

@@ -62,7 +62,8 @@ class MixedLoad(Load):
         await self.raw(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
 
     async def ask_wrongly(self, source):
-        body = source.choice([b"{", b'{"messages": 1}', b'{"messages": [], "x": 2}', b'[' * 2000, b'"' + b"x" * 100_000])
+        body = source.choice(
+            [b"{", b'{"messages": 1}', b'{"messages": [], "x": 2}', b'[' * 2000, b'"' + b"x" * 100_000])
         head = (f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
         await self.raw(head + body)
@@ -198,7 +199,8 @@ def main():
         replace_part(arguments.write, "soak", table(results))
     if arguments.plot:
         arguments.plot.write_text(chart(results["processes"]))
-    wrong = any(results["endings"].get(kind) for kind in BAD) or any(status != 200 for _, status, _ in results["readyz"])
+    wrong = any(results["endings"].get(kind) for kind in BAD)
+    wrong = wrong or any(status != 200 for _, status, _ in results["readyz"])
     grows = [process["process"] for process in results["processes"] if failed(process)]
     if results["minutes"] < LEAST_MINUTES:
         print("too short to say whether memory grows")

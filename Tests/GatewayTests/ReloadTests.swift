@@ -73,17 +73,29 @@ import Testing
 
     @Test func whatNeedsARestartIsNamedAndTheRestIsTaken() throws {
         let bench = try Bench("{}")
-        let changed = #"{"engine": {"threads": 1}, "server": {"host": "127.0.0.2", "idle_seconds": 9}, "#
-        let model = Fixtures.packageRoot.appendingPathComponent("Sources/Engine/CDemoModel/apus-demo.gguf").path
-        let models = #""models": {"other": {"path": "\#(model)"}}}"#
-        try bench.change("config.json", to: changed + models, event: "config.needs_restart")
+        let changed = #"{"server": {"host": "127.0.0.2", "idle_seconds": 9}, "log": {"format": "text"}}"#
+        try bench.change("config.json", to: changed, event: "config.needs_restart")
         let log = bench.server.logSoFar
-        #expect(log.contains(#""changed":"server.idle_seconds, engine.threads, models""#), "\(log)")
-        #expect(log.contains(#""settings":"server.host""#), "\(log)")
-        // The model of before is gone, and the new one is loaded.
+        #expect(log.contains(#""changed":"server.idle_seconds""#), "\(log)")
+        #expect(log.contains(#""settings":"server.host, log.format""#), "\(log)")
+        #expect(try bench.status("/readyz") == 200)
+    }
+
+    @Test func otherModelsAreServedAndTheOldOnesFinish() throws {
+        let bench = try Bench("{}")
+        let stream = try HTTPExchange(port: bench.server.port, bytes: HTTPExchange.endless(bench.server))
+        try stream.read { $0.serverSentEvents.count > 2 }
+        let model = Fixtures.packageRoot.appendingPathComponent("Sources/Engine/CDemoModel/apus-demo.gguf").path
+        try bench.change(
+            "config.json", to: #"{"models": {"other": {"path": "\#(model)"}}}"#, event: "config.reloaded")
+        #expect(bench.server.logSoFar.contains(#""changed":"models""#))
         #expect(try ServerProcess.eventually { try bench.status("/readyz") == 200 })
-        let listed = try HTTPExchange.get(port: bench.server.port, "/v1/models").text
-        #expect(listed.contains(#""id":"other""#) && !listed.contains("apus-demo"), "\(listed)")
+        #expect(try bench.status("/v1/models/other") == 200)
+        #expect(try bench.status("/v1/models/apus-demo") == 404)
+        let body = #"{"model":"other","messages":[{"role":"user","content":"Hello"}],"max_tokens":4}"#
+        #expect(try HTTPExchange.post(port: bench.server.port, "/v1/chat/completions", body).status == 200)
+        try stream.readAll()
+        #expect(stream.serverSentEvents.last == "[DONE]" && !stream.text.contains("\"error\":{"))
     }
 
     @Test(arguments: [

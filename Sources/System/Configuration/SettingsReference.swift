@@ -43,9 +43,10 @@ public enum SettingsReference {
             Lists are JSON arrays in the file, and separated by commas elsewhere.
 
             SIGHUP has a running server read its settings again. If all of them are valid, those that say "reload" change
-            together, the contents of the key file included, and the log names those that differ but need a restart. If one
-            is not valid, nothing changes, and the log says why. Models that are new are added, those whose
-            settings differ are replaced while they go on answering, and those that are gone finish their answers.
+            together, the contents of the key files and the served `models` included, and the log names those that differ
+            but need a restart. If one is not valid, nothing changes, and the log says why. A model with other settings is
+            loaded beside its old worker, which it then replaces; `engine.load_seconds`, `engine.stall_seconds`,
+            `engine.confinement` and `engine.committed_cache` hold for models that are loaded from then on.
 
             | Key in the file | Environment | Flag | Allowed | Default | Changes by | Meaning |
             |---|---|---|---|---|---|---|
