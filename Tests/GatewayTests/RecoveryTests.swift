@@ -183,7 +183,8 @@ import Testing
             let samples = page.samples.filter { $0.name == "apus_model_state" }
             return Dictionary(uniqueKeysWithValues: samples.map { ($0.labels["state"] ?? "", $0.value) })
         }
-        #expect(try states() == ["starting": 0, "ready": 1, "backing_off": 0, "failed": 0, "draining": 0, "unloaded": 0])
+        #expect(
+            try states() == ["starting": 0, "ready": 1, "backing_off": 0, "failed": 0, "draining": 0, "unloaded": 0])
         // A program that is gone cannot be started again: the model backs off, again and again.
         try FileManager.default.removeItem(atPath: try #require(server.workerProgram))
         kill(try #require(server.workerProcessIDs.first), SIGKILL)
@@ -191,7 +192,8 @@ import Testing
         let ready = try HTTPExchange.get(port: server.port, "/readyz")
         #expect(ready.status == 503 && ready.headers["retry-after"].flatMap { Int($0) } ?? 0 > 0)
         #expect(ready.text.contains(#""state":"backing off""#) && ready.text.contains("could not be started"))
-        #expect(try states() == ["starting": 0, "ready": 0, "backing_off": 1, "failed": 0, "draining": 0, "unloaded": 0])
+        #expect(
+            try states() == ["starting": 0, "ready": 0, "backing_off": 1, "failed": 0, "draining": 0, "unloaded": 0])
     }
 
     // MARK: Nothing is left behind

@@ -18,7 +18,7 @@ from contest import APUS, LLAMA
 SHAPE, GENERATE = "qwen3-0.6b", 16
 
 # Depth, sequences that decode together, repeats.
-PLAN = [(256, [1, 2, 4, 8, 16, 32, 64], 3), (2048, [1, 8, 32], 1), (8192, [1, 4, 8], 1)]
+PLAN = [(256, [1, 2, 4, 8, 16, 32, 64], 2), (2048, [1, 8], 1), (8192, [1, 4], 1)]
 LONG = (32768, [1], 1)
 
 
