@@ -39,6 +39,7 @@ extension EngineLoop {
     }
 
     private func choose(slot: Int, from logits: UnsafeMutableBufferPointer<Float>) throws(SamplingError) -> Int32 {
+        if let token = try ahead.take(slot: slot) { return token }
         let position = choices[slot]?.generatedTokens ?? 0
         let choice = Int(choices[slot]?.choice ?? 0)
         if let options = choices[slot]?.trail?.options {

@@ -37,6 +37,7 @@ final class EngineLoop {
     /// Used again in each pause between two steps.
     var drafting: [DraftingChoice] = []
     var logProbabilityReader = LogProbabilityReader()
+    var ahead: TokensAhead
 
     init(
         model: LoadedModel, compute: StepCompute, draftModel: DraftModel?, fixedDraftCost: Double?,
@@ -54,6 +55,7 @@ final class EngineLoop {
         self.emit = emit
         slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
         choices = Array(repeating: nil, count: slotCalls.count)
+        ahead = TokensAhead(slots: slotCalls.count)
     }
 
     func run() {
@@ -203,6 +205,7 @@ final class EngineLoop {
     }
 
     private func useLogits(at now: UInt64) {
+        chooseAhead()
         var firstRow = 0
         for slice in plan.slices {
             switch slice.logits {
