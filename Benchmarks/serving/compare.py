@@ -23,8 +23,8 @@ from servers import free_port, wait_until_ready
 LOADS = {
     "few": ("32 clients, 64 completions of 220 + 32 tokens, 160 of the prompt shared", 32, 512,
             ["--clients", "32", "--requests", "64", "--lengths", "220", "--shared", "160", "--output-tokens", "32"]),
-    "many": ("64 clients, 128 completions of 40 to 1,500 + 16 to 64 tokens, up to 160 of the prompt shared", 64, 2048,
-             ["--clients", "64", "--requests", "128", "--lengths", "40,220,600,120,1500,300", "--shared", "160",
+    "many": ("64 clients, 64 completions of 40 to 1,500 + 16 to 64 tokens, up to 160 of the prompt shared", 64, 2048,
+             ["--clients", "64", "--requests", "64", "--lengths", "40,220,600,120,1500,300", "--shared", "160",
               "--output-tokens", "16,32,64,24"]),
 }
 
