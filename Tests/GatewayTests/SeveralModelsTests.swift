@@ -200,7 +200,10 @@ import Testing
         let server = try setting.start(models: ["a", "b"])
         let before = try Self.answer(server, "b")
         try setting.writeModel("c", seed: 3)
-        let models = #"{"b": {"path": "b.gguf", "context": 4096}, "c": {"path": "c.gguf", "load": "demand"}}"#
+        // Little memory each, so that none is pushed out for another.
+        let models =
+            #"{"b": {"path": "b.gguf", "context": 4096, "memory_mib": 256}, "#
+            + #""c": {"path": "c.gguf", "load": "demand", "memory_mib": 256}}"#
         try setting.write("apus.json", Array("{\"models\": \(models)}".utf8))
         server.signal(SIGHUP)
         #expect(try ServerProcess.eventually { try Self.ask(server, "a").status == 404 })
