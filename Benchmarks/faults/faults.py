@@ -13,19 +13,17 @@ came twice or was another's, or if the server did not come back by itself.
 """
 import argparse
 import asyncio
-import json
-import os
-import platform
 import random
 import signal
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from clients import BAD, ERROR, QUARANTINED, REFUSED, WHOLE, Call, Load, Probe, ask, calls, learn, percentile
 from server import MemoryGroup, Server
+
+import report  # noqa: E402, found by way of clients
 
 MEGABYTES = 768
 # A hang is noticed after these; the defaults are 30 and 600 seconds.
@@ -58,6 +56,10 @@ class Result:
     readyz: list = field(default_factory=list)
 
 
+class NothingStruck(Exception):
+    """The fault did not come about."""
+
+
 # MARK: The faults
 
 async def kill(server, arguments):
@@ -82,7 +84,7 @@ def broken(place, action):
             await asyncio.sleep(0.002)
         if server.is_armed:
             server.disarm()
-            raise SystemExit(f"the message for {place} never came")
+            raise NothingStruck(f"the message for {place} never came")
     return strike
 
 
@@ -142,8 +144,11 @@ async def run(fault, arguments, learned):
         probe, load = Probe(server.port), Load(server.port, arguments.clients, wanted, expected, arguments.patience)
         await probe.first(lambda status: status == 200, 0, 60)
         load.start()
-        for _ in range(fault.times):
-            await one(fault, server, probe, load, result, arguments)
+        try:
+            for _ in range(fault.times):
+                await one(fault, server, probe, load, result, arguments)
+        except NothingStruck as reason:
+            result.details.append(str(reason))
         await load.stop()
         probe.stop()
         await check_afterwards(server, load, result)
@@ -243,15 +248,7 @@ def failed(result):
     return any(endings.get(kind, 0) for kind in BAD) or result["helped"] or result["not_back"] or result["details"]
 
 
-def machine():
-    names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-             if line.startswith("model name")]
-    return {"processor": names[0] if names else platform.machine(), "processors": len(os.sched_getaffinity(0)),
-            "system": platform.freedesktop_os_release().get("PRETTY_NAME", ""), "date": time.strftime("%Y-%m-%d")}
-
-
 def table(results):
-    facts = results["machine"]
     head = ["Fault", "Times", "Calls", "Whole", "Ended with an error", "503",
             "Quarantined", "No end", "Text lost, twice or another's",
             "Noticed p50, p99 (ms)", "Ready again p50, p99 (ms)"]
@@ -267,24 +264,13 @@ def table(results):
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         lines.append("| " + " | ".join(f"{cell:,}" if isinstance(cell, int) else cell for cell in row) + " |")
-    text = (f"{results['clients']} clients, the bundled model, {facts['processors']} processors of "
-            f"\"{facts['processor']}\", {facts['system']}; {facts['date']}.")
+    text = f"{results['clients']} clients, the bundled model, {report.describe(results['machine'])}."
     return text + "\n\n" + "\n".join(lines)
-
-
-def replace_part(page, name, text):
-    """Writes a measured part of a page, between its two marks."""
-    begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
-    content = page.read_text()
-    if begin not in content or end not in content:
-        sys.exit(f"{page} has no marks {begin} … {end}")
-    head, rest = content.split(begin, 1)
-    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{rest.split(end, 1)[1]}")
 
 
 async def measure(arguments):
     learned = await learned_from(arguments)
-    results = {"machine": machine(), "clients": arguments.clients, "faults": []}
+    results = {"machine": report.machine(), "clients": arguments.clients, "faults": []}
     for fault in faults(arguments):
         began = time.monotonic()
         one = summary(await run(fault, arguments, learned))
@@ -307,16 +293,10 @@ def main():
     parser.add_argument("--only", type=lambda text: text.split(","), help="first words of faults")
     parser.add_argument("--serve", default=SERVE, help="more words for apus serve")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for an answer, or for readiness")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--show", type=Path, help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the table into a page")
+    report.add_options(parser)
     arguments = parser.parse_args()
-    results = json.loads(arguments.show.read_text()) if arguments.show else asyncio.run(measure(arguments))
-    if arguments.output:
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
-    if arguments.write:
-        replace_part(arguments.write, "faults", table(results))
+    results = report.results(arguments, lambda: asyncio.run(measure(arguments)))
+    report.publish(arguments, "faults", table(results))
     sys.exit(1 if any(failed(one) for one in results["faults"]) else 0)
 
 

@@ -11,15 +11,14 @@ model's streams: time to the first text, and between two pieces of text. A wrong
 """
 import argparse
 import asyncio
-import json
 import signal
 import sys
 import time
-from pathlib import Path
 
 from clients import BAD, WHOLE, Load, ask, calls, learn, percentile
-from faults import machine, replace_part
 from server import Server
+
+import report  # noqa: E402, found by way of clients
 
 CALM, CRASHING = "calm", "crashing"
 PHASES = ["the other is idle", "the other crashes in a loop", "the other is idle again"]
@@ -75,13 +74,12 @@ async def measure(arguments):
         while server.get("/readyz")[0] != 200:
             await asyncio.sleep(0.05)
         phases = [await phase(server, expected, arguments, crashes) for crashes in (False, True, False)]
-        return {"machine": machine(), "clients": arguments.clients, "phases": phases}
+        return {"machine": report.machine(), "clients": arguments.clients, "phases": phases}
     finally:
         server.stop()
 
 
 def table(results):
-    facts = results["machine"]
     lines = ["| Phase | Deaths of the other | Answers | Wrong | Pieces of text per second | First text p50, p99 (ms) "
              "| Between pieces p50, p99 (ms) |", "|---|---|---|---|---|---|---|"]
     for name, one in zip(PHASES, results["phases"]):
@@ -89,8 +87,8 @@ def table(results):
         wrong = sum(one["endings"].get(kind, 0) for kind in BAD)
         lines.append(f"| {name} | {one['kills']:,} | {sum(one['endings'].values()):,} | {wrong} "
                      f"| {one['pieces_per_second']:,.0f} | {first} | {gap} |")
-    return (f"{results['clients']} clients of the calm model, {facts['processors']} processors of "
-            f"\"{facts['processor']}\", {facts['system']}; {facts['date']}.\n\n" + "\n".join(lines))
+    return (f"{results['clients']} clients of the calm model, {report.describe(results['machine'])}.\n\n"
+            + "\n".join(lines))
 
 
 def main():
@@ -99,16 +97,10 @@ def main():
     parser.add_argument("--seconds", type=float, default=30, help="of each of the three phases")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--serve", default="", help="more words for apus serve")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--show", type=Path, help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the table into a page")
+    report.add_options(parser)
     arguments = parser.parse_args()
-    results = json.loads(arguments.show.read_text()) if arguments.show else asyncio.run(measure(arguments))
-    if arguments.output:
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
-    print(table(results))
-    if arguments.write:
-        replace_part(arguments.write, "neighbours", table(results))
+    results = report.results(arguments, lambda: asyncio.run(measure(arguments)))
+    report.publish(arguments, "neighbours", table(results))
     wrong = [detail for one in results["phases"] for detail in one["details"]]
     for detail in wrong:
         print(detail)

@@ -14,7 +14,6 @@ without an end, fails too.
 """
 import argparse
 import asyncio
-import json
 import math
 import random
 import sys
@@ -24,9 +23,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "faults"))
 from clients import BAD, Load, Probe, calls, learn  # noqa: E402
-from faults import machine, replace_part  # noqa: E402
 from server import Server  # noqa: E402
 
+import report  # noqa: E402
 from chart import chart  # noqa: E402
 
 SHARE_LEFT_OUT = 0.25
@@ -145,7 +144,7 @@ async def measure(arguments):
         _, metrics = server.get("/metrics")
         left = [line for line in metrics.splitlines() if line.startswith("apus_calls_in_flight")]
         return {
-            "machine": machine(), "minutes": arguments.minutes, "every": arguments.every, "clients": arguments.clients,
+            "machine": report.machine(), "minutes": arguments.minutes, "every": arguments.every, "clients": arguments.clients,
             "endings": dict(load.tally()), "readyz": ready, "calls_in_flight_afterwards": left,
             "details": [f"{ending.kind}: {ending.detail}" for ending in load.endings if ending.kind in BAD][:10],
             "requests": requests(metrics), "processes": [judge(names[pid], kept) for pid, kept in samples.items()]}
@@ -164,7 +163,6 @@ def requests(metrics):
 
 
 def table(results):
-    facts = results["machine"]
     lines = ["| Process | Mean (MiB) | Slope (KiB an hour) | 99 % interval | Limit |", "|---|---|---|---|---|"]
     for process in results["processes"]:
         lines.append(
@@ -172,9 +170,9 @@ def table(results):
             f"| {process['slope_low']:+,.0f} to {process['slope_high']:+,.0f} | {process['limit']:,.0f} |")
     endings = ", ".join(f"{count:,} {kind}" for kind, count in sorted(results["endings"].items()))
     statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(results["requests"].items()))
-    return (f"{results['minutes']:g} minutes, {results['clients']} clients, the bundled model, {facts['processors']} "
-            f"processors of \"{facts['processor']}\", {facts['system']}; {facts['date']}. Answers: {endings}. Requests by "
-            f"status: {statuses}.\n\n" + "\n".join(lines))
+    return (f"{results['minutes']:g} minutes, {results['clients']} clients, the bundled model, "
+            f"{report.describe(results['machine'])}. Answers: {endings}. Requests by status: {statuses}.\n\n"
+            + "\n".join(lines))
 
 
 def main():
@@ -184,19 +182,13 @@ def main():
     parser.add_argument("--every", type=float, default=10, help="seconds between two samples")
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--serve", default="", help="more words for apus serve")
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--show", type=Path, help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the table into a page")
+    report.add_options(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="also draw the memory over time")
     arguments = parser.parse_args()
-    results = json.loads(arguments.show.read_text()) if arguments.show else asyncio.run(measure(arguments))
-    if arguments.output:
-        arguments.output.write_text(json.dumps(results) + "\n")
-    print(table(results))
+    results = report.results(arguments, lambda: asyncio.run(measure(arguments)))
+    report.publish(arguments, "soak", table(results))
     for detail in results["details"]:
         print(detail)
-    if arguments.write:
-        replace_part(arguments.write, "soak", table(results))
     if arguments.plot:
         arguments.plot.write_text(chart(results["processes"]))
     wrong = any(results["endings"].get(kind) for kind in BAD)

@@ -5,7 +5,6 @@ Only the standard library: it runs under the system's Python and starts the peer
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -14,6 +13,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
+sys.path.insert(0, str(ROOT / "Benchmarks"))
+import report  # noqa: E402
+
 FOLDER = Path(os.environ.get("APUS_COMPARE", ROOT / ".build/compare"))
 APUS, LLAMA = "apus", "llama.cpp"
 THREADS = 2
@@ -31,20 +33,11 @@ def run(part, doc, measure, text, options=lambda parser: None):
     parser.add_argument("--llama-server", type=Path, help="llama.cpp's own server; default: it is built")
     parser.add_argument("--wait-idle", type=float, default=0, metavar="SECONDS",
                         help="wait at most so long for an idle machine before each measurement")
-    parser.add_argument("--output", type=Path, default=FOLDER / f"results/{part}.json")
-    parser.add_argument("--show", type=Path, metavar="RESULTS", help="measure nothing, print these results")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the text between the page's marks")
+    report.add_options(parser, output=FOLDER / f"results/{part}.json")
     options(parser)
     arguments = parser.parse_args()
-    if arguments.show:
-        results = json.loads(arguments.show.read_text())
-    else:
-        results = {"machine": machine(), **measure(arguments)}
-        save(results, arguments.output)
-    written = describe_machine(results["machine"]) + " " + text(results)
-    print(written)
-    if arguments.write:
-        replace_part(arguments.write, part, written)
+    results = report.results(arguments, lambda: {"machine": report.machine(), **measure(arguments)})
+    report.publish(arguments, part, describe_machine(results["machine"]) + " " + text(results))
     return arguments
 
 
@@ -160,20 +153,6 @@ def wait_until_idle(seconds):
     return busy
 
 
-def machine():
-    info = Path("/proc/cpuinfo").read_text()
-    names = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
-    flags = next((line.split(":", 1)[1].split() for line in info.splitlines() if line.startswith("flags")), [])
-    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
-    wanted = ("avx2", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8")
-    return {
-        "processor": names[0] if names else platform.machine(), "processors": len(os.sched_getaffinity(0)),
-        "extensions": [flag for flag in wanted if flag in flags], "system": system,
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
 def describe_machine(facts):
     extensions = ", ".join(facts["extensions"]) or "no vector extensions named"
     return (f"Machine: {facts['processors']} processors of \"{facts['processor']}\" ({extensions}), "
@@ -200,12 +179,6 @@ def notes_on(cases):
     return [f"Before a measurement, others used at most {100 * busy:.0f} % of the machine."] + failed
 
 
-def save(results, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"results: {path}", file=sys.stderr)
-
-
 def markdown(headings, rows):
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
@@ -213,14 +186,3 @@ def markdown(headings, rows):
 
 def figure(value):
     return "–" if value is None else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def replace_part(page, name, text):
-    """Writes a measured part of a page, between its two marks."""
-    begin, end = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
-    content = page.read_text()
-    if begin not in content or end not in content:
-        sys.exit(f"{page} has no marks {begin} … {end}")
-    head, rest = content.split(begin, 1)
-    tail = rest.split(end, 1)[1]
-    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
