@@ -55,8 +55,8 @@ enum SystemCallFilter {
             Rule("setpriority", equal(0, apus_priority_process), equal(1, 0)),
             // Reading a limit, not setting one.
             Rule("prlimit64", equal(0, 0), equal(2, 0)), Rule("getrlimit"),
-            // A crash ends this process with its signal, after a look at its own stack.
-            Rule("tgkill", equal(0, own)), Rule("process_vm_readv", equal(0, own)),
+            // A crash ends this process with its signal.
+            Rule("tgkill", equal(0, own)),
         ] + commands.map { Rule("fcntl", equal(1, UInt64($0))) } + names.map { Rule("prctl", equal(0, $0)) }
     }
 

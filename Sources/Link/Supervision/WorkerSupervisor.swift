@@ -64,7 +64,7 @@ public final class WorkerSupervisor {
 
     public func stop() {
         handle(.stop)
-        if worker.map(\.hasExited) ?? true { onStopped() }
+        if worker.map(\.hasExited) ?? true, leavingWorker == nil { onStopped() }
     }
 
     /// Sends a request to the worker, if it is ready.
@@ -225,7 +225,11 @@ public final class WorkerSupervisor {
         worker.onExit = { [weak self] in
             guard let self else { return }
             leavingWorker = nil
-            if state.phase == .starting { spawn() }
+            switch state.phase {
+            case .starting: spawn()
+            case .draining: onStopped()
+            case .ready, .backingOff, .failed: break
+            }
         }
     }
 }
