@@ -66,7 +66,8 @@ let rooms: [Target] = [
     library("Models", in: "Models", ["Tensors", "ModelFiles"] + system),
     // Link
     library("EngineProtocol", in: "Link", system),
-    library("EngineLink", in: "Link", ["EngineProtocol"] + system),
+    library("SharedMemory", in: "Link", system),
+    library("EngineLink", in: "Link", ["SharedMemory", "EngineProtocol"] + system),
     library("Supervision", in: "Link", ["EngineLink", "EngineProtocol"] + system),
     // Engine
     c("CDemoModel", in: "Engine", embedding: "apus-demo.gguf"),
@@ -87,10 +88,15 @@ let rooms: [Target] = [
     library("HTTPServer", in: "Gateway", system),
     library("OpenAIAPI", in: "Gateway", ["HTTPServer", "Serving", "EngineProtocol"] + system),
     library(
+        "LocalServer", in: "Gateway", ["Serving", "SharedMemory", "EngineLink", "EngineProtocol"] + system),
+    library(
         "Gateway", in: "Gateway",
         [
-            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "Supervision", "EngineLink", "EngineProtocol",
+            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "LocalServer", "Supervision", "EngineLink",
+            "EngineProtocol",
         ] + system),
+    // Client
+    library("ApusClient", in: "Client", ["SharedMemory", "EngineLink", "EngineProtocol"] + system),
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"]),
     program("apus-worker", path: "Sources/Programs/apus-worker", ["WorkerHost"]),
@@ -116,7 +122,8 @@ let testRooms: [Target] = [
     tests("Sampling", system, goldens: true),
     tests("Models", ["ModelFiles", "Tensors"] + system, goldens: true),
     tests("EngineProtocol", system, goldens: true),
-    tests("EngineLink", ["EngineProtocol"] + system),
+    tests("SharedMemory", system),
+    tests("EngineLink", ["SharedMemory", "EngineProtocol"] + system),
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),

@@ -17,7 +17,8 @@ private let allowedImports: [String: Set<String>] = [
     "Sampling": [],
     "Models": ["Tensors", "ModelFiles"],
     "EngineProtocol": [],
-    "EngineLink": ["EngineProtocol"],
+    "SharedMemory": [],
+    "EngineLink": ["SharedMemory", "EngineProtocol"],
     "Supervision": ["EngineLink", "EngineProtocol"],
     "Scheduling": ["EngineProtocol"],
     "NativeEngine": [
@@ -28,9 +29,12 @@ private let allowedImports: [String: Set<String>] = [
     "Serving": ["Policies", "Supervision", "EngineLink", "EngineProtocol"],
     "HTTPServer": [],
     "OpenAIAPI": ["HTTPServer", "Serving", "EngineProtocol"],
+    "LocalServer": ["Serving", "SharedMemory", "EngineLink", "EngineProtocol"],
     "Gateway": [
-        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "Supervision", "EngineLink", "EngineProtocol",
+        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "LocalServer", "Supervision", "EngineLink",
+        "EngineProtocol",
     ],
+    "ApusClient": ["SharedMemory", "EngineLink", "EngineProtocol"],
     "apus": ["Gateway"],
     "apus-worker": ["WorkerHost"],
 ]

@@ -2,6 +2,7 @@ import CConsole
 import Configuration
 import EngineProtocol
 import HTTPServer
+import LocalServer
 import Observability
 import OpenAIAPI
 import Platform
@@ -45,6 +46,7 @@ final class GatewayServer {
     private let factory: ModelFactory
     private let routes: OpenAIRoutes
     private let server: HTTPServer
+    private let local: LocalServer
     private let logger: Logger
     private var signals: FileDescriptor
     private let startedAtTerminal = StandardIO.isTerminal(StandardIO.input)
@@ -67,8 +69,12 @@ final class GatewayServer {
         self.factory = factory
         serving = Serving(
             loop: loop, memoryBudget: ModelFactory.memoryBudget(options.settings), logger: logger.named("serving"))
+        let registry = MetricsRegistry()
+        local = LocalServer(
+            settings: Self.localSettings(options), serving: serving, loop: loop, registry: registry,
+            logger: logger.named("local"), computeThreads: options.settings.threads ?? CPULimits.current().usableCount)
         let routes = OpenAIRoutes(
-            settings: Self.routeSettings(options), serving: serving, loop: loop, registry: MetricsRegistry(),
+            settings: Self.routeSettings(options), serving: serving, loop: loop, registry: registry,
             logger: logger.named("http"))
         self.routes = routes
         server = HTTPServer(
@@ -127,6 +133,7 @@ final class GatewayServer {
             doors.append(Address(host: started.host, port: try server.listen(host: started.host, port: started.port)))
         }
         if let path = started.socket { try server.listen(unixPath: path) }
+        if let path = started.ipc { try local.listen(path: path) }
         for door in doors { logger.info("server.listening", .string("host", door.host), .int("port", door.port)) }
         return doors.first
     }
@@ -158,11 +165,14 @@ final class GatewayServer {
         _ = loop.after(nanoseconds: UInt64(options.settings.drainSeconds) * 1_000_000_000) { [weak self] in
             self?.endCalls()
         }
-        routes.drain { [weak self] in
-            guard let self else { return }
-            server.stopListening()
-            server.drain { [weak self] in self?.finish() }
-        }
+        routes.drain { [weak self] in self?.local.drain { [weak self] in self?.closeDoors() } }
+    }
+
+    private func closeDoors() {
+        local.stopListening()
+        local.closeAll()
+        server.stopListening()
+        server.drain { [weak self] in self?.finish() }
     }
 
     /// Every open call gets its error, and the sockets a moment to take it.
@@ -174,6 +184,7 @@ final class GatewayServer {
     private static let farewellNanoseconds: UInt64 = 500_000_000
 
     private func finish() {
+        local.stopListening()
         serving.stop()
         loop.stop()
     }
@@ -182,6 +193,10 @@ final class GatewayServer {
         OpenAIRoutes.Settings(
             tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
             origins: options.origins, consolePage: consolePage)
+    }
+
+    private static func localSettings(_ options: Options) -> LocalServer.Settings {
+        LocalServer.Settings(tenantOfKey: tenantLookup(options.keys))
     }
 
     private static func httpLimits(_ settings: Settings) -> HTTPLimits {
@@ -228,6 +243,7 @@ extension GatewayServer {
         let needingRestart = started.changes(to: new.settings).needingRestart
         options = new
         routes.apply(Self.routeSettings(new))
+        local.apply(Self.localSettings(new))
         server.apply(Self.httpLimits(new.settings))
         logger.setLevel(min(logger.level, new.settings.logLevel))
         logger.info("config.reloaded", .string("changed", changed.joined(separator: ", ")))
