@@ -129,6 +129,9 @@ let testRooms: [Target] = [
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
     tests("WorkerHost", ["EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
+    tests(
+        "ApusClient",
+        ["SharedMemory", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),

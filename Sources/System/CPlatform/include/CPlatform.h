@@ -97,6 +97,8 @@ int apus_pid_open(int process);
 /// 0: still runs. 1: `*code` is its status. 2: `*code` is the signal that ended it.
 int apus_wait(int process, bool blocks, int *code);
 int apus_kill_self_with_parent(void);
+/// Raises the soft limit of descriptors to what is wanted, or as far as the hard limit allows; the limit then.
+int64_t apus_raise_descriptor_limit(uint64_t wanted);
 
 int apus_signals_block(const int *numbers, int count);
 int apus_signals_unblock(const int *numbers, int count);
