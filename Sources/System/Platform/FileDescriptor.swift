@@ -50,17 +50,6 @@ public struct FileDescriptor: ~Copyable, Sendable {
     }
 }
 
-/// How many descriptors this process may have open.
-public enum DescriptorLimit {
-    /// Raises it as far as wanted, if the hard limit allows that.
-    ///
-    /// - Returns: the limit then.
-    @discardableResult
-    public static func raise(to wanted: UInt64) throws(SystemError) -> UInt64 {
-        UInt64(try checked(apus_raise_descriptor_limit(wanted), "raise the limit of descriptors to \(wanted)"))
-    }
-}
-
 /// A C string ends at its first zero byte, so such a path would name another file than its text says.
 func refuseZeroByte(in path: String, _ operation: String) throws(SystemError) {
     if path.utf8.contains(0) { throw SystemError(operation: "\(operation): a path with a zero byte", code: 22) }
