@@ -122,7 +122,6 @@ let testRooms: [Target] = [
     tests("Sampling", system, goldens: true),
     tests("Models", ["ModelFiles", "Tensors"] + system, goldens: true),
     tests("EngineProtocol", system, goldens: true),
-    tests("SharedMemory", system),
     tests("EngineLink", ["SharedMemory", "EngineProtocol"] + system),
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),
