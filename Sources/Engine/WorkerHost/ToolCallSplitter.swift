@@ -1,3 +1,4 @@
+import EngineProtocol
 import JSON
 public import NativeEngine
 
