@@ -144,4 +144,15 @@ let testRooms: [Target] = [
         "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
 ]
 
-let package = Package(name: "apus", targets: rooms + testRooms)
+/// Programs for `make fuzz`: the first one gets its `main` from the fuzzer's library.
+let fuzzers: [Target] =
+    Context.environment["APUS_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "apus-fuzz-messages", dependencies: ["EngineProtocol", "SharedMemory"], path: "Tests/Fuzz/Messages",
+            swiftSettings: swiftSettings + [.unsafeFlags(["-parse-as-library"])]),
+        program("apus-fuzz-rings", path: "Tests/Fuzz/Rings", ["RingTestSupport"]),
+    ]
+
+let package = Package(name: "apus", targets: rooms + testRooms + fuzzers)
