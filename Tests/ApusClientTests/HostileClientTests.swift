@@ -151,7 +151,9 @@ import Testing
 
     @Test func threeHundredClientsAreServedAndNothingOfThemStays() throws {
         let door = try LocalDoor(worker: Scripted.worker)
-        let descriptors = { try FileManager.default.contentsOfDirectory(atPath: "/proc/\(door.server.processID)/fd").count }
+        let descriptors = {
+            try FileManager.default.contentsOfDirectory(atPath: "/proc/\(door.server.processID)/fd").count
+        }
         let before = try descriptors()
         do {
             var clients: [RawClient] = []
