@@ -14,7 +14,8 @@
 /// | 32 | u64 | – | connection id | connection id | – |
 /// | 40 | u64 | – | generation | – | – |
 ///
-/// What is not named is zero. Where a client speaks a version that this side does not know yet, such bytes are ignored.
+/// What is not named is zero. In a hello or a refusal of a side that speaks a version which is not known here, such bytes
+/// are ignored.
 public enum HandshakeFrame: Equatable, Sendable {
     case hello(Hello)
     case welcome(Welcome)
@@ -298,6 +299,11 @@ extension HandshakeFrame {
             textBytes: frame.get(at: Place.count))
         guard refusal.textBytes <= SharedMemoryLimits.refusalTextBytes else {
             throw .field("text length", UInt64(refusal.textBytes))
+        }
+        if refusal.versions.upperBound <= Self.versions.upperBound {
+            try frame.requireZeros(from: 6, to: Place.lowVersion)
+            try frame.requireZeros(from: Place.clientCapacity, to: Place.count)
+            try frame.requireZeros(from: Place.connectionID, to: Self.size)
         }
         return refusal
     }
