@@ -103,7 +103,7 @@ let rooms: [Target] = [
     .target(name: "CFloatPeak", path: "Benchmarks/CFloatPeak", cSettings: cSettings),
     program(
         "apus-benchmarks", path: "Benchmarks/apus-benchmarks",
-        ["CFloatPeak", "JSON", "Platform", "Tensors", "ModelFiles", "Models"]),
+        ["CFloatPeak", "JSON", "Platform", "SharedMemory", "Tensors", "ModelFiles", "Models"]),
 ]
 
 let testRooms: [Target] = [
@@ -122,13 +122,21 @@ let testRooms: [Target] = [
     tests("Sampling", system, goldens: true),
     tests("Models", ["ModelFiles", "Tensors"] + system, goldens: true),
     tests("EngineProtocol", system, goldens: true),
-    tests("SharedMemory", system),
+    .target(
+        name: "RingTestSupport", dependencies: ["SharedMemory", "TestSupport"] + system,
+        path: "Tests/RingTestSupport", swiftSettings: swiftSettings),
+    .target(name: "CRingPeer", path: "Tests/CRingPeer", cSettings: cSettings),
+    program("apus-ring-peer", path: "Tests/RingPeer", ["RingTestSupport", "CRingPeer", "SharedMemory", "Platform"]),
+    tests("SharedMemory", ["RingTestSupport", "apus-ring-peer"] + system, goldens: true),
     tests("EngineLink", ["SharedMemory", "EngineProtocol"] + system),
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
     tests("WorkerHost", ["EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
+    tests(
+        "ApusClient",
+        ["SharedMemory", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),

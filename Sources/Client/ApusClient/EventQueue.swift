@@ -11,6 +11,18 @@ final class EventQueue: Sendable {
         var failure: ClientError?
         var hasEnded = false
         var waiter: CheckedContinuation<Result<EngineEvent?, ClientError>, Never>?
+
+        mutating func takeEvent() -> EngineEvent? {
+            guard head < events.count else { return nil }
+            defer {
+                head += 1
+                if head == events.count {
+                    events.removeAll(keepingCapacity: true)
+                    head = 0
+                }
+            }
+            return events[head]
+        }
     }
 
     private let state = Mutex(State())
@@ -59,19 +71,5 @@ final class EventQueue: Sendable {
             }
             if let ready { waiter.resume(returning: ready) }
         }
-    }
-}
-
-extension EventQueue.State {
-    fileprivate mutating func takeEvent() -> EngineEvent? {
-        guard head < events.count else { return nil }
-        defer {
-            head += 1
-            if head == events.count {
-                events.removeAll(keepingCapacity: true)
-                head = 0
-            }
-        }
-        return events[head]
     }
 }

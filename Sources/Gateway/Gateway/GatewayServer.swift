@@ -62,6 +62,7 @@ final class GatewayServer {
         self.manager = manager
         logger = options.logger
         Signals.ignoreBrokenPipe()
+        try DescriptorLimit.raise(to: Self.descriptors(for: options.settings))
         Signals.block(ServerSignal.all)
         signals = try Signals.descriptor(for: ServerSignal.all)
         loop = try EventLoop()
@@ -187,6 +188,11 @@ final class GatewayServer {
         local.stopListening()
         serving.stop()
         loop.stop()
+    }
+
+    /// One for each connection, and those of workers, files and the loop.
+    private static func descriptors(for settings: Settings) -> UInt64 {
+        UInt64(settings.maximumConnections + LocalServerLimits().connections) + 1024
     }
 
     private static func routeSettings(_ options: Options) -> OpenAIRoutes.Settings {

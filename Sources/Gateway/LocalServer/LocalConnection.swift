@@ -3,6 +3,7 @@ import EngineProtocol
 import Observability
 import Platform
 import Serving
+import SharedMemory
 
 /// One local client: its link and its calls.
 ///
@@ -20,18 +21,24 @@ final class LocalConnection: CallListener {
         let onCalls: (Int) -> Void
     }
 
+    private struct OpenCall {
+        let call: ServedCall
+        let request: String
+        /// What the client takes before it says that it has taken some.
+        var window = LocalProtocol.window
+    }
+
     let id: UInt64
     private let link: LocalLink
     private let tenant: String
     private let context: Context
-    private var calls: [CallID: ServedCall] = [:]
-    /// What each call's client takes before it says that it has taken some.
-    private var windows: [CallID: Int] = [:]
+    private var calls: [CallID: OpenCall] = [:]
     private var ids: [ObjectIdentifier: CallID] = [:]
     /// Calls that have events, in the order of their turns.
     private var ready: [CallID] = []
     private var isReady: Set<CallID> = []
     private var flushIsDue = false
+    private var counted = RingCounters()
     /// Called once, when the client is gone.
     var onEnd: (() -> Void)?
 
@@ -45,8 +52,16 @@ final class LocalConnection: CallListener {
         link.onClose = { [unowned self] in ended($0) }
     }
 
+    /// Adds what the rings have counted to the metrics.
+    func count() {
+        guard let counters = link.meter?.counters else { return }
+        context.metrics.add(counters, since: counted)
+        counted = counters
+    }
+
     /// Ends the link; the calls are cancelled.
     func close() {
+        count()
         link.close()
         cancelCalls()
         onEnd?()
@@ -63,12 +78,11 @@ final class LocalConnection: CallListener {
     }
 
     private func cancelCalls() {
-        for call in calls.values {
-            context.serving.cancel(call)
+        for open in calls.values {
+            context.serving.cancel(open.call)
             context.onCalls(-1)
         }
         calls = [:]
-        windows = [:]
         ids = [:]
         ready = []
         isReady = []
@@ -82,7 +96,7 @@ extension LocalConnection {
         switch message {
         case .localCall(let local, let id): begin(local, id)
         case .request(.cancel, let id):
-            if let call = calls[id] { context.serving.end(call) }
+            if let open = calls[id] { context.serving.end(open.call) }
         case .window(let bytes, let id): widen(id, by: Int(bytes))
         case .listModels(let id): answer(.models(models, call: id))
         case .ping(let number): answer(.pong(number))
@@ -100,8 +114,7 @@ extension LocalConnection {
                 publicID: publicID, requestID: local.requestID.isEmpty ? publicID : local.requestID, tenant: tenant)
             let call = try context.serving.submit(
                 local.request, model: local.model, identity: identity, resumes: local.resumes, listener: self)
-            calls[id] = call
-            windows[id] = LocalProtocol.window
+            calls[id] = OpenCall(call: call, request: local.request.name)
             ids[ObjectIdentifier(call)] = id
             context.onCalls(1)
             callHasEvents(call)
@@ -111,9 +124,10 @@ extension LocalConnection {
     }
 
     private func widen(_ id: CallID, by bytes: Int) {
-        guard let call = calls[id], let window = windows[id] else { return }
-        windows[id] = min(window + bytes, LocalProtocol.window)
-        callHasEvents(call)
+        guard var open = calls[id] else { return }
+        open.window = min(open.window + bytes, LocalProtocol.window)
+        calls[id] = open
+        callHasEvents(open.call)
     }
 
     private static let idInUse = EngineError.invalidRequest(
@@ -121,8 +135,8 @@ extension LocalConnection {
 
     private func check(_ local: LocalCall) throws(EngineError) {
         switch local.request {
-        case .generate, .score, .tokenize, .detokenize, .renderTemplate, .inspect: break
-        case .load, .cancel:
+        case .generate, .embed, .score, .tokenize, .detokenize, .renderTemplate, .inspect: break
+        case .load, .cancel, .credit:
             throw .invalidRequest(parameter: "type", message: "'type' is not a request of a client to a model")
         }
         let limit = context.limits.callsPerConnection
@@ -130,7 +144,7 @@ extension LocalConnection {
     }
 
     private func refuse(_ local: LocalCall, _ id: CallID, _ error: EngineError) {
-        context.metrics.countCall(local.request, outcome: error.code)
+        context.metrics.countCall(local.request.name, outcome: error.code)
         answer(.events([(id, .failed(error))]))
     }
 
@@ -173,28 +187,27 @@ extension LocalConnection {
         var bytes = 0
         while !ready.isEmpty, bytes < context.limits.batchBytes {
             let id = ready.removeFirst()
-            guard let call = calls[id], windows[id, default: 0] > 0, let event = call.next() else {
+            guard let open = calls[id], open.window > 0, let event = open.call.next() else {
                 isReady.remove(id)
                 continue
             }
             batch.append((id, event))
             bytes += event.size
-            windows[id, default: 0] -= event.size
+            calls[id]?.window -= event.size
             ready.append(id)
-            if event.isEnd { end(call, id, event) }
+            if event.isEnd { end(open, id, event) }
         }
         return batch
     }
 
-    private func end(_ call: ServedCall, _ id: CallID, _ event: EngineEvent) {
+    private func end(_ open: OpenCall, _ id: CallID, _ event: EngineEvent) {
         calls[id] = nil
-        windows[id] = nil
-        ids[ObjectIdentifier(call)] = nil
+        ids[ObjectIdentifier(open.call)] = nil
         context.onCalls(-1)
         if case .failed(let error) = event {
-            context.metrics.countCall(call.request, outcome: error.code)
+            context.metrics.countCall(open.request, outcome: error.code)
         } else {
-            context.metrics.countCall(call.request, outcome: "ok")
+            context.metrics.countCall(open.request, outcome: "ok")
         }
     }
 
@@ -205,9 +218,9 @@ extension LocalConnection {
         for (id, event) in batch {
             do throws(LinkSendError) { try link.send(.events([(id, event)])) } catch {
                 let failure = EngineError.internalError(id: "", message: "an event cannot be sent: \(error)")
-                if let call = calls[id] {
-                    context.serving.cancel(call)
-                    end(call, id, .failed(failure))
+                if let open = calls[id] {
+                    context.serving.cancel(open.call)
+                    end(open, id, .failed(failure))
                 }
                 answer(.events([(id, .failed(failure))]))
             }

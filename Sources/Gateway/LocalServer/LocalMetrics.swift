@@ -7,18 +7,28 @@ import SharedMemory
 final class LocalMetrics {
     private let registry: MetricsRegistry
     private let connections: Gauge
-    private let records: Counter
-    private let bytes: Counter
+    private let recordsSent: Counter
+    private let bytesSent: Counter
+    private let recordsReceived: Counter
+    private let bytesReceived: Counter
     private let wakes: Counter
     private let full: Counter
+    private let spun: Counter
 
     init(registry: MetricsRegistry) {
         self.registry = registry
         connections = registry.gauge("apus_local_connections", "Local clients that are connected.")
-        records = registry.counter("apus_local_ring_records_total", "Messages that were written to clients' rings.")
-        bytes = registry.counter("apus_local_ring_bytes_total", "Bytes of these messages.")
-        wakes = registry.counter("apus_local_ring_wakes_total", "How often a client had to be woken for them.")
-        full = registry.counter("apus_local_ring_full_total", "How often a client's ring had no room.")
+        let (sent, received) = (MetricLabel("direction", "sent"), MetricLabel("direction", "received"))
+        let records = ("apus_local_ring_records_total", "Messages in rings of shared memory, by direction.")
+        recordsSent = registry.counter(records.0, records.1, [sent])
+        recordsReceived = registry.counter(records.0, records.1, [received])
+        let bytes = ("apus_local_ring_bytes_total", "Bytes of the messages in rings, by direction.")
+        bytesSent = registry.counter(bytes.0, bytes.1, [sent])
+        bytesReceived = registry.counter(bytes.0, bytes.1, [received])
+        wakes = registry.counter("apus_local_ring_wakes_total", "How often a client had to be woken.")
+        full = registry.counter("apus_local_ring_full_total", "How often a client's ring had no room for a message.")
+        spun = registry.timeCounter(
+            "apus_local_spin_seconds_total", "Time in which the server looked for messages without sleeping.")
     }
 
     func setConnections(_ count: Int) { connections.set(Double(count)) }
@@ -44,10 +54,10 @@ final class LocalMetrics {
         ).add(1)
     }
 
-    func countCall(_ request: EngineRequest, outcome: String) {
+    func countCall(_ request: String, outcome: String) {
         registry.counter(
             "apus_local_calls_total", "Calls of local clients that have ended, by request and outcome.",
-            [MetricLabel("request", request.name), MetricLabel("outcome", outcome)]
+            [MetricLabel("request", request), MetricLabel("outcome", outcome)]
         ).add(1)
     }
 
@@ -57,17 +67,21 @@ final class LocalMetrics {
         ).add(1)
     }
 
-    /// Adds what one ring has counted since it was last asked.
-    func add(_ counted: RingCounters) {
-        records.add(counted.records)
-        bytes.add(counted.bytes)
-        wakes.add(counted.wakes)
-        full.add(counted.fullEvents)
+    /// Adds what one connection's rings have counted since they were last asked.
+    func add(_ now: RingCounters, since before: RingCounters) {
+        recordsSent.add(now.recordsSent - before.recordsSent)
+        bytesSent.add(now.bytesSent - before.bytesSent)
+        recordsReceived.add(now.recordsReceived - before.recordsReceived)
+        bytesReceived.add(now.bytesReceived - before.bytesReceived)
+        wakes.add(now.dataWakes - before.dataWakes + now.spaceWakes - before.spaceWakes)
+        full.add(now.ringFullEvents - before.ringFullEvents)
+        spun.add(now.spunNanoseconds - before.spunNanoseconds)
     }
 }
 
 extension EngineRequest {
-    fileprivate var name: String {
+    /// As a label.
+    var name: String {
         switch self {
         case .load: "load"
         case .inspect: "inspect"
@@ -77,6 +91,8 @@ extension EngineRequest {
         case .detokenize: "detokenize"
         case .renderTemplate: "render_template"
         case .cancel: "cancel"
+        case .credit: "credit"
+        case .embed: "embed"
         }
     }
 }

@@ -1,4 +1,4 @@
-public import EngineLink
+import EngineLink
 import EngineProtocol
 public import Observability
 public import Platform
@@ -66,6 +66,13 @@ public final class LocalServer {
         let watch = try loop.watch(descriptor, .readable) { [unowned self] _ in accept() }
         listener = Listener(descriptor: socket.release(), watch: watch, path: path)
         logger.info("local.listening", .string("path", path))
+        count()
+    }
+
+    /// Counters in shared memory are read once a second.
+    private func count() {
+        for connection in connections.values { connection.count() }
+        _ = loop.after(nanoseconds: 1_000_000_000) { [weak self] in self?.count() }
     }
 
     /// Takes no more clients; those that are connected go on.

@@ -26,7 +26,7 @@ final class LinkConnection: @unchecked Sendable {
 
     init(
         loop: EventLoop, transport: consuming Transport, role: LinkRole, buildID: UInt64, limits: LinkLimits,
-        checksPayloads: Bool = false, scratch: LinkScratch? = nil, spin: SpinBudget = .none
+        checksPayloads: Bool = false, scratch: LinkScratch? = nil, spin: SpinBudget = .off
     ) {
         self.loop = loop
         self.checksPayloads = checksPayloads

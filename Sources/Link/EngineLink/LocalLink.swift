@@ -12,6 +12,8 @@ public final class LocalLink: @unchecked Sendable {
     }
 
     private let connection: LinkConnection
+    /// Counts what passes; nil when messages travel in the socket.
+    public let meter: RingMeter?
 
     /// Called with each message that this side may get; any other ends the link.
     public var onMessage: ((Message) -> Void)?
@@ -26,6 +28,7 @@ public final class LocalLink: @unchecked Sendable {
         scratch: LinkScratch = LinkScratch(), spin: SpinBudget
     ) throws(SystemError) {
         let checksPayloads = agreed.agreement.checksPayloads
+        meter = agreed.transport.meter
         connection = LinkConnection(
             loop: loop, transport: agreed.transport, role: side == .client ? .client : .server, buildID: 0,
             limits: limits, checksPayloads: checksPayloads, scratch: scratch, spin: spin)
@@ -45,4 +48,13 @@ public final class LocalLink: @unchecked Sendable {
 
     /// Ends the link; `onClose` is not called.
     public func close() { connection.close() }
+}
+
+extension Transport {
+    fileprivate var meter: RingMeter? {
+        switch self {
+        case .rings(let rings): rings.meter
+        case .stream: nil
+        }
+    }
 }

@@ -34,12 +34,14 @@ final class RingOutput: LinkOutput, @unchecked Sendable {
     }
 
     private func attach(_ descriptor: LinkDescriptor) throws(RingViolation) -> Bool {
-        try MessageCodec.attachmentHeader.withUnsafeBytes { header throws(RingViolation) in
-            while try !producer.write(header, file: descriptor.rawValue) {
-                if try producer.armForSpace() { return false }
+        try MessageCodec.attachmentHeader.withUnsafeBytes { header in
+            Result { () throws(RingViolation) in
+                while try !producer.write(header, file: descriptor.rawValue) {
+                    if try producer.armForSpace() { return false }
+                }
+                return true
             }
-            return true
-        }
+        }.get()
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer) throws(RingViolation) -> Bool {
@@ -58,6 +60,9 @@ final class RingInput: LinkInput {
     private let limits: LinkLimits
     private let scratch: LinkScratch
     private var spin: SpinBudget
+    private var lastArrival: UInt64 = 0
+    /// Whether records have come since the last wait.
+    private var hasRead = false
     private var peerIsGone = false
     private var violation: RingViolation?
     private var loop: EventLoop?
@@ -104,6 +109,7 @@ final class RingInput: LinkInput {
                 let room = scratch.room
                 switch try consumer.read(into: room) {
                 case .record(let count):
+                    hasRead = true
                     return try take(UnsafeRawBufferPointer(rebasing: room[..<count]), &receiver)
                 case .tooSmall(let needed):
                     scratch.grow(to: needed)
@@ -111,13 +117,26 @@ final class RingInput: LinkInput {
                     // What a peer wrote before it died was there before its death was known.
                     if peerIsGone { return .success(.endOfStream) }
                     consumer.release()
-                    if spin.wait(for: &consumer) { continue }
+                    if spinForRecord() { continue }
                     if consumer.arm() { return .success(.wouldBlock) }
                 }
             }
         } catch {
             return .failure(.ringViolation(error))
         }
+    }
+
+    /// Looks for a record without sleeping, for as long as this link has earned.
+    private func spinForRecord() -> Bool {
+        let now = MonotonicClock.now()
+        if hasRead { spin.arrived(afterNanoseconds: now - lastArrival) }
+        hasRead = false
+        lastArrival = now
+        let budget = spin.next()
+        guard budget > 0 else { return false }
+        let found = consumer.spin(nanoseconds: budget)
+        spin.spun(found: found)
+        return found
     }
 
     private func take(
