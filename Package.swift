@@ -104,6 +104,7 @@ let rooms: [Target] = [
     program(
         "apus-benchmarks", path: "Benchmarks/apus-benchmarks",
         ["CFloatPeak", "JSON", "Platform", "SharedMemory", "Tensors", "ModelFiles", "Models"]),
+    program("apus-example", path: "examples/swift", ["ApusClient", "EngineProtocol", "JSON"]),
 ]
 
 let testRooms: [Target] = [
@@ -141,7 +142,14 @@ let testRooms: [Target] = [
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
     tests(
-        "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
+        "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker", "apus-example"]
+            + system),
 ]
 
-let package = Package(name: "apus", targets: rooms + testRooms)
+let package = Package(
+    name: "apus",
+    products: [
+        // What a program needs that talks to the local door.
+        .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"])
+    ],
+    targets: rooms + testRooms)

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 from .errors import NotConnected, Refused, RefusalReason, WireError
 
@@ -29,11 +29,32 @@ from .errors import NotConnected, Refused, RefusalReason, WireError
 #: | 32 | u64 | – | connection id | – |
 #: | 40 | u64 | – | generation of the server | – |
 FRAME = struct.Struct("<4sHHHHIIIIIQQ16s")
+
+
+class _Frame(NamedTuple):
+    magic: bytes
+    kind: int
+    zero: int
+    low: int
+    high: int
+    #: Features, or the reason of a refusal.
+    word: int
+    client_ring: int
+    server_ring: int
+    message_bytes: int
+    #: Bytes of the text that follows a refusal; calls at a time of a welcome.
+    extra: int
+    connection_id: int
+    generation: int
+    rest: bytes
+
+
 MAGIC = b"APSH"
 HELLO, WELCOME, REFUSAL = 1, 2, 4
 #: The lowest and the highest version that this client speaks.
 VERSIONS = (1, 1)
-SHARED_MEMORY, PAYLOAD_CHECKSUMS = 1, 2
+#: The feature that the checksums of messages cover their payloads.
+PAYLOAD_CHECKSUMS = 2
 MESSAGE_BYTES = 64 << 20
 TOKEN_BYTES = 4_096
 REFUSAL_TEXT_BYTES = 255
@@ -112,33 +133,34 @@ def agree(connection: socket.socket, deadline: float, token: bytes, checks_paylo
 
 
 def _answer(connection: socket.socket, deadline: float, features: int) -> Agreement:
-    magic, kind, zero, low, high, word, client_ring, server_ring, message_bytes, count, connection_id, generation, rest = (
-        FRAME.unpack(_receive(connection, FRAME.size, deadline)))
-    if magic != MAGIC:
+    frame = _Frame._make(FRAME.unpack(_receive(connection, FRAME.size, deadline)))
+    if frame.magic != MAGIC:
         raise WireError("these bytes are no handshake of Apus", "handshake")
-    if kind == REFUSAL:
-        raise _refusal(connection, deadline, low, high, word, count)
-    if kind != WELCOME:
-        raise WireError(f"a frame of kind {kind} where another one belongs", "handshake")
-    if zero or high or any(rest):
+    if frame.kind == REFUSAL:
+        raise _refusal(connection, deadline, frame)
+    if frame.kind != WELCOME:
+        raise WireError(f"a frame of kind {frame.kind} where another one belongs", "handshake")
+    if frame.zero or frame.high or any(frame.rest):
         raise WireError("a reserved byte is not zero", "handshake")
-    if not VERSIONS[0] <= low <= VERSIONS[1]:
-        raise WireError(f"version {low} was not asked for", "handshake")
-    if word != word & features or client_ring or server_ring:
-        raise WireError(f"features {word} were not asked for", "handshake")
-    if not 24 <= message_bytes <= MESSAGE_BYTES:
-        raise WireError(f"{message_bytes} bytes of the longest message were not asked for", "handshake")
-    if not count:
+    if not VERSIONS[0] <= frame.low <= VERSIONS[1]:
+        raise WireError(f"version {frame.low} was not asked for", "handshake")
+    if frame.word & ~features or frame.client_ring or frame.server_ring:
+        raise WireError(f"features {frame.word} were not asked for", "handshake")
+    if not 24 <= frame.message_bytes <= MESSAGE_BYTES:
+        raise WireError(f"{frame.message_bytes} bytes of the longest message were not asked for", "handshake")
+    if not frame.extra:
         raise WireError("the server takes no calls", "handshake")
-    return Agreement(low, bool(word & PAYLOAD_CHECKSUMS), message_bytes, count, connection_id, generation)
+    return Agreement(
+        frame.low, bool(frame.word & PAYLOAD_CHECKSUMS), frame.message_bytes, frame.extra, frame.connection_id,
+        frame.generation)
 
 
-def _refusal(connection: socket.socket, deadline: float, low: int, high: int, reason: int, count: int) -> Refused:
-    if count > REFUSAL_TEXT_BYTES:
-        raise WireError(f"a text of {count} bytes is over the limit of {REFUSAL_TEXT_BYTES}", "handshake")
-    text = _receive(connection, count, deadline).decode(errors="replace")
-    known = reason in RefusalReason.__members__.values()
-    return Refused(RefusalReason(reason) if known else RefusalReason.OTHER, text, (low, high))
+def _refusal(connection: socket.socket, deadline: float, frame: _Frame) -> Refused:
+    if frame.extra > REFUSAL_TEXT_BYTES:
+        raise WireError(f"a text of {frame.extra} bytes is over the limit of {REFUSAL_TEXT_BYTES}", "handshake")
+    text = _receive(connection, frame.extra, deadline).decode(errors="replace")
+    known = frame.word in RefusalReason.__members__.values()
+    return Refused(RefusalReason(frame.word) if known else RefusalReason.OTHER, text, (frame.low, frame.high))
 
 
 def _receive(connection: socket.socket, count: int, deadline: float) -> bytes:

@@ -1,8 +1,8 @@
 """The building blocks of messages.
 
 A payload is a fixed structure and a tail. A value of variable length is a range in the fixed part: its offset from
-the payload's first byte and its length in bytes, both u32, little-endian. Ranges lie in the tail one after the other, in
-the order of the fields, without gaps, so each value has exactly one encoding. The range (0, 0) is an absent value.
+the payload's first byte and its length in bytes, both u32, little-endian. Ranges lie in the tail one after the other,
+in the order of the fields, without gaps, so each value has exactly one encoding. The range (0, 0) is an absent value.
 
 A codec has the `size` of its fixed part in bytes, and reads and writes one value. Reading trusts nothing: whatever the
 bytes are, it returns a value or raises `WireError`.

@@ -12,7 +12,7 @@ from apus.rpc import RPCClient, RPCError
 
 
 class FakeRPCServer:
-    """Calls `answer(request)` for each line; what it yields is sent, texts as they are, and None ends the connection."""
+    """Calls `answer(request)` for each line; what it yields is sent, and None ends the connection."""
 
     def __init__(self, answer):
         self._folder = tempfile.TemporaryDirectory()
