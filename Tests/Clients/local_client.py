@@ -152,14 +152,14 @@ class Suite:
     # ---- What ends early, and what is refused
 
     def cancels(self):
-        running = self.client.generate("Swifts", maximum_tokens=2000, ignore_end_of_sequence=True)
+        running = self.client.generate("Swifts", maximum_tokens=900, ignore_end_of_sequence=True)
         next(running)
         running.cancel()
         expect(error_of(lambda: list(running)).code == "cancelled", "it did not end as cancelled")
 
     def who_leaves_cancels(self):
         for _ in range(20):
-            with self.client.generate("Swifts", maximum_tokens=2000, ignore_end_of_sequence=True) as running:
+            with self.client.generate("Swifts", maximum_tokens=900, ignore_end_of_sequence=True) as running:
                 next(running)
         expect(self.client.text(QUESTION, **GREEDY), "the server is still busy")
 
