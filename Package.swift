@@ -147,10 +147,21 @@ let testRooms: [Target] = [
             + system),
 ]
 
+/// Programs for `make fuzz`: the first one gets its `main` from the fuzzer's library.
+let fuzzers: [Target] =
+    Context.environment["APUS_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "apus-fuzz-messages", dependencies: ["EngineProtocol", "SharedMemory"], path: "Tests/Fuzz/Messages",
+            swiftSettings: swiftSettings + [.unsafeFlags(["-parse-as-library"])]),
+        program("apus-fuzz-rings", path: "Tests/Fuzz/Rings", ["RingTestSupport"]),
+    ]
+
 let package = Package(
     name: "apus",
     products: [
         // What a program needs that talks to the local door.
         .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"])
     ],
-    targets: rooms + testRooms)
+    targets: rooms + testRooms + fuzzers)

@@ -14,7 +14,7 @@ enum RingBenchmarks {
     }
 
     static func run(report: (RingFigure) -> Void) throws {
-        bind(to: 0)
+        bind(getpid(), to: 0)
         for bytes in [64, 1_024] {
             report(try roundTrips(bytes: bytes, waiting: .spinning, count: 400_000))
             report(try roundTrips(bytes: bytes, waiting: .blocked, count: 50_000))
@@ -58,7 +58,6 @@ enum RingBenchmarks {
         guard words.count == 4, let bytes = Int(words[1]), let waiting = Waiting(rawValue: words[2]),
             let count = Int(words[3])
         else { throw RingPeerEnded() }
-        bind(to: 1)
         var options = Handshake.Options()
         options.milliseconds = 10_000
         var rings = try Handshake.connect(over: FileDescriptor(owning: 3), options: options).benchmarkRings()
@@ -72,10 +71,10 @@ enum RingBenchmarks {
         }
     }
 
-    private static func bind(to processor: Int) {
-        var mask = cpu_set_t()
-        withUnsafeMutableBytes(of: &mask) { $0[processor / 8] = 1 << UInt8(processor % 8) }
-        sched_setaffinity(0, MemoryLayout<cpu_set_t>.size, &mask)
+    /// Binds a process of one thread to a processor; where the tool is missing, the system chooses.
+    static func bind(_ process: Int32, to processor: Int) {
+        _ = try? ChildProcess.output(
+            executable: "/usr/bin/taskset", arguments: ["taskset", "-pc", "\(processor)", "\(process)"], limit: 4_096)
     }
 }
 
@@ -119,23 +118,33 @@ private struct RingBenchmarkPeer: ~Copyable {
 
     init(_ task: String, bytes: Int, waiting: RingBenchmarks.Waiting, count: Int = 0) throws {
         let pair = try Socket.pair()
-        process = try ChildProcess.spawn(
+        let near = pair.first
+        let far = pair.second.release()
+        defer { close(far) }
+        let process = try ChildProcess.spawn(
             executable: "/proc/self/exe",
             arguments: ["apus-benchmarks", "ring-peer", task, "\(bytes)", waiting.rawValue, "\(count)"],
-            environment: [], descriptors: [(pair.second.rawValue, 3), (StandardIO.error, StandardIO.error)])
+            environment: [], descriptors: [(far, 3), (StandardIO.error, StandardIO.error)])
+        RingBenchmarks.bind(process.processID, to: 1)
+        let rings = try Self.serve(near)
+        self.process = process
+        self.rings = rings
+    }
+
+    private static func serve(_ socket: consuming FileDescriptor) throws -> Rings {
         let loop = try EventLoop()
         var options = ServerHandshake.Options(connectionID: 1, generation: 1)
         options.milliseconds = 10_000
         let slot = ConnectionSlot()
         try ServerHandshake(
-            loop: loop, socket: pair.first, options: options, authenticate: { _ in nil },
+            loop: loop, socket: socket, options: options, authenticate: { _ in nil },
             completion: {
-                slot.outcome = $0
+                slot.outcome = consume $0
                 loop.stop()
             })
         loop.run()
         guard let outcome = slot.outcome.take() else { throw RingPeerEnded() }
-        rings = try outcome.get().benchmarkRings()
+        return try outcome.get().benchmarkRings()
     }
 
     deinit {

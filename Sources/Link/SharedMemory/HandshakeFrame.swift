@@ -29,21 +29,47 @@ public enum HandshakeFrame: Equatable, Sendable {
         public var versions: ClosedRange<UInt16>
         public var features: HandshakeFeatures
         /// 0 without shared memory.
-        public var clientCapacity: UInt32 = 0
-        public var serverCapacity: UInt32 = 0
+        public var clientCapacity: UInt32
+        public var serverCapacity: UInt32
         public var messageBytes: UInt32
-        public var tokenBytes: UInt32 = 0
+        public var tokenBytes: UInt32
+
+        public init(
+            versions: ClosedRange<UInt16>, features: HandshakeFeatures, clientCapacity: UInt32 = 0,
+            serverCapacity: UInt32 = 0, messageBytes: UInt32, tokenBytes: UInt32 = 0
+        ) {
+            self.versions = versions
+            self.features = features
+            self.clientCapacity = clientCapacity
+            self.serverCapacity = serverCapacity
+            self.messageBytes = messageBytes
+            self.tokenBytes = tokenBytes
+        }
     }
 
     public struct Welcome: Equatable, Sendable {
         public var version: UInt16
         public var features: HandshakeFeatures
-        public var clientCapacity: UInt32 = 0
-        public var serverCapacity: UInt32 = 0
+        public var clientCapacity: UInt32
+        public var serverCapacity: UInt32
         public var messageBytes: UInt32
         public var calls: UInt32
         public var connectionID: UInt64
         public var generation: UInt64
+
+        public init(
+            version: UInt16, features: HandshakeFeatures, clientCapacity: UInt32 = 0, serverCapacity: UInt32 = 0,
+            messageBytes: UInt32, calls: UInt32, connectionID: UInt64, generation: UInt64
+        ) {
+            self.version = version
+            self.features = features
+            self.clientCapacity = clientCapacity
+            self.serverCapacity = serverCapacity
+            self.messageBytes = messageBytes
+            self.calls = calls
+            self.connectionID = connectionID
+            self.generation = generation
+        }
     }
 
     /// A refusal without its text.
@@ -51,6 +77,12 @@ public enum HandshakeFrame: Equatable, Sendable {
         public var versions: ClosedRange<UInt16>
         public var reason: RefusalReason
         public var textBytes: UInt32
+
+        public init(versions: ClosedRange<UInt16>, reason: RefusalReason, textBytes: UInt32) {
+            self.versions = versions
+            self.reason = reason
+            self.textBytes = textBytes
+        }
     }
 }
 

@@ -591,6 +591,11 @@ class Hello:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """In a ring of shared memory: a file of the message that follows. None comes over a socket."""
+
+
+@dataclass(frozen=True)
 class CallEvent:
     call: int
     event: Event

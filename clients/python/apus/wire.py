@@ -307,6 +307,7 @@ _TYPES: Dict[int, Structure] = {
     0x0005: Structure(m.Ping),
     0x0006: Structure(m.Pong),
     0x0010: Structure(m.Hello, role=_enumeration(m.Role, zeros=3), build_id=U64),
+    0x0011: Structure(m.Attachment),
     0x0130: Structure(m.Window, bytes=U32),
     **_REQUESTS,
     0x0340: Structure(m.Events, events=List(EVENT, 65_536)),

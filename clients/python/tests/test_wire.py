@@ -130,7 +130,7 @@ class HostileBytesTests(unittest.TestCase):
             ("4 bytes follow", sealed(0x305, struct.pack("<III", 8, 0, 1))),
             ("text: not valid UTF-8", sealed(0x303, struct.pack("<IIII2s", 16, 2, 0, 0, b"\xc3\x28"))),
             ("message id 3", sealed(0x340, struct.pack("<II", 8, 0), call=3)),
-            ("message type 1", sealed(0x11, b"")),
+            ("message type 18", sealed(0x12, b"")),
             ("unknown flags 1", sealed(0x5, b"", flags=1)),
         ]
         for expected, data in cases:
