@@ -105,7 +105,7 @@ class RPCClient:
         except BaseException:
             self._calls.pop(id, None)
             raise
-        return Stream(id, parts)
+        return Stream(self, id, parts)
 
     def _send(self, message: Mapping[str, Any]) -> None:
         line = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -162,15 +162,19 @@ class Stream:
     After the last one, `response` is the result of the request: the whole answer and its figures.
     """
 
-    def __init__(self, id: int, parts: queue.SimpleQueue) -> None:
-        #: The request's id, for `rkllm.abort` and its like.
-        self.id = id
+    def __init__(self, client: RPCClient, id: int, parts: queue.SimpleQueue) -> None:
+        self._client = client
+        self._id = id
         #: None until all parts have come.
         self.response: Any = None
         self._parts = parts
         #: How many parts were taken.
         self._count = 0
         self._has_ended = False
+
+    def cancel(self) -> None:
+        """Ends the run; what it has made becomes its response, with the finish reason `aborted`."""
+        self._client.call("rkllm.cancel", {"request_id": self._id})
 
     def __iter__(self) -> Iterator[Dict[str, Any]]:
         return self

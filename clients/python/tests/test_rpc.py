@@ -88,6 +88,18 @@ class RPCTests(unittest.TestCase):
             self.assertEqual(stream.response["text"], "Grüße")
             self.assertEqual(client.call("rkllm.run")["finish_reason"], "stop")
 
+    def test_cancel_names_the_run(self):
+        def serve(request):
+            if request["method"] == "rkllm.cancel":
+                yield {"jsonrpc": "2.0", "id": request["params"]["request_id"], "result": {"finish_reason": "aborted"}}
+                yield response(request, {"success": True})
+
+        with FakeRPCServer(serve) as server, RPCClient(server.path) as client:
+            stream = client.stream("rkllm.run", {"prompt": "x"})
+            stream.cancel()
+            self.assertEqual(list(stream), [])
+            self.assertEqual(stream.response, {"finish_reason": "aborted"})
+
     def test_errors_have_their_code_and_data(self):
         with FakeRPCServer(run) as server, RPCClient(server.path) as client:
             with self.assertRaisesRegex(RPCError, "'x' is a number") as caught:
