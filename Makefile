@@ -35,6 +35,7 @@ build:
 
 test:
 	@scripts/setup tests
+	@scripts/test-python
 	@scripts/test
 
 test-kernels:
@@ -55,10 +56,10 @@ fuzz-models: release
 	@scripts/fuzz-models
 
 lint:
-	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks examples
 
 format:
-	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks examples
 
 smoke: release
 	@scripts/smoke

@@ -104,6 +104,7 @@ let rooms: [Target] = [
     program(
         "apus-benchmarks", path: "Benchmarks/apus-benchmarks",
         ["CFloatPeak", "JSON", "Platform", "SharedMemory", "Tensors", "ModelFiles", "Models"]),
+    program("apus-example", path: "examples/swift", ["ApusClient", "EngineProtocol", "JSON"]),
 ]
 
 let testRooms: [Target] = [
@@ -141,7 +142,9 @@ let testRooms: [Target] = [
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
     tests(
-        "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
+        "Gateway",
+        ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker", "apus-example"]
+            + system),
 ]
 
 /// Programs for `make fuzz`: the first one gets its `main` from the fuzzer's library.
@@ -155,4 +158,10 @@ let fuzzers: [Target] =
         program("apus-fuzz-rings", path: "Tests/Fuzz/Rings", ["RingTestSupport"]),
     ]
 
-let package = Package(name: "apus", targets: rooms + testRooms + fuzzers)
+let package = Package(
+    name: "apus",
+    products: [
+        // What a program needs that talks to the local door.
+        .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"])
+    ],
+    targets: rooms + testRooms + fuzzers)
