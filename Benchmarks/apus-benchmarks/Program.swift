@@ -4,6 +4,7 @@ import Foundation
 ///
 /// `apus-benchmarks kernels [NAME ...] [--json]` measures the products and attention against the machine's peaks.
 /// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
+/// `apus-benchmarks ipc ROLE …` is one process of a measurement of the local door.
 @main
 enum Program {
     private static let groups: [(name: String, make: @Sendable () throws -> [Contest])] = [
@@ -21,6 +22,7 @@ enum Program {
 
     private static func run() throws {
         let words = CommandLine.arguments.dropFirst()
+        if words.first == "ipc" { return try IPCBenchmarks.run(Array(words.dropFirst())) }
         let wanted = words.filter { !$0.hasPrefix("--") }
         if wanted.first == "quality", wanted.count == 3 {
             var measurement = try QualityMeasurement(
@@ -38,6 +40,7 @@ enum Program {
                     Usage: apus-benchmarks \(names) [--json]
                            apus-benchmarks kernels [INSTRUCTION_SET|TYPE|attention ...] [--json]
                            apus-benchmarks quality MODEL REFERENCE
+                           apus-benchmarks ipc ROLE …
 
                     """.utf8))
             exit(2)
