@@ -125,7 +125,12 @@ let testRooms: [Target] = [
     tests("Sampling", system, goldens: true),
     tests("Models", ["ModelFiles", "Tensors"] + system, goldens: true),
     tests("EngineProtocol", system, goldens: true),
-    tests("SharedMemory", system),
+    .target(
+        name: "RingTestSupport", dependencies: ["SharedMemory", "TestSupport"] + system,
+        path: "Tests/RingTestSupport", swiftSettings: swiftSettings),
+    .target(name: "CRingPeer", path: "Tests/CRingPeer", cSettings: cSettings),
+    program("apus-ring-peer", path: "Tests/RingPeer", ["RingTestSupport", "CRingPeer", "SharedMemory", "Platform"]),
+    tests("SharedMemory", ["RingTestSupport", "apus-ring-peer"] + system, goldens: true),
     tests("EngineLink", ["SharedMemory", "EngineProtocol"] + system),
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),

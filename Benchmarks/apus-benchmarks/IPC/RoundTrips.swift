@@ -127,7 +127,9 @@ struct RoundTrips: DirectWork {
         times.reserveCapacity(plan.count)
         for turn in 1...UInt64(plan.warmUp + plan.count) {
             let start = MonotonicClock.now()
-            if plan.isRaw { number(&message, turn) } else {
+            if plan.isRaw {
+                number(&message, turn)
+            } else {
                 try plan.encode(EchoMessages.request(turn, text), into: &message)
             }
             try end.send(message, flushes: true)
@@ -170,7 +172,9 @@ struct OneWay: DirectWork {
             let start = MonotonicClock.now()
             for index in 1...plan.oneWay {
                 turn += 1
-                if plan.isRaw { number(&message, turn) } else {
+                if plan.isRaw {
+                    number(&message, turn)
+                } else {
                     try plan.encode(EchoMessages.streamed(turn, text), into: &message)
                 }
                 try end.send(message, flushes: index.isMultiple(of: Self.batch) || index == plan.oneWay)

@@ -64,6 +64,16 @@ public final class ApusClient: Sendable {
         return (tokens, value)
     }
 
+    /// One row for each input, of the model's last hidden states.
+    public func embed(
+        _ request: EmbedRequest, model: String = ""
+    ) async throws(ClientError) -> (embeddings: Tensor, promptTokens: UInt32) {
+        guard case .embedded(let rows, let tokens) = try await result(of: .embed(request), model) else {
+            throw .unexpectedAnswer
+        }
+        return (rows, tokens)
+    }
+
     public func tokenize(_ request: TokenizeRequest, model: String = "") async throws(ClientError) -> [Int32] {
         guard case .tokenized(let ids) = try await result(of: .tokenize(request), model) else {
             throw .unexpectedAnswer

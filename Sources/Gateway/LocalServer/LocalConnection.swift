@@ -135,8 +135,8 @@ extension LocalConnection {
 
     private func check(_ local: LocalCall) throws(EngineError) {
         switch local.request {
-        case .generate, .score, .tokenize, .detokenize, .renderTemplate, .inspect: break
-        case .load, .cancel:
+        case .generate, .embed, .score, .tokenize, .detokenize, .renderTemplate, .inspect: break
+        case .load, .cancel, .credit:
             throw .invalidRequest(parameter: "type", message: "'type' is not a request of a client to a model")
         }
         let limit = context.limits.callsPerConnection

@@ -91,6 +91,8 @@ extension EngineRequest {
         case .detokenize: "detokenize"
         case .renderTemplate: "render_template"
         case .cancel: "cancel"
+        case .credit: "credit"
+        case .embed: "embed"
         }
     }
 }

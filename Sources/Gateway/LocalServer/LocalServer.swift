@@ -1,4 +1,4 @@
-public import EngineLink
+import EngineLink
 import EngineProtocol
 public import Observability
 public import Platform

@@ -51,10 +51,10 @@ public struct Outbox: Sendable {
         return now &- fullSince >= Self.fullNanosecondsLimit
     }
 
-    /// Adds text to the last chunk of the same choice instead of holding another event.
+    /// Adds text to the last chunk of the same choice instead of holding another event; a tool call stays whole.
     private mutating func join(_ event: EngineEvent) -> Bool {
         guard case .tokens(let new) = event, head < events.count, case .tokens(var last) = events[events.count - 1],
-            last.choice == new.choice, last.kind == new.kind
+            last.choice == new.choice, last.kind == new.kind, last.kind != .toolCall
         else { return false }
         events.removeLast()
         last.ids += new.ids

@@ -3,6 +3,7 @@ extension EngineEvent {
     ///
     /// A local client's window is counted in it on both sides, so it is part of `LocalProtocol`.
     public var size: Int {
+        if case .tensor(let chunk) = self { return Self.overhead + chunk.tensor.byteCount }
         guard case .tokens(let chunk) = self else { return Self.overhead }
         var size = Self.overhead + chunk.text.utf8.count + chunk.ids.count * 4
         for entry in chunk.logProbabilities {

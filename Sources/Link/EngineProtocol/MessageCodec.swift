@@ -139,6 +139,8 @@ public enum MessageCodec {
         case .detokenize: .detokenize
         case .renderTemplate: .renderTemplate
         case .cancel: .cancel
+        case .credit: .credit
+        case .embed: .embed
         }
     }
 
@@ -149,7 +151,9 @@ public enum MessageCodec {
         case .window: 4
         case .load: 48
         case .inspect, .cancel, .listModels, .ping, .pong, .attachment: 0
-        case .generate: 188
+        case .generate: 200
+        case .credit: 4
+        case .embed: 28
         case .score: 16
         case .tokenize: 12
         case .detokenize: 8
@@ -178,7 +182,7 @@ public enum MessageCodec {
         case .window: .window(try reader.integer("bytes"), call: call)
         case .ping: .ping(call.rawValue)
         case .pong: .pong(call.rawValue)
-        case .load, .inspect, .generate, .score, .tokenize, .detokenize, .renderTemplate, .cancel:
+        case .load, .inspect, .generate, .score, .tokenize, .detokenize, .renderTemplate, .cancel, .credit, .embed:
             .request(try request(of: type, &reader), call: call)
         }
     }
@@ -195,6 +199,8 @@ public enum MessageCodec {
         case .detokenize: .detokenize(ids: try reader.tokenIDs("ids"))
         case .renderTemplate: .renderTemplate(try reader.chatInput())
         case .cancel: .cancel
+        case .credit: .credit(bytes: try reader.integer("credit"))
+        case .embed: .embed(try reader.embed())
         case .hello, .attachment, .events, .localCall, .listModels, .models, .window, .ping, .pong:
             throw .unknownValue(field: "type", value: UInt64(type.rawValue))
         }
