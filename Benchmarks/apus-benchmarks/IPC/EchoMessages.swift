@@ -40,10 +40,17 @@ enum EchoMessages {
         case .generate(let generate):
             guard case .text(let text)? = generate.inputs.first else { throw BenchmarkError("no text") }
             return .tokens(chunk(of: text))
-        case .detokenize(let ids): return .result(.tokenized(ids: ids))
+        case .embed(let embed):
+            guard case .ids(let ids)? = embed.inputs.first, ids.count == 1 else { throw BenchmarkError("no ids") }
+            return .result(.embedded(vector(seed: ids[0]), promptTokens: 1))
         case .renderTemplate(let chat): return .result(.rendered(text: chat.messagesJSON))
-        case .load, .inspect, .score, .cancel: throw BenchmarkError("a request that nobody sent")
+        case .load, .inspect, .score, .detokenize, .cancel, .credit: throw BenchmarkError("a request that nobody sent")
         }
+    }
+
+    /// An embedding whose size, and all of whose values, follow from one number.
+    static func vector(seed: Int32) -> Tensor {
+        Tensor(rows: 1, columns: UInt32(seed), values: [Float](repeating: 1 / Float(seed), count: Int(seed)))
     }
 
     private static func chunk(of text: String) -> TokenChunk {

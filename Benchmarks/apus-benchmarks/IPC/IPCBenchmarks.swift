@@ -4,7 +4,7 @@ import Foundation
 ///
 /// `Benchmarks/ipc/ipc.py` starts the processes, in pairs or dozens, and computes from the raw samples that they leave.
 enum IPCBenchmarks {
-    private static let roles: [String: (Words) throws -> Void] = [
+    private static let roles: [String: @Sendable (Words) throws -> Void] = [
         "echo": DirectEcho.run,
         "round-trips": RoundTrips.run,
         "one-way": OneWay.run,

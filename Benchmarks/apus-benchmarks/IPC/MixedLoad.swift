@@ -10,7 +10,7 @@ class MultiplexedLoad {
         let kind: Int
         let at: UInt64
         let text: String
-        let ids: [Int32]
+        let columns: Int32
     }
 
     let loop: EventLoop
@@ -32,9 +32,9 @@ class MultiplexedLoad {
 
     var waiting: Int { asked.count }
 
-    func ask(kind: Int, _ request: EngineRequest?, text: String = "", ids: [Int32] = []) {
+    func ask(kind: Int, _ request: EngineRequest?, text: String = "", columns: Int32 = 0) {
         lastNumber += 1
-        asked[lastNumber] = Asked(kind: kind, at: MonotonicClock.now(), text: text, ids: ids)
+        asked[lastNumber] = Asked(kind: kind, at: MonotonicClock.now(), text: text, columns: columns)
         do {
             try link.send(request.map { EchoMessages.call(lastNumber, $0) } ?? .ping(lastNumber))
         } catch {
@@ -49,7 +49,7 @@ class MultiplexedLoad {
         switch message {
         case .pong(let pong):
             number = pong
-            isRight = asked[number]?.text == "" && asked[number]?.ids == []
+            isRight = asked[number]?.kind == 4
         case .events(let events):
             number = events.first?.0.rawValue ?? 0
             isRight = events.count == 1 && asked[number].map { Self.answers(events[0].1, $0) } ?? false
@@ -63,7 +63,7 @@ class MultiplexedLoad {
     private static func answers(_ event: EngineEvent, _ asked: Asked) -> Bool {
         switch event {
         case .tokens(let chunk): chunk.text == asked.text && chunk.ids == [Int32(asked.text.utf8.count)]
-        case .result(.tokenized(let ids)): ids == asked.ids
+        case .result(.embedded(let vector, promptTokens: 1)): vector == EchoMessages.vector(seed: asked.columns)
         case .result(.rendered(let text)): text == asked.text
         default: false
         }
@@ -117,8 +117,8 @@ final class MixedLoad: MultiplexedLoad {
             let text = text(512...8192)
             ask(kind: 1, .generate(GenerateRequest(inputs: [.text(text)])), text: text)
         case ..<90:
-            let ids = [Int32](repeating: 0x3F80_0000, count: Int.random(in: 1024...16_384, using: &random))
-            ask(kind: 2, .detokenize(ids: ids), ids: ids)
+            let columns = Int32.random(in: 1024...16_384, using: &random)
+            ask(kind: 2, .embed(EmbedRequest(inputs: [.ids([columns])])), columns: columns)
         case ..<95:
             let text = text(200...4096)
             ask(kind: 3, .renderTemplate(ChatInput(messagesJSON: text)), text: text)

@@ -55,7 +55,7 @@ final class StampingWorker {
             if !isStepping { takeStep() }
         case .cancel:
             if answers.removeValue(forKey: call) != nil { server.send([(call, .failed(.cancelled))]) }
-        case .inspect, .score, .tokenize, .detokenize, .renderTemplate:
+        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .embed, .credit:
             server.send([(call, .failed(.unsupported(feature: "anything but answers")))])
         }
     }
