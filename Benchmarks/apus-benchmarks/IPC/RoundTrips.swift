@@ -14,6 +14,8 @@ struct DirectPlan {
     let bytes: Int
     let count: Int
     let warmUp: Int
+    /// No round trip begins later, once there are a few samples.
+    let mostMilliseconds: Int
     let ringBytes: Int
     /// Messages of a one-way run; 0 for round trips.
     let oneWay: Int
@@ -27,6 +29,7 @@ struct DirectPlan {
         bytes = try words.integer("bytes", default: 1024)
         count = try words.integer("count", default: 1000)
         warmUp = try words.integer("warm-up", default: 100)
+        mostMilliseconds = try words.integer("most-ms", default: 60_000)
         ringBytes = try words.integer("ring-bytes", default: 1 << 20)
         oneWay = try words.integer("one-way", default: 0)
     }
@@ -110,6 +113,7 @@ struct DirectEcho: DirectWork {
 struct RoundTrips: DirectWork {
     let plan: DirectPlan
     let samples: String
+    private static let fewestSamples = 5
 
     static func run(_ words: Words) throws {
         let plan = try DirectPlan(words)
@@ -125,8 +129,10 @@ struct RoundTrips: DirectWork {
         let size = message.count
         var times: [UInt64] = []
         times.reserveCapacity(plan.count)
+        let deadline = MonotonicClock.now() + UInt64(plan.mostMilliseconds) * 1_000_000
         for turn in 1...UInt64(plan.warmUp + plan.count) {
             let start = MonotonicClock.now()
+            if start > deadline, times.count >= Self.fewestSamples { break }
             if plan.isRaw {
                 number(&message, turn)
             } else {
