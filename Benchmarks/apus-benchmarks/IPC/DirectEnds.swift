@@ -133,13 +133,17 @@ struct RingEnd: DirectEnd, ~Copyable {
     /// The last payload that came as a file.
     private var external: MappedFile?
 
+    /// Without a look at the clock: `RingConsumer.spin` is for those who give up after a while.
+    private mutating func spin() throws -> Bool {
+        while true {
+            for _ in 0..<1 << 22 where rings.consumer.hasData { return true }
+            if try !rings.consumer.clearWake() { return rings.consumer.hasData }
+        }
+    }
+
     private mutating func wait() throws -> Bool {
         switch waiting {
-        case .spin:
-            while !rings.consumer.spin(nanoseconds: 10_000_000) {
-                if try !rings.consumer.clearWake() { return rings.consumer.hasData }
-            }
-            return true
+        case .spin: return try spin()
         case .adaptive:
             if adaptive.spin({ rings.consumer.spin(nanoseconds: $0) }) { return true }
         case .blocked: break
