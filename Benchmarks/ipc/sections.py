@@ -87,7 +87,8 @@ def round_trips(context):
 
 def carriers_alone(context):
     """Without a codec: round trips, and messages in one direction with and without the codec."""
-    cases = [("round", 64, "spin", "on", carrier) for carrier in CARRIERS]
+    cases = [("line", 8, "spin", "on", "memory")]
+    cases += [("round", 64, "spin", "on", carrier) for carrier in CARRIERS]
     cases += [("round", 64, "blocked", "on", carrier) for carrier in CARRIERS]
     cases += [("one-way", size, "blocked", raw, carrier)
               for size in (64, KIB, 16 * KIB) for raw in ("on", "off") for carrier in CARRIERS]
@@ -95,6 +96,8 @@ def carriers_alone(context):
     def measure(case, number):
         kind, size, waiting, raw, carrier = case
         name = "carrier-" + "-".join(str(word) for word in case) + f"-{number}"
+        if kind == "line":
+            return line(context, name)
         if kind == "round":
             _, load = pair(context, name, "round-trips", size, carrier, waiting, "two", raw=raw, count=50_000,
                            warm_up=2000, most_ms=500)
@@ -111,6 +114,19 @@ def carriers_alone(context):
         if kept:
             rows.append(dict(zip(("kind", "size", "waiting", "raw", "carrier"), case)) | median_summary(kept))
     return {"rows": rows}
+
+
+def line(context, name):
+    """One word to and fro: the floor of everything that two processes can do on this machine."""
+    first, second = PINS["two"]
+    echo = context.start("line-echo", first, count=100_000)
+    path = echo.word()["path"]
+    with Load() as load:
+        client = context.start("line", second, path=path, count=100_000, samples=context.samples(name))
+        client.word()
+        client.end()
+        echo.end()
+    return summary(samples(context.samples(name))) | load.facts()
 
 
 # MARK: 2. The same work in Node.js
@@ -381,13 +397,17 @@ def door(context):
 
     try:
         note("idle")
-        people = clients(context, 100, server.door, "door-a", seconds=seconds, pings="on")
-        _ = [one.word() for one in people]
+        few = clients(context, 100, server.door, "door-few", seconds=1, pings="on")
+        _ = [one.word() for one in few]
         note("100 connected")
-        more = clients(context, 900, server.door, "door-b", seconds=seconds, pings="on")
-        said = [one.word() for one in more]
+        together(few)
+        note("100 after pings")
+        for one in few:
+            one.end()
+        people = clients(context, 1000, server.door, "door", seconds=seconds, pings="on")
+        said = [one.word() for one in people]
         note("1,000 connected")
-        extra = clients(context, 20, server.door, "door-c", seconds=1, pings="on")
+        extra = clients(context, 20, server.door, "door-extra", seconds=1, pings="on")
         refused = sum(one.word()["refused"] for one in extra)
         for one in extra:
             one.go()
@@ -395,14 +415,12 @@ def door(context):
         before = processor_ns(pid)
         time.sleep(2)
         idle = (processor_ns(pid) - before) / 2e9
-        answers = together(people + more)
+        answers = together(people)
         note("1,000 after pings")
-        latencies = []
-        for name, group in (("door-a", people), ("door-b", more)):
-            latencies += [value for number in range(len(group)) for value in samples(context.samples(f"{name}-{number}"))]
+        latencies = [value for number in range(len(people)) for value in samples(context.samples(f"door-{number}"))]
         counts = [count for one in answers for count in one["answers"]]
-        clients_pss = sum(processes.memory(one.pid)["pss"] for one in people + more)
-        for one in people + more:
+        clients_pss = sum(processes.memory(one.pid)["pss"] for one in people)
+        for one in people:
             one.end()
         time.sleep(1)
         note("all gone")
@@ -525,14 +543,14 @@ def killed_workers(context):
         said = load.word()
         load.end()
         values = samples(ends)
-        whole = sorted(at for at, is_whole in zip(values[::2], values[1::2]) if is_whole)
-        failed = sorted(at for at, is_whole in zip(values[::2], values[1::2]) if not is_whole)
+        failed = sorted(at for at, what in zip(values[::2], values[1::2]) if what == 0)
+        first_words = sorted(at for at, what in zip(values[::2], values[1::2]) if what == 2)
         recovered, noticed = [], []
         for death in deaths:
             error = next((at for at in failed if at > death), None)
             if error and error - death < 1e9:
                 noticed.append(error - death)
-                if again := next((at for at in whole if at > error), None):
+                if again := next((at for at in first_words if at > error), None):
                     recovered.append(again - death)
         return {"kills": len(deaths), "outcomes": said["outcomes"], "wrong": said["wrong"],
                 "noticed": summary(noticed), "recovered": summary(recovered)}

@@ -18,6 +18,16 @@ def us(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def time(value):
+    """With its unit."""
+    text = us(value)
+    return text if text.endswith("ms") or value is None else f"{text} µs"
+
+
+def times(one):
+    return "–" if one is None else f"{time(one['p50'])} / {time(one['p99'])}"
+
+
 def pair(one, first="p50", second="p99"):
     return "–" if one is None else f"{us(one[first])} / {us(one[second])}"
 
@@ -76,7 +86,8 @@ def round_trips(results):
 
 def carriers(results):
     rows = results["rows"]
-    lines = []
+    line = find(rows, kind="line")
+    lines = [["one word of memory to another process and back", "µs, p50 / p99", pair(line), "–"]]
     for waiting in ("spin", "blocked"):
         lines.append([f"round trip, 64 B, {waiting}, no codec", "µs, p50 / p99"] + [
             pair(find(rows, kind="round", waiting=waiting, carrier=carrier)) for carrier in CARRIERS])
@@ -196,11 +207,11 @@ def door(results):
     head = ["`apus serve`, gateway", "RSS (MiB)", "PSS", "Anonymous", "Of shared memory", "Page tables (KiB)",
             "Machine: slab (MiB)", "Machine: shared memory", "Descriptors"]
     return (markdown(head, lines) + "\n\n"
-            + f"10 client processes have another {mib(results['clients_pss'])} MiB (PSS). Connecting takes "
-            + f"{us(results['connect']['p50'])} µs, p99 {us(results['connect']['p99'])} µs. Of 20 clients above the limit "
+            + f"10 client processes have another {mib(results['clients_pss'])} MiB (PSS). Connecting, ten "
+            + f"at a time: p50 / p99 {times(results['connect'])}. Of 20 clients above the limit "
             + f"{results['refused']} were refused with a reason. With 1,000 connected and nothing to do the gateway uses "
             + f"{100 * results['idle_share']:.2f} % of a processor. Pings over all connections at once: "
-            + f"{rate(pings['per_second'])}/s, p50 / p99 {pair(pings)} µs, least / most of a client "
+            + f"{rate(pings['per_second'])}/s, p50 / p99 {times(pings)}, least / most of a client "
             + f"{number(pings['fairness'], 2)}, lost {results['lost']}.")
 
 
@@ -228,7 +239,7 @@ def errors(results):
     after, before = kills["after"], kills["before"]
     return "\n".join([
         f"- **A slow reader.** 16 streams beside a client that reads nothing for {slow['seconds']} s: "
-        f"p50 / p99 {pair(slow['beside'])} µs, alone {pair(slow['alone'])} µs; calls: {outcomes(slow['outcomes'])}; "
+        f"p50 / p99 {times(slow['beside'])}, alone {times(slow['alone'])}; calls: {outcomes(slow['outcomes'])}; "
         f"wrong or missing words: {slow['wrong']}.{slow_end}",
         f"- **Clients that die.** {kills['kills']:,} clients, each killed (SIGKILL) while it floods the server, beside 16 "
         f"streams: calls of those {outcomes(kills['outcomes'])}; wrong or missing words: {kills['wrong']}. Left behind: "
@@ -237,8 +248,8 @@ def errors(results):
         f"{(after['anonymous'] - before['anonymous']) / 1024:+.1f} MiB anonymous.",
         f"- **A worker that dies.** {workers['kills']} times, once a second, under 16 streams: calls "
         f"{outcomes(workers['outcomes'])}; wrong or missing words: {workers['wrong']}. From the kill to the first error "
-        f"at a client p50 / p99 {pair(workers['noticed'])} µs, to the first whole answer after it "
-        f"{pair(workers['recovered'])} µs."])
+        f"at a client p50 / p99 {times(workers['noticed'])}, to the first word of an answer after it "
+        f"{times(workers['recovered'])}."])
 
 
 # MARK: Targets
@@ -254,9 +265,9 @@ def targets(all_results):
     def at_most(case, target, row, **limits):
         if not row:
             return lines.append([case, target, "–", "not measured"])
-        measured = ", ".join(f"{name} {us(row[name])}" for name in limits)
+        measured = ", ".join(f"{name} {time(row[name])}" for name in limits)
         good = all(row[name] <= limit for name, limit in limits.items())
-        lines.append([case, target, measured + " µs", "reached" if good else "**not reached**"])
+        lines.append([case, target, measured, "reached" if good else "**not reached**"])
 
     def at_least(case, target, value, limit):
         lines.append([case, target, rate(value) + "/s" if value else "–",

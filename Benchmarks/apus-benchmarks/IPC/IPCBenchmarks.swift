@@ -8,6 +8,8 @@ enum IPCBenchmarks {
         "echo": DirectEcho.run,
         "round-trips": RoundTrips.run,
         "one-way": OneWay.run,
+        "line-echo": LineRoundTrips.echo,
+        "line": LineRoundTrips.run,
         "link-echo": LinkEcho.run,
         "connections": ConnectionLoad.run,
         "mix": MixedLoad.run,

@@ -86,7 +86,7 @@ enum LinkStreams {
 final class LocalStreams: Sendable {
     private struct State {
         var samples: [UInt64] = []
-        /// Pairs: when a call ended, and whether it was whole.
+        /// Pairs: a moment, and what was then: 0 a call failed, 1 one was whole, 2 its first word came.
         var ends: [UInt64] = []
         var outcomes: [String: Int] = [:]
         var tokens = 0
@@ -146,11 +146,11 @@ final class LocalStreams: Sendable {
             let now = MonotonicClock.now()
             switch result {
             case .success(.tokens(let chunk)):
-                let moment = stream.withLock { stream -> UInt64? in
-                    stream.tokens += chunk.ids.count
-                    return isStamped ? stream.text.take(chunk.text) : nil
+                let (moment, isFirst) = stream.withLock { stream in
+                    defer { stream.tokens += chunk.ids.count }
+                    return (isStamped ? stream.text.take(chunk.text) : nil, stream.tokens == 0)
                 }
-                note(chunk, moment, now)
+                note(chunk, moment, now, isFirst: isFirst)
             case .success(.failed(let error)): end(error.code, stream.withLock { $0 }, now)
             case .success(let event): if event.isEnd { end("whole", stream.withLock { $0 }, now) }
             case .failure(.connectionLost): end("connection_lost", stream.withLock { $0 }, now)
@@ -160,8 +160,9 @@ final class LocalStreams: Sendable {
         }
     }
 
-    private func note(_ chunk: TokenChunk, _ moment: UInt64?, _ now: UInt64) {
+    private func note(_ chunk: TokenChunk, _ moment: UInt64?, _ now: UInt64, isFirst: Bool) {
         state.withLock { state in
+            if isFirst { state.ends += [now, 2] }
             if let moment { state.samples.append(now - moment) }
             if state.firstToken == 0 { state.firstToken = now }
             state.lastToken = now
