@@ -1,6 +1,6 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
-.PHONY: run build release test test-kernels test-neon fuzz-models lint format smoke bench bench-kernels compare faults \
+.PHONY: run build release test test-kernels test-neon fuzz fuzz-models coverage lint format smoke bench bench-kernels compare faults \
     faults-short soak soak-short ipc-benchmarks clean help
 
 help:
@@ -8,6 +8,8 @@ help:
 	@echo "make test     install what is missing, run the whole test suite"
 	@echo "make test-kernels  compare the instruction sets of this processor, bit for bit"
 	@echo "make test-neon     the same with NEON on an emulated processor; installs what is missing"
+	@echo "make fuzz     feed ten million hostile messages and rings to the local door, with the address sanitizer: half an hour"
+	@echo "make coverage how many lines of each room the tests run"
 	@echo "make fuzz-models  load 20,000 hostile model files in confined workers: ten minutes"
 	@echo "make release  build the optimised programs into .build/release"
 	@echo "make lint     check the format"
@@ -34,6 +36,7 @@ build:
 
 test:
 	@scripts/setup tests
+	@scripts/test-python
 	@scripts/test
 
 test-kernels:
@@ -42,14 +45,22 @@ test-kernels:
 test-neon:
 	@scripts/test-kernels --neon
 
+fuzz:
+	@scripts/setup
+	@scripts/fuzz
+
+coverage:
+	@scripts/setup tests
+	@scripts/coverage
+
 fuzz-models: release
 	@scripts/fuzz-models
 
 lint:
-	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks examples
 
 format:
-	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks examples
 
 smoke: release
 	@scripts/smoke

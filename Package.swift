@@ -107,6 +107,7 @@ let rooms: [Target] = [
             "CFloatPeak", "JSON", "Platform", "Tensors", "ModelFiles", "Models", "SharedMemory", "EngineProtocol",
             "EngineLink", "ApusClient",
         ]),
+    program("apus-example", path: "examples/swift", ["ApusClient", "EngineProtocol", "JSON"]),
 ]
 
 let testRooms: [Target] = [
@@ -144,7 +145,26 @@ let testRooms: [Target] = [
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
     tests(
-        "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
+        "Gateway",
+        ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker", "apus-example"]
+            + system),
 ]
 
-let package = Package(name: "apus", targets: rooms + testRooms)
+/// Programs for `make fuzz`: the first one gets its `main` from the fuzzer's library.
+let fuzzers: [Target] =
+    Context.environment["APUS_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "apus-fuzz-messages", dependencies: ["EngineProtocol", "SharedMemory"], path: "Tests/Fuzz/Messages",
+            swiftSettings: swiftSettings + [.unsafeFlags(["-parse-as-library"])]),
+        program("apus-fuzz-rings", path: "Tests/Fuzz/Rings", ["RingTestSupport"]),
+    ]
+
+let package = Package(
+    name: "apus",
+    products: [
+        // What a program needs that talks to the local door.
+        .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"])
+    ],
+    targets: rooms + testRooms + fuzzers)

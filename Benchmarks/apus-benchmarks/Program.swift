@@ -3,6 +3,7 @@ import Foundation
 /// `apus-benchmarks GROUP [--json]`: measures parts of Apus on this machine.
 ///
 /// `apus-benchmarks kernels [NAME ...] [--json]` measures the products and attention against the machine's peaks.
+/// `apus-benchmarks ring [--json]` measures rings between two processes.
 /// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
 /// `apus-benchmarks ipc ROLE …` is one process of a measurement of the local door.
 @main
@@ -32,6 +33,10 @@ enum Program {
         if wanted.first == "kernels" {
             return try measureKernels(names: Array(wanted.dropFirst()), asJSON: words.contains("--json"))
         }
+        if wanted.first == "ring", wanted.count == 1 {
+            return try RingBenchmarks.run { print(words.contains("--json") ? $0.json : $0.text) }
+        }
+        if wanted.first == "ring-peer" { return try RingBenchmarks.servePeer(Array(wanted.dropFirst())) }
         guard !wanted.isEmpty, wanted.allSatisfy({ word in groups.contains { $0.name == word } }) else {
             let names = groups.map(\.name).joined(separator: "|")
             FileHandle.standardError.write(
@@ -39,6 +44,7 @@ enum Program {
                     """
                     Usage: apus-benchmarks \(names) [--json]
                            apus-benchmarks kernels [INSTRUCTION_SET|TYPE|attention ...] [--json]
+                           apus-benchmarks ring [--json]
                            apus-benchmarks quality MODEL REFERENCE
                            apus-benchmarks ipc ROLE …
 

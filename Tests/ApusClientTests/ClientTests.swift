@@ -163,7 +163,7 @@ import Testing
 
     @Test func keysAreNeededHereToo() async throws {
         let keys = FileManager.default.temporaryDirectory.appendingPathComponent("apus-keys-\(UUID())")
-        try "a-long-enough-key-for-anna anna\n".write(to: keys, atomically: true, encoding: .utf8)
+        try "a-long-enough-key-for-anna\n".write(to: keys, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(at: keys) }
         let door = try LocalDoor(["--api-key-file", keys.path], worker: Scripted.worker)
         for token in [nil, "wrong"] as [String?] {

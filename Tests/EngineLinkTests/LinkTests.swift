@@ -199,6 +199,7 @@ private func chunk(_ number: Int32, text: String = "x") -> EngineEvent {
     func unreadLink(transport: Int) throws {
         var limits = LinkLimits()
         limits.outgoingBytes = 1 << 20
+        limits.outgoingExternalBytes = 1 << 20
         let pair = try LinkedPair(Self.transports[transport], limits: limits)
         defer { pair.stop() }
         let server = try #require(pair.server)

@@ -86,7 +86,8 @@ func lookForLeftovers() throws {
     _ = try RingFuzz.run(seed: 2, cases: 5_000)
     for _ in 0..<100 {
         let pair = try ConnectedPair()
-        var (sender, receiver) = (try pair.client.rings(), try pair.server.rings())
+        var sender = try pair.client.rings()
+        var receiver = try pair.server.rings()
         try sender.send([UInt8](repeating: 1, count: 100))
         var buffer = BodyBuffer(receiver.consumer.largestBody)
         _ = try receiver.receive(&buffer)

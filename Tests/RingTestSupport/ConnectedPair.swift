@@ -8,7 +8,11 @@ public final class Handover<Value: ~Copyable & Sendable>: Sendable {
 
     public init() {}
 
-    public func put(_ new: consuming sending Value) { value.withLock { $0 = consume new } }
+    public func put(_ new: consuming Value) {
+        var new: Value? = consume new
+        value.withLock { $0 = new.take() }
+    }
+
     public func take() -> Value? { value.withLock { $0.take() } }
 }
 
@@ -23,8 +27,10 @@ public struct ConnectedPair: ~Copyable {
         server serverOptions: ServerHandshake.Options = .init(connectionID: 7, generation: 3)
     ) throws {
         let outcome = try HandshakeOutcome(client: options, server: serverOptions)
-        client = try outcome.client.get()
-        server = try outcome.server.get()
+        let client = try outcome.client.get()
+        let server = try outcome.server.get()
+        self.client = client
+        self.server = server
     }
 }
 
@@ -50,10 +56,11 @@ public struct HandshakeOutcome: ~Copyable {
                 clientEnd.put(.failure(error))
             }
         }
-        server = try ServedSocket.handshake(pair.second, options: serverOptions, authenticate: authenticate)
+        let server = try ServedSocket.handshake(pair.second, options: serverOptions, authenticate: authenticate)
         thread.join()
         guard let client = clientEnd.take() else { throw RingTestError("the client has no outcome") }
         self.client = client
+        self.server = server
     }
 }
 

@@ -53,6 +53,12 @@ public final class HostileSegment {
         return Number(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Number.self))
     }
 
+    /// Gives pages back to the system: what was there is zero from now on.
+    public func punchHole(at offset: Int, byteCount: Int) -> Bool {
+        precondition(offset >= 0 && byteCount >= 0 && offset + byteCount <= self.byteCount)
+        return madvise(base + offset, byteCount, MADV_REMOVE) == 0
+    }
+
     public var tail: UInt64 {
         get { get(at: 0x80) }
         set { put(newValue, at: 0x80) }
@@ -82,7 +88,7 @@ public struct HostileClient: ~Copyable {
     public init(capacity: Int = 16 << 10, serverCapacity: Int = 16 << 10) throws {
         var shape = HostileSegment.Shape()
         shape.capacity = capacity
-        segment = try HostileSegment(shape)
+        let segment = try HostileSegment(shape)
         let pair = try Socket.pair()
         let hello = HandshakeFrame.Hello(
             versions: 1...1, features: .sharedMemory, clientCapacity: UInt32(capacity),
@@ -91,9 +97,11 @@ public struct HostileClient: ~Copyable {
         try RawHandshake.send(
             pair.first.rawValue, HandshakeFrame.hello(hello).encoded(), descriptors: [segment.descriptor])
         try RawHandshake.send(pair.first.rawValue, HandshakeFrame.ready(connectionID: 7).encoded())
-        server = try ServedSocket.handshake(pair.second).get().rings()
+        let server = try ServedSocket.handshake(pair.second).get().rings()
         let (_, descriptors) = try RawHandshake.receive(pair.first.rawValue)
         for descriptor in descriptors { close(descriptor) }
+        self.segment = segment
+        self.server = server
         socket = pair.first
     }
 }
@@ -101,7 +109,7 @@ public struct HostileClient: ~Copyable {
 /// Handshake frames without anything that checks them.
 public enum RawHandshake {
     public static func send(_ socket: Int32, _ bytes: [UInt8], descriptors: [Int32] = []) throws {
-        let io = try bytes.withUnsafeBytes { bytes throws(SystemError) in
+        let io = try bytes.withUnsafeBytes { bytes in
             try Socket.send(socket, bytes, descriptors: descriptors)
         }
         guard io == .bytes(bytes.count) else { throw RingTestError("not all was sent: \(io)") }
@@ -111,7 +119,7 @@ public enum RawHandshake {
     public static func receive(_ socket: Int32) throws -> ([UInt8], [Int32]) {
         guard try Socket.waitReadable(socket, milliseconds: 30_000) else { throw RingTestError("nothing came") }
         var bytes = [UInt8](repeating: 0, count: 512)
-        let (io, descriptors) = try bytes.withUnsafeMutableBytes { bytes throws(SystemError) in
+        let (io, descriptors) = try bytes.withUnsafeMutableBytes { bytes in
             try Socket.receive(socket, into: bytes, maximumDescriptors: 8)
         }
         guard case .bytes(let count) = io else { return ([], descriptors) }

@@ -1,6 +1,6 @@
 import Glibc
 import Platform
-public import SharedMemory
+import SharedMemory
 import TestSupport
 
 /// Hostile input for everything of the transport that reads what a peer wrote, the same for the same seed.
@@ -188,20 +188,24 @@ private struct RingFuzzer: ~Copyable {
 
     private mutating func correctFrame() -> HandshakeFrame {
         switch random.next() % 4 {
-        case 0:
-            .hello(
-                .init(
-                    versions: 1...UInt16(1 + random.next() % 3), features: [.sharedMemory, .payloadChecksums],
-                    clientCapacity: 1 << 16, serverCapacity: 1 << 17, messageBytes: 1 << 20,
-                    tokenBytes: UInt32(random.next() % 4_097)))
+        case 0: return .hello(correctHello())
         case 1:
-            .welcome(
-                .init(
-                    version: 1, features: .payloadChecksums, messageBytes: 1 << 20, calls: 3,
-                    connectionID: random.next(), generation: random.next()))
-        case 2: .ready(connectionID: random.next())
-        default: .refusal(.init(versions: 1...2, reason: .tokenMissing, textBytes: UInt32(random.next() % 256)))
+            let welcome = HandshakeFrame.Welcome(
+                version: 1, features: .payloadChecksums, messageBytes: 1 << 20, calls: 3, connectionID: random.next(),
+                generation: random.next())
+            return .welcome(welcome)
+        case 2: return .ready(connectionID: random.next())
+        default:
+            let length = UInt32(random.next() % 256)
+            return .refusal(HandshakeFrame.RefusalHead(versions: 1...2, reason: .tokenMissing, textBytes: length))
         }
+    }
+
+    private mutating func correctHello() -> HandshakeFrame.Hello {
+        let highest = UInt16(1 + random.next() % 3)
+        return HandshakeFrame.Hello(
+            versions: 1...highest, features: [.sharedMemory, .payloadChecksums], clientCapacity: 1 << 16,
+            serverCapacity: 1 << 17, messageBytes: 1 << 20, tokenBytes: UInt32(random.next() % 4_097))
     }
 }
 

@@ -17,16 +17,20 @@ public struct TestRecords {
         let word = random.next()
         let span = UInt64(lengths.upperBound - lengths.lowerBound + 1)
         let choice = (word >> 3) % (word & 7 == 0 ? span : min(span, 200))
-        let step = word | 1
-        let first = count
+        let length = lengths.lowerBound + Int(choice)
+        let start = Int(word >> 40 & 0xFFF)
+        var body = Array(Self.noise[start..<start + length])
+        for index in 0..<8 { body[index] = UInt8(truncatingIfNeeded: count >> UInt64(8 * index)) }
         count += 1
-        return [UInt8](unsafeUninitializedCapacity: lengths.lowerBound + Int(choice)) { bytes, initialized in
-            initialized = bytes.count
-            for index in 0..<bytes.count {
-                bytes[index] = UInt8(truncatingIfNeeded: first &+ UInt64(truncatingIfNeeded: index) &* step)
-            }
-        }
+        return body
     }
+
+    /// Bodies are taken from here, each from another place.
+    private static let noise: [UInt8] = {
+        var random = SeededRandom(seed: 0)
+        let words = (0..<(64 << 10)).map { _ in random.next() }
+        return words.withUnsafeBytes { Array($0) }
+    }()
 }
 
 /// A buffer for bodies.

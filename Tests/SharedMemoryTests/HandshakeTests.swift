@@ -21,7 +21,8 @@ import Testing
             seen.put($0.token)
             return $0.credentials.processID == getpid() && $0.usesSharedMemory ? nil : Refusal(.other)
         }
-        let (client, server) = (try outcome.client.get(), try outcome.server.get())
+        let client = try outcome.client.get()
+        let server = try outcome.server.get()
         let agreement = client.agreement
         #expect(agreement == server.agreement)
         #expect(agreement.version == 1 && agreement.connectionID == 42 && agreement.generation == 6)
@@ -41,7 +42,8 @@ import Testing
         let pair = try ConnectedPair(client: options)
         #expect(!pair.client.agreement.usesSharedMemory && !pair.client.agreement.checksPayloads)
         #expect(pair.client.agreement == pair.server.agreement)
-        let (client, server) = (try pair.client.stream(), try pair.server.stream())
+        let client = try pair.client.stream()
+        let server = try pair.server.stream()
         try RawHandshake.send(client.rawValue, Array("first message".utf8))
         let (bytes, _) = try RawHandshake.receive(server.rawValue)
         #expect(bytes == Array("first message".utf8))

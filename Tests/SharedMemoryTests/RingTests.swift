@@ -34,18 +34,19 @@ import Testing
 
     @Test(
         "random sizes, batches and readers: what is received is what was sent",
-        arguments: [16 << 10, 64 << 10, 1 << 20], UInt64(1)...4)
+        arguments: [16 << 10, 64 << 10, 1 << 20], UInt64(1)...2)
     func randomTraffic(capacity: Int, seed: UInt64) throws {
         var options = Handshake.Options()
         options.sendCapacity = capacity
         let pair = try ConnectedPair(client: options)
-        var (sender, receiver) = (try pair.client.rings(), try pair.server.rings())
+        var sender = try pair.client.rings()
+        var receiver = try pair.server.rings()
         var random = SeededRandom(seed: seed)
         var sent = TestRecords(seed: seed, lengths: 24...sender.producer.largestBody)
         var expected = TestRecords(seed: seed, lengths: 24...sender.producer.largestBody)
         var buffer = BodyBuffer(receiver.consumer.largestBody)
         var waiting: [UInt8]?
-        while expected.count < 20_000 {
+        while expected.count < 10_000 {
             for _ in 0..<(random.next() % 20) {
                 let body = waiting ?? sent.next()
                 waiting = try sender.write(body) ? nil : body
@@ -68,20 +69,22 @@ import Testing
     @Test("what is written is not seen before it is published")
     func publication() throws {
         let pair = try ConnectedPair()
-        var (sender, receiver) = (try pair.client.rings(), try pair.server.rings())
+        var sender = try pair.client.rings()
+        var receiver = try pair.server.rings()
         var buffer = BodyBuffer(receiver.consumer.largestBody)
         #expect(try sender.write([UInt8](repeating: 1, count: 50)))
         #expect(try buffer.read(&receiver.consumer) == nil)
-        #expect(sender.producer.hasUnpublished)
+        #expect(sender.producer.hasUnpublished == true)
         sender.producer.publish()
-        #expect(!sender.producer.hasUnpublished)
+        #expect(sender.producer.hasUnpublished == false)
         #expect(try buffer.read(&receiver.consumer) == [UInt8](repeating: 1, count: 50))
     }
 
     @Test("a buffer that is too small is told the size and loses nothing")
     func tooSmallBuffer() throws {
         let pair = try ConnectedPair()
-        var (sender, receiver) = (try pair.client.rings(), try pair.server.rings())
+        var sender = try pair.client.rings()
+        var receiver = try pair.server.rings()
         try sender.send([UInt8](repeating: 5, count: 100))
         var small = [UInt8](repeating: 0, count: 99)
         let first = try small.withUnsafeMutableBytes { try receiver.consumer.read(into: $0) }
@@ -107,7 +110,8 @@ import Testing
     @Test("payload files arrive with their records, and at most 16 wait")
     func payloadFiles() throws {
         let pair = try ConnectedPair()
-        var (sender, receiver) = (try pair.client.rings(), try pair.server.rings())
+        var sender = try pair.client.rings()
+        var receiver = try pair.server.rings()
         var sent = 0
         while try sender.write(file: sent) { sent += 1 }
         #expect(sent == SharedMemoryLimits.waitingFiles)
@@ -132,7 +136,8 @@ import Testing
         var options = Handshake.Options()
         options.sendCapacity = 1 << 20
         let pair = try ConnectedPair(client: options)
-        var (sender, receiver) = (try pair.client.rings(), try pair.server.rings())
+        var sender = try pair.client.rings()
+        var receiver = try pair.server.rings()
         var buffer = BodyBuffer(receiver.consumer.largestBody)
         var random = SeededRandom(seed: 4)
         for _ in 0..<5_000 {
@@ -156,7 +161,7 @@ import Testing
 extension Rings {
     /// Writes a short record with a payload file that says its number.
     fileprivate mutating func write(file number: Int) throws -> Bool {
-        let file = try Array("payload \(number)".utf8).withUnsafeBytes { bytes throws(SystemError) in
+        let file = try Array("payload \(number)".utf8).withUnsafeBytes { bytes in
             try FileDescriptor.memory(name: "payload", bytes: bytes, sealed: true).release()
         }
         let owned = FileDescriptor(owning: file)

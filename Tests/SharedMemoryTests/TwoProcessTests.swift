@@ -11,16 +11,19 @@ private struct RingPeer: ~Copyable {
     var rings: Rings
 
     init(_ arguments: String...) throws {
-        let pair = try Socket.pair()
         let program = Programs.path("apus-ring-peer")
-        process = try ChildProcess.spawn(
+        let pair = try Socket.pair()
+        let near = pair.first
+        let far = pair.second.release()
+        defer { close(far) }
+        let process = try ChildProcess.spawn(
             executable: program, arguments: [program] + arguments, environment: [],
-            descriptors: [(pair.second.rawValue, 3), (StandardIO.error, StandardIO.error)])
-        // Only the child's own end may tell of its life.
-        _ = consume pair.second
+            descriptors: [(far, 3), (StandardIO.error, StandardIO.error)])
         var options = ServerHandshake.Options(connectionID: 1, generation: 1)
         options.milliseconds = 20_000
-        rings = try ServedSocket.handshake(pair.first, options: options).get().rings()
+        let rings = try ServedSocket.handshake(near, options: options).get().rings()
+        self.process = process
+        self.rings = rings
     }
 
     /// Ends the process at once.
@@ -68,7 +71,7 @@ private struct RingPeer: ~Copyable {
             }
             // Only the end of the process ends the waiting: everything that was published has been read.
             #expect(try peer.rings.consumer.wait(milliseconds: 0) == .closed)
-            #expect(!peer.rings.consumer.hasData)
+            #expect(peer.rings.consumer.hasData == false)
             #expect(try peer.process.wait() == .signal(SIGKILL))
             total += Int(expected.count)
         }

@@ -32,7 +32,7 @@ import Testing
 
     static let lists = [
         List(
-            what: "metrics", pattern: #""(apus_[a-z_]+)""#, folder: "Sources/Gateway/OpenAIAPI",
+            what: "metrics", pattern: #""(apus_[a-z_]+)""#, folder: "Sources/Gateway",
             page: "docs/reference/metrics.md", fewest: 20),
         List(
             what: "error codes", pattern: #"(?:code: |busy\(|unavailable\(\s*)"([a-z_]+)""#,
@@ -71,6 +71,19 @@ import Testing
         let page = try Self.page("docs/reference/metrics.md")
         for match in page.matches(of: #/`(apus_[a-z_]+)`/#) {
             #expect(known.contains(String(match.1)), "\(match.1) is no metric")
+        }
+    }
+
+    /// Pages of proof name tests; each of them has to exist.
+    @Test(arguments: ["docs/reference/ipc-proof.md"])
+    func everyTestThatAPageNamesExists(page: String) throws {
+        let tests = try SourceTree.files(below: ["Tests"], endings: ["swift"]).flatMap(\.lines).joined(separator: "\n")
+        let names = try Self.page(page).matches(of: #/`([^`]+)`/#).map { String($0.1) }
+        let isNoTest = #/^(make |apus_|Tests\/|code$)/#
+        let named = names.filter { $0.firstMatch(of: isNoTest) == nil }
+        #expect(named.count > 40)
+        for name in named where !tests.contains("\"\(name)\"") && !tests.contains("func \(name)(") {
+            Issue.record("\(page): there is no test `\(name)`")
         }
     }
 

@@ -114,7 +114,7 @@ extension ClientConnection {
             try link.send(call.request)
             calls[id]?.isSent = true
         } catch {
-            end(id, .tooLarge(reason: error.description))
+            end(id, .invalidRequest(reason: error.description))
         }
     }
 

@@ -12,8 +12,8 @@ public enum ClientError: Error, Sendable, Equatable, CustomStringConvertible {
     case connectionLost(delivered: Bool, reason: String)
     /// The server's own answer.
     case engine(EngineError)
-    /// The request is over a limit of the protocol, and was not sent.
-    case tooLarge(reason: String)
+    /// The request breaks a rule of the protocol, and was not sent.
+    case invalidRequest(reason: String)
     /// The server answered with something else than was asked for.
     case unexpectedAnswer
     /// `close` was called.
@@ -26,7 +26,7 @@ public enum ClientError: Error, Sendable, Equatable, CustomStringConvertible {
         case .connectionLost(let delivered, let reason):
             "the connection was lost \(delivered ? "in the middle of the answer" : "before the answer began"): \(reason)"
         case .engine(let error): error.text
-        case .tooLarge(let reason): reason
+        case .invalidRequest(let reason): reason
         case .unexpectedAnswer: "the server's answer does not belong to the request"
         case .closed: "the client is closed"
         }

@@ -22,7 +22,9 @@ public struct ToolCall: Sendable, Equatable {
 
     /// - Parameter text: the JSON object that the model wrote; nil if it is not a call.
     init?(text: String) {
-        guard let value = try? JSONValue.parse(Array(text.utf8)), let name = value["name"]?.stringValue else { return nil }
+        guard let value = try? JSONValue.parse(Array(text.utf8)), let name = value["name"]?.stringValue else {
+            return nil
+        }
         self.name = name
         arguments = value["arguments"] ?? .object(JSONObject())
     }

@@ -63,7 +63,8 @@ final class LocalMetrics {
 
     func countEnd(_ reason: LinkCloseReason) {
         registry.counter(
-            "apus_local_link_ends_total", "Links that local clients ended, by how.", [MetricLabel("reason", reason.name)]
+            "apus_local_link_ends_total", "Links that local clients ended, by how.",
+            [MetricLabel("reason", reason.name)]
         ).add(1)
     }
 

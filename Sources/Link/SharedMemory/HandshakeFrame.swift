@@ -14,7 +14,8 @@
 /// | 32 | u64 | – | connection id | connection id | – |
 /// | 40 | u64 | – | generation | – | – |
 ///
-/// What is not named is zero. Where a client speaks a version that this side does not know yet, such bytes are ignored.
+/// What is not named is zero. In a hello or a refusal of a side that speaks a version which is not known here, such bytes
+/// are ignored.
 public enum HandshakeFrame: Equatable, Sendable {
     case hello(Hello)
     case welcome(Welcome)
@@ -29,21 +30,47 @@ public enum HandshakeFrame: Equatable, Sendable {
         public var versions: ClosedRange<UInt16>
         public var features: HandshakeFeatures
         /// 0 without shared memory.
-        public var clientCapacity: UInt32 = 0
-        public var serverCapacity: UInt32 = 0
+        public var clientCapacity: UInt32
+        public var serverCapacity: UInt32
         public var messageBytes: UInt32
-        public var tokenBytes: UInt32 = 0
+        public var tokenBytes: UInt32
+
+        public init(
+            versions: ClosedRange<UInt16>, features: HandshakeFeatures, clientCapacity: UInt32 = 0,
+            serverCapacity: UInt32 = 0, messageBytes: UInt32, tokenBytes: UInt32 = 0
+        ) {
+            self.versions = versions
+            self.features = features
+            self.clientCapacity = clientCapacity
+            self.serverCapacity = serverCapacity
+            self.messageBytes = messageBytes
+            self.tokenBytes = tokenBytes
+        }
     }
 
     public struct Welcome: Equatable, Sendable {
         public var version: UInt16
         public var features: HandshakeFeatures
-        public var clientCapacity: UInt32 = 0
-        public var serverCapacity: UInt32 = 0
+        public var clientCapacity: UInt32
+        public var serverCapacity: UInt32
         public var messageBytes: UInt32
         public var calls: UInt32
         public var connectionID: UInt64
         public var generation: UInt64
+
+        public init(
+            version: UInt16, features: HandshakeFeatures, clientCapacity: UInt32 = 0, serverCapacity: UInt32 = 0,
+            messageBytes: UInt32, calls: UInt32, connectionID: UInt64, generation: UInt64
+        ) {
+            self.version = version
+            self.features = features
+            self.clientCapacity = clientCapacity
+            self.serverCapacity = serverCapacity
+            self.messageBytes = messageBytes
+            self.calls = calls
+            self.connectionID = connectionID
+            self.generation = generation
+        }
     }
 
     /// A refusal without its text.
@@ -51,6 +78,12 @@ public enum HandshakeFrame: Equatable, Sendable {
         public var versions: ClosedRange<UInt16>
         public var reason: RefusalReason
         public var textBytes: UInt32
+
+        public init(versions: ClosedRange<UInt16>, reason: RefusalReason, textBytes: UInt32) {
+            self.versions = versions
+            self.reason = reason
+            self.textBytes = textBytes
+        }
     }
 }
 
@@ -266,6 +299,11 @@ extension HandshakeFrame {
             textBytes: frame.get(at: Place.count))
         guard refusal.textBytes <= SharedMemoryLimits.refusalTextBytes else {
             throw .field("text length", UInt64(refusal.textBytes))
+        }
+        if refusal.versions.upperBound <= Self.versions.upperBound {
+            try frame.requireZeros(from: 6, to: Place.lowVersion)
+            try frame.requireZeros(from: Place.clientCapacity, to: Place.count)
+            try frame.requireZeros(from: Place.connectionID, to: Self.size)
         }
         return refusal
     }
