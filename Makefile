@@ -1,7 +1,7 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
 .PHONY: run build release test test-kernels test-neon fuzz fuzz-models coverage lint format smoke bench bench-kernels compare faults \
-    faults-short soak soak-short clean help
+    faults-short soak soak-short ipc-benchmarks clean help
 
 help:
 	@echo "make run      install what is missing, build, start the server with the demo model"
@@ -19,6 +19,7 @@ help:
 	@echo "make faults   break the server in every way under load, and count what clients see: an hour"
 	@echo "make soak     an hour of mixed traffic: does any process grow?"
 	@echo "make faults-short, make soak-short  the same in a minute each"
+	@echo "make ipc-benchmarks  measure the local door beside sockets, Node.js and HTTP: two hours; SHORT=1: minutes"
 	@echo "make compare  measure the engine against llama.cpp: about an hour, 10 GB; OPTIONS go to the scripts"
 
 run: release
@@ -89,6 +90,10 @@ soak: release
 
 soak-short: release
 	@python3 Benchmarks/soak/soak.py --minutes 1 --every 2
+
+ipc-benchmarks: release
+	@swift build -c release --product apus-benchmarks
+	@python3 Benchmarks/ipc/ipc.py $(if $(SHORT),--short) --write docs/performance/ipc.md $(OPTIONS)
 
 clean:
 	@swift package clean

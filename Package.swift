@@ -103,7 +103,10 @@ let rooms: [Target] = [
     .target(name: "CFloatPeak", path: "Benchmarks/CFloatPeak", cSettings: cSettings),
     program(
         "apus-benchmarks", path: "Benchmarks/apus-benchmarks",
-        ["CFloatPeak", "JSON", "Platform", "SharedMemory", "Tensors", "ModelFiles", "Models"]),
+        [
+            "CFloatPeak", "JSON", "Platform", "Tensors", "ModelFiles", "Models", "SharedMemory", "EngineProtocol",
+            "EngineLink", "ApusClient",
+        ]),
     program("apus-example", path: "examples/swift", ["ApusClient", "EngineProtocol", "JSON"]),
 ]
 

@@ -5,6 +5,7 @@ import Foundation
 /// `apus-benchmarks kernels [NAME ...] [--json]` measures the products and attention against the machine's peaks.
 /// `apus-benchmarks ring [--json]` measures rings between two processes.
 /// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
+/// `apus-benchmarks ipc ROLE …` is one process of a measurement of the local door.
 @main
 enum Program {
     private static let groups: [(name: String, make: @Sendable () throws -> [Contest])] = [
@@ -22,6 +23,7 @@ enum Program {
 
     private static func run() throws {
         let words = CommandLine.arguments.dropFirst()
+        if words.first == "ipc" { return try IPCBenchmarks.run(Array(words.dropFirst())) }
         let wanted = words.filter { !$0.hasPrefix("--") }
         if wanted.first == "quality", wanted.count == 3 {
             var measurement = try QualityMeasurement(
@@ -44,6 +46,7 @@ enum Program {
                            apus-benchmarks kernels [INSTRUCTION_SET|TYPE|attention ...] [--json]
                            apus-benchmarks ring [--json]
                            apus-benchmarks quality MODEL REFERENCE
+                           apus-benchmarks ipc ROLE …
 
                     """.utf8))
             exit(2)

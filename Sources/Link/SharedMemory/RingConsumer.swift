@@ -32,7 +32,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// The peer's tail when it was last read.
     private var knownTail: UInt64 = 0
     private var sequence: UInt32 = 0
-    private var files = PayloadFiles()
+    private let files = PayloadFiles()
     private var dataEpoch = WakeEpoch()
     private var woken = WokenEpoch()
     private var records: UInt64 = 0
@@ -157,7 +157,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// - Returns: false when the peer has gone. What it had published can still be read.
     public mutating func clearWake() throws(RingViolation) -> Bool {
         disarm()
-        return try channel.socket.read(into: &files)
+        return try channel.socket.read(into: files)
     }
 
     private mutating func disarm() {
@@ -214,7 +214,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// - Parameter sealed: whether it has to be one that nobody can change any more.
     public mutating func takeFile(sealed: Bool = true) throws(RingViolation) -> FileDescriptor {
         // It was sent before the record was published, so it is here or in the socket.
-        if files.count == 0 { _ = try channel.socket.read(into: &files) }
+        if files.count == 0 { _ = try channel.socket.read(into: files) }
         guard let file = files.removeFirst() else { throw .missingFile }
         guard sealed else { return file }
         guard let seals = try? file.seals(), seals.isSuperset(of: [.shrink, .grow, .write, .seals]) else {
