@@ -38,9 +38,9 @@ final class ControlSocket: Sendable {
     }
 
     /// Reads what is there; false when the peer has gone.
-    func read(into files: inout PayloadFiles) throws(RingViolation) -> Bool {
+    func read(into files: PayloadFiles) throws(RingViolation) -> Bool {
         for _ in 0..<Self.readsPerTurn {
-            switch try readOnce(into: &files) {
+            switch try readOnce(into: files) {
             case .more: continue
             case .nothing: return true
             case .end: return false
@@ -51,7 +51,7 @@ final class ControlSocket: Sendable {
 
     private enum Step { case more, nothing, end }
 
-    private func readOnce(into files: inout PayloadFiles) throws(RingViolation) -> Step {
+    private func readOnce(into files: PayloadFiles) throws(RingViolation) -> Step {
         let outcome = withUnsafeTemporaryAllocation(byteCount: Self.readBytes, alignment: 1) { bytes in
             Result { () throws(RingViolation) in try receive(bytes) }
         }
@@ -100,7 +100,9 @@ final class ControlSocket: Sendable {
 }
 
 /// Files that came and whose records have not been read; closed when nobody takes them.
-struct PayloadFiles: ~Copyable, Sendable {
+///
+/// Threading: its one consumer's.
+final class PayloadFiles: @unchecked Sendable {
     private var descriptors: [Int32] = []
 
     init() {}
@@ -109,9 +111,9 @@ struct PayloadFiles: ~Copyable, Sendable {
 
     var count: Int { descriptors.count }
 
-    mutating func append(_ descriptor: Int32) { descriptors.append(descriptor) }
+    func append(_ descriptor: Int32) { descriptors.append(descriptor) }
 
-    mutating func removeFirst() -> FileDescriptor? {
+    func removeFirst() -> FileDescriptor? {
         descriptors.isEmpty ? nil : FileDescriptor(owning: descriptors.removeFirst())
     }
 }

@@ -1,4 +1,3 @@
-import CPlatform
 public import Platform
 
 /// Reads records out of the peer's ring, which the peer can change at any time: everything is read once, checked, and
@@ -32,7 +31,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// The peer's tail when it was last read.
     private var knownTail: UInt64 = 0
     private var sequence: UInt32 = 0
-    private var files = PayloadFiles()
+    private let files = PayloadFiles()
     private var dataEpoch = WakeEpoch()
     private var woken = WokenEpoch()
     private var records: UInt64 = 0
@@ -122,7 +121,7 @@ public struct RingConsumer: ~Copyable, Sendable {
         released = head
         let own = channel.own
         own.release(SegmentLayout.headOffset, head)
-        apus_fence()
+        Processor.fence()
         if woken.mustWake(channel.peer.loadHalf(SegmentLayout.spaceEpochOffset)) {
             wakes &+= 1
             own.store(SegmentLayout.consumerCountersOffset + 16, wakes)
@@ -142,7 +141,7 @@ public struct RingConsumer: ~Copyable, Sendable {
         dataEpoch.arm()
         channel.own.storeHalf(SegmentLayout.dataEpochOffset, dataEpoch.value)
         // Either this second look sees a record, or the peer sees after publishing it that this side is armed.
-        apus_fence()
+        Processor.fence()
         guard hasData else { return true }
         disarm()
         return false
@@ -157,7 +156,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// - Returns: false when the peer has gone. What it had published can still be read.
     public mutating func clearWake() throws(RingViolation) -> Bool {
         disarm()
-        return try channel.socket.read(into: &files)
+        return try channel.socket.read(into: files)
     }
 
     private mutating func disarm() {
@@ -176,7 +175,7 @@ public struct RingConsumer: ~Copyable, Sendable {
             // The clock costs as much as a few looks.
             for _ in 0..<32 {
                 if hasData { return true }
-                apus_pause()
+                Processor.pause()
             }
             now = MonotonicClock.now()
         } while now &- start < nanoseconds
@@ -212,7 +211,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// The file that belongs to the record that was just read; nobody can change it any more.
     public mutating func takeFile() throws(RingViolation) -> FileDescriptor {
         // It was sent before the record was published, so it is here or in the socket.
-        if files.count == 0 { _ = try channel.socket.read(into: &files) }
+        if files.count == 0 { _ = try channel.socket.read(into: files) }
         guard let file = files.removeFirst() else { throw .missingFile }
         guard let seals = try? file.seals(), seals.isSuperset(of: [.shrink, .grow, .write, .seals]) else {
             throw .unsealedFile
