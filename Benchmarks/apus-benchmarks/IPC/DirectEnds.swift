@@ -59,7 +59,8 @@ struct RingEnd: DirectEnd, ~Copyable {
     private let waiting: Waiting
     private var adaptive = AdaptiveSpin()
     private var buffer: UnsafeMutableRawBufferPointer
-    private var file: [UInt8] = []
+    /// Bytes that were read since the last release.
+    private var unreleased = 0
 
     init(rings: consuming Rings, waiting: Waiting) {
         self.waiting = waiting
@@ -101,6 +102,7 @@ struct RingEnd: DirectEnd, ~Copyable {
             switch try rings.consumer.read(into: buffer) {
             case .record(let bytes):
                 if waiting == .adaptive { adaptive.arrived() }
+                giveBack(bytes)
                 return try message(bytes)
             case .tooSmall(let needed): throw BenchmarkError("a record of \(needed) bytes")
             case .empty:
@@ -108,6 +110,14 @@ struct RingEnd: DirectEnd, ~Copyable {
                 guard try wait() else { return nil }
             }
         }
+    }
+
+    /// Gives a producer its room back before all of it is used up: then both sides work at the same time.
+    private mutating func giveBack(_ bytes: Int) {
+        unreleased += bytes
+        guard unreleased >= rings.consumer.largestBody / 2 else { return }
+        rings.consumer.release()
+        unreleased = 0
     }
 
     /// Takes and drops what has come, without waiting.
