@@ -149,6 +149,40 @@ import Testing
         #expect(output.standardError.contains("mode 0700"), "\(output.standardError)")
     }
 
+    @Test func theDoorsMetricsMoveAndAreOnTheirPage() throws {
+        let door = try LocalDoor(worker: Scripted.worker)
+        let stays = try RawClient(door)
+        do {
+            let client = try RawClient(door)
+            try client.send(generate(1, words: 2))
+            while case .events(let events)? = try client.receive(), !events.contains(where: { $0.1.isEnd }) {}
+        }
+        var options = Handshake.Options()
+        options.versions = 2...2
+        #expect(throws: HandshakeError.self) { _ = try Handshake.connect(path: door.path, options: options) }
+        let ok = #"apus_local_calls_total{request="generate",outcome="ok"}"#
+        #expect(try ServerProcess.eventually { try door.server.metric(ok) == 1 })
+        #expect(try ServerProcess.eventually { try door.server.metric("apus_local_connections") == 1 })
+        #expect(try door.server.metric(#"apus_local_link_ends_total{reason="left"}"#) == 1)
+        #expect(try door.server.metric(#"apus_local_refusals_total{reason="version"}"#) == 1)
+        #expect(try door.server.metric(#"apus_local_connections_total{carrier="shared_memory"}"#) == 2)
+        for direction in ["sent", "received"] {
+            let records = "apus_local_ring_records_total{direction=\"\(direction)\"}"
+            #expect(try ServerProcess.eventually { try door.server.metric(records) ?? 0 > 0 })
+        }
+        let served = try HTTPExchange.get(port: door.server.port, "/metrics").text
+            .matches(of: #/# TYPE (apus_local_[a-z_]+) (\w+)/#).map { "\($0.1) \($0.2)" }
+        let page = Fixtures.packageRoot.appendingPathComponent("docs/reference/metrics.md")
+        let listed = try String(contentsOf: page, encoding: .utf8)
+            .matches(of: #/\| `(apus_local_[a-z_]+)` \| (\w+)/#).map { "\($0.1) \($0.2)" }
+        #expect(Set(served) == Set(listed))
+        try stays.send(.ping(1))
+        guard case .pong(1)? = try stays.receive() else {
+            Issue.record("no pong")
+            return
+        }
+    }
+
     @Test func threeHundredClientsAreServedAndNothingOfThemStays() throws {
         let door = try LocalDoor(worker: Scripted.worker)
         let descriptors = {

@@ -17,7 +17,7 @@ private let allowedImports: [String: Set<String>] = [
     "Sampling": [],
     "Models": ["Tensors", "ModelFiles"],
     "EngineProtocol": [],
-    "SharedMemory": ["CPlatform"],
+    "SharedMemory": [],
     "EngineLink": ["SharedMemory", "EngineProtocol"],
     "Supervision": ["EngineLink", "EngineProtocol"],
     "Scheduling": ["EngineProtocol"],

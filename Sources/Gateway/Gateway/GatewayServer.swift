@@ -46,7 +46,8 @@ final class GatewayServer {
     private let factory: ModelFactory
     private let routes: OpenAIRoutes
     private let server: HTTPServer
-    private let local: LocalServer
+    /// Where there is a path for it.
+    private let local: LocalServer?
     private let logger: Logger
     private var signals: FileDescriptor
     private let startedAtTerminal = StandardIO.isTerminal(StandardIO.input)
@@ -71,9 +72,12 @@ final class GatewayServer {
         serving = Serving(
             loop: loop, memoryBudget: ModelFactory.memoryBudget(options.settings), logger: logger.named("serving"))
         let registry = MetricsRegistry()
-        local = LocalServer(
-            settings: Self.localSettings(options), serving: serving, loop: loop, registry: registry,
-            logger: logger.named("local"), computeThreads: options.settings.threads ?? CPULimits.current().usableCount)
+        local = options.settings.ipc.map { [serving, loop] path in
+            LocalServer(
+                path: path, settings: Self.localSettings(options), serving: serving, loop: loop, registry: registry,
+                logger: options.logger.named("local"),
+                computeThreads: options.settings.threads ?? CPULimits.current().usableCount)
+        }
         let routes = OpenAIRoutes(
             settings: Self.routeSettings(options), serving: serving, loop: loop, registry: registry,
             logger: logger.named("http"))
@@ -134,7 +138,7 @@ final class GatewayServer {
             doors.append(Address(host: started.host, port: try server.listen(host: started.host, port: started.port)))
         }
         if let path = started.socket { try server.listen(unixPath: path) }
-        if let path = started.ipc { try local.listen(path: path) }
+        try local?.listen()
         for door in doors { logger.info("server.listening", .string("host", door.host), .int("port", door.port)) }
         return doors.first
     }
@@ -166,12 +170,18 @@ final class GatewayServer {
         _ = loop.after(nanoseconds: UInt64(options.settings.drainSeconds) * 1_000_000_000) { [weak self] in
             self?.endCalls()
         }
-        routes.drain { [weak self] in self?.local.drain { [weak self] in self?.closeDoors() } }
+        routes.drain { [weak self] in
+            guard let local = self?.local else {
+                self?.closeDoors()
+                return
+            }
+            local.drain { [weak self] in self?.closeDoors() }
+        }
     }
 
     private func closeDoors() {
-        local.stopListening()
-        local.closeAll()
+        local?.stopListening()
+        local?.closeAll()
         server.stopListening()
         server.drain { [weak self] in self?.finish() }
     }
@@ -185,7 +195,7 @@ final class GatewayServer {
     private static let farewellNanoseconds: UInt64 = 500_000_000
 
     private func finish() {
-        local.stopListening()
+        local?.stopListening()
         serving.stop()
         loop.stop()
     }
@@ -249,7 +259,7 @@ extension GatewayServer {
         let needingRestart = started.changes(to: new.settings).needingRestart
         options = new
         routes.apply(Self.routeSettings(new))
-        local.apply(Self.localSettings(new))
+        local?.apply(Self.localSettings(new))
         server.apply(Self.httpLimits(new.settings))
         logger.setLevel(min(logger.level, new.settings.logLevel))
         logger.info("config.reloaded", .string("changed", changed.joined(separator: ", ")))

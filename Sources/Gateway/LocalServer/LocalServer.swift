@@ -19,9 +19,9 @@ public final class LocalServer {
     private struct Listener {
         let descriptor: Int32
         let watch: EventLoop.WatchID
-        let path: String
     }
 
+    private let path: String
     private let loop: EventLoop
     private var settings: Settings
     private let limits: LocalServerLimits
@@ -41,9 +41,10 @@ public final class LocalServer {
 
     /// - Parameter computeThreads: of all workers; where they fill the processors, nobody spins.
     public init(
-        settings: Settings, serving: Serving, loop: EventLoop, registry: MetricsRegistry, logger: Logger,
+        path: String, settings: Settings, serving: Serving, loop: EventLoop, registry: MetricsRegistry, logger: Logger,
         limits: LocalServerLimits = LocalServerLimits(), computeThreads: Int
     ) {
+        self.path = path
         self.settings = settings
         self.loop = loop
         self.limits = limits
@@ -57,14 +58,14 @@ public final class LocalServer {
 
     public func apply(_ settings: Settings) { self.settings = settings }
 
-    /// Listens at a path whose folder belongs to this user alone; it is made if it is not there.
-    public func listen(path: String) throws(SystemError) {
+    /// Listens at the path, whose folder has to belong to this user alone; it is made if it is not there.
+    public func listen() throws(SystemError) {
         try PrivateFolder.prepare(forFileAt: path)
         Socket.removeStaleUnixSocket(path: path)
         let socket = try Socket.listenUnix(path: path, mode: 0o600)
         let descriptor = socket.rawValue
         let watch = try loop.watch(descriptor, .readable) { [unowned self] _ in accept() }
-        listener = Listener(descriptor: socket.release(), watch: watch, path: path)
+        listener = Listener(descriptor: socket.release(), watch: watch)
         logger.info("local.listening", .string("path", path))
         count()
     }
@@ -80,7 +81,7 @@ public final class LocalServer {
         guard let listener else { return }
         loop.unwatch(listener.watch)
         _ = FileDescriptor(owning: listener.descriptor)
-        Socket.removeUnixSocket(path: listener.path)
+        Socket.removeUnixSocket(path: path)
         self.listener = nil
     }
 

@@ -56,6 +56,8 @@ final class RingOutput: LinkOutput, @unchecked Sendable {
 
 /// Reads records of a ring, and the descriptors that belong to them.
 final class RingInput: LinkInput {
+    private static let recordsPerRelease: UInt = 32
+
     private var consumer: RingConsumer
     private let limits: LinkLimits
     private let scratch: LinkScratch
@@ -63,6 +65,7 @@ final class RingInput: LinkInput {
     private var lastArrival: UInt64 = 0
     /// Whether records have come since the last wait.
     private var hasRead = false
+    private var recordsRead: UInt = 0
     private var peerIsGone = false
     private var violation: RingViolation?
     private var loop: EventLoop?
@@ -110,6 +113,9 @@ final class RingInput: LinkInput {
                 switch try consumer.read(into: room) {
                 case .record(let count):
                     hasRead = true
+                    // Early enough that the peer goes on writing meanwhile.
+                    recordsRead &+= 1
+                    if recordsRead.isMultiple(of: Self.recordsPerRelease) { consumer.release() }
                     return try take(UnsafeRawBufferPointer(rebasing: room[..<count]), &receiver)
                 case .tooSmall(let needed):
                     scratch.grow(to: needed)

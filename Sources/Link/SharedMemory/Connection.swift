@@ -44,5 +44,5 @@ public enum Transport: ~Copyable, Sendable {
 @frozen
 public struct Connection: ~Copyable, Sendable {
     public let agreement: Agreement
-    public var transport: Transport
+    public let transport: Transport
 }

@@ -1,4 +1,3 @@
-import CPlatform
 public import Platform
 
 /// Reads records out of the peer's ring, which the peer can change at any time: everything is read once, checked, and
@@ -122,7 +121,7 @@ public struct RingConsumer: ~Copyable, Sendable {
         released = head
         let own = channel.own
         own.release(SegmentLayout.headOffset, head)
-        apus_fence()
+        Processor.fence()
         if woken.mustWake(channel.peer.loadHalf(SegmentLayout.spaceEpochOffset)) {
             wakes &+= 1
             own.store(SegmentLayout.consumerCountersOffset + 16, wakes)
@@ -142,7 +141,7 @@ public struct RingConsumer: ~Copyable, Sendable {
         dataEpoch.arm()
         channel.own.storeHalf(SegmentLayout.dataEpochOffset, dataEpoch.value)
         // Either this second look sees a record, or the peer sees after publishing it that this side is armed.
-        apus_fence()
+        Processor.fence()
         guard hasData else { return true }
         disarm()
         return false
@@ -176,7 +175,7 @@ public struct RingConsumer: ~Copyable, Sendable {
             // The clock costs as much as a few looks.
             for _ in 0..<32 {
                 if hasData { return true }
-                apus_pause()
+                Processor.pause()
             }
             now = MonotonicClock.now()
         } while now &- start < nanoseconds

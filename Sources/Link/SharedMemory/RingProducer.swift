@@ -1,4 +1,3 @@
-import CPlatform
 import Platform
 
 /// Writes records into this side's ring.
@@ -72,7 +71,7 @@ public struct RingProducer: ~Copyable, Sendable {
         let own = channel.own
         own.release(SegmentLayout.tailOffset, tail)
         // Either the peer's second look at the tail sees this one, or the next line sees that the peer is armed.
-        apus_fence()
+        Processor.fence()
         if woken.mustWake(channel.peer.loadHalf(SegmentLayout.dataEpochOffset)) {
             wakes &+= 1
             own.store(SegmentLayout.producerCountersOffset + 16, wakes)
@@ -91,7 +90,7 @@ public struct RingProducer: ~Copyable, Sendable {
         publish()
         spaceEpoch.arm()
         channel.own.storeHalf(SegmentLayout.spaceEpochOffset, spaceEpoch.value)
-        apus_fence()
+        Processor.fence()
         guard try hasSpace() else { return true }
         spaceEpoch.disarm()
         channel.own.storeHalf(SegmentLayout.spaceEpochOffset, spaceEpoch.value)

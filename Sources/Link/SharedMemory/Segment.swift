@@ -1,44 +1,5 @@
-import CPlatform
 import Glibc
 public import Platform
-
-/// The shared pages of one segment: every access is checked against their bounds.
-struct SegmentPages: @unchecked Sendable {
-    let byteCount: Int
-    let base: UnsafeMutableRawPointer
-
-    init(descriptor: Int32, byteCount: Int, writable: Bool) throws(SystemError) {
-        var words: UnsafeMutablePointer<UInt64>?
-        let result = apus_map_shared(descriptor, byteCount, writable, &words)
-        guard result >= 0, let words else {
-            throw SystemError(operation: "map a segment of \(byteCount) bytes", code: -result)
-        }
-        self.byteCount = byteCount
-        base = UnsafeMutableRawPointer(words)
-        // A child that is only going to start another program need not have them.
-        madvise(base, byteCount, MADV_DONTFORK)
-    }
-
-    func unmap() { munmap(base, byteCount) }
-
-    @inline(__always)
-    func word(_ offset: Int) -> UnsafeMutablePointer<UInt64> {
-        precondition(offset >= 0 && offset & 7 == 0 && offset <= byteCount - 8, "a word outside the segment")
-        return (base + offset).assumingMemoryBound(to: UInt64.self)
-    }
-
-    @inline(__always)
-    func half(_ offset: Int) -> UnsafeMutablePointer<UInt32> {
-        precondition(offset >= 0 && offset & 3 == 0 && offset <= byteCount - 4, "a word outside the segment")
-        return (base + offset).assumingMemoryBound(to: UInt32.self)
-    }
-
-    @inline(__always)
-    func bytes(_ offset: Int, _ count: Int) -> UnsafeMutableRawPointer {
-        precondition(offset >= 0 && count >= 0 && offset <= byteCount - count, "bytes outside the segment")
-        return base + offset
-    }
-}
 
 /// Which side made a segment.
 enum SegmentRole: UInt32 {
@@ -49,7 +10,7 @@ enum SegmentRole: UInt32 {
 /// The segment that this side has made and alone can write.
 final class OwnSegment: Sendable {
     let capacity: Int
-    private let pages: SegmentPages
+    private let pages: SharedPages
 
     /// Makes a segment and the descriptor with which the other side maps it.
     ///
@@ -61,66 +22,58 @@ final class OwnSegment: Sendable {
         precondition(SharedMemoryLimits.isCapacity(capacity), "a ring of \(capacity) bytes")
         let byteCount = SegmentLayout.headerBytes + capacity
         let file = try FileDescriptor.sealableMemory(name: "apus-ring", byteCount: byteCount)
-        let pages = try SegmentPages(descriptor: file.rawValue, byteCount: byteCount, writable: true)
-        let segment = OwnSegment(pages: pages, capacity: capacity)
-        pages.half(SegmentLayout.magicOffset).pointee = SegmentLayout.magic
-        pages.half(SegmentLayout.versionOffset).pointee =
-            UInt32(SegmentLayout.version) | UInt32(SegmentLayout.headerBytes) << 16
-        pages.half(SegmentLayout.capacityOffset).pointee = UInt32(capacity)
-        pages.half(SegmentLayout.roleOffset).pointee = role.rawValue
-        pages.word(SegmentLayout.connectionIDOffset).pointee = connectionID
-        pages.word(SegmentLayout.generationOffset).pointee = generation
-        pages.half(SegmentLayout.processIDOffset).pointee = UInt32(getpid())
+        let pages = try SharedPages(descriptor: file.rawValue, byteCount: byteCount, writable: true)
+        pages.storeHalf(SegmentLayout.magicOffset, SegmentLayout.magic)
+        pages.storeHalf(
+            SegmentLayout.versionOffset, UInt32(SegmentLayout.version) | UInt32(SegmentLayout.headerBytes) << 16)
+        pages.storeHalf(SegmentLayout.capacityOffset, UInt32(capacity))
+        pages.storeHalf(SegmentLayout.roleOffset, role.rawValue)
+        pages.store(SegmentLayout.connectionIDOffset, connectionID)
+        pages.store(SegmentLayout.generationOffset, generation)
+        pages.storeHalf(SegmentLayout.processIDOffset, UInt32(getpid()))
         try file.add([.futureWrite, .shrink, .grow, .seals])
-        return (segment, file.release())
+        return (OwnSegment(pages: pages, capacity: capacity), file.release())
     }
 
-    private init(pages: SegmentPages, capacity: Int) {
+    private init(pages: consuming SharedPages, capacity: Int) {
         self.pages = pages
         self.capacity = capacity
     }
 
-    deinit { pages.unmap() }
-
     /// Makes everything that was written before visible to whoever acquires the word.
     @inline(__always)
-    func release(_ offset: Int, _ value: UInt64) { apus_word_release(pages.word(offset), value) }
+    func release(_ offset: Int, _ value: UInt64) { pages.release(offset, value) }
 
     @inline(__always)
-    func store(_ offset: Int, _ value: UInt64) { apus_word_store(pages.word(offset), value) }
+    func store(_ offset: Int, _ value: UInt64) { pages.store(offset, value) }
 
     @inline(__always)
-    func load(_ offset: Int) -> UInt64 { apus_word_load(pages.word(offset)) }
+    func load(_ offset: Int) -> UInt64 { pages.load(offset) }
 
     @inline(__always)
-    func storeHalf(_ offset: Int, _ value: UInt32) { apus_half_store(pages.half(offset), value) }
+    func storeHalf(_ offset: Int, _ value: UInt32) { pages.storeHalf(offset, value) }
 
     /// Writes a record's prefix into the ring, as one word.
     @inline(__always)
     func putPrefix(at position: Int, length: UInt32, sequence: UInt32) {
         let prefix = UInt64(length) | UInt64(sequence) << 32
-        apus_word_store(pages.word(SegmentLayout.headerBytes &+ position), prefix)
+        pages.store(SegmentLayout.headerBytes &+ position, prefix)
     }
 
     /// Copies bytes into the ring.
     @inline(__always)
     func put(at position: Int, _ bytes: UnsafeRawBufferPointer) {
-        let target = pages.bytes(SegmentLayout.headerBytes &+ position, bytes.count)
-        UnsafeMutableRawBufferPointer(start: target, count: bytes.count).copyMemory(from: bytes)
+        pages.put(SegmentLayout.headerBytes &+ position, bytes)
     }
 
     /// Pages that the system holds for this segment.
-    var residentPages: Int {
-        var states = [UInt8](repeating: 0, count: (pages.byteCount + 4095) / 4096)
-        mincore(pages.base, pages.byteCount, &states)
-        return states.count { $0 & 1 == 1 }
-    }
+    var residentPages: Int { pages.residentPages }
 }
 
 /// The other side's segment, mapped for reading: whatever is in it may change at any time, in any way.
 final class PeerSegment: Sendable {
     let capacity: Int
-    private let pages: SegmentPages
+    private let pages: SharedPages
 
     /// Maps a segment after everything has been checked that makes it safe to touch.
     init(
@@ -134,16 +87,21 @@ final class PeerSegment: Sendable {
         guard seals.isSuperset(of: [.shrink, .grow, .seals]) else { throw .unsealed(seals.rawValue) }
         guard let size = try? descriptor.fileSize() else { throw .notMemory }
         guard size == UInt64(byteCount) else { throw .size(expected: byteCount, value: size) }
-        do throws(SystemError) {
-            pages = try SegmentPages(descriptor: descriptor.rawValue, byteCount: byteCount, writable: false)
-        } catch {
-            throw .system(error)
-        }
+        let pages = try Self.map(descriptor, byteCount: byteCount)
+        self.pages = pages
         self.capacity = capacity
         try check(role: role, connectionID: connectionID, generation: generation)
     }
 
-    deinit { pages.unmap() }
+    private static func map(
+        _ descriptor: borrowing FileDescriptor, byteCount: Int
+    ) throws(SegmentFault) -> SharedPages {
+        do throws(SystemError) {
+            return try SharedPages(descriptor: descriptor.rawValue, byteCount: byteCount, writable: false)
+        } catch {
+            throw .system(error)
+        }
+    }
 
     private func check(role: SegmentRole, connectionID: UInt64, generation: UInt64) throws(SegmentFault) {
         let words: [(field: String, offset: Int, expected: UInt32)] = [
@@ -156,7 +114,7 @@ final class PeerSegment: Sendable {
             ("role", SegmentLayout.roleOffset, role.rawValue),
         ]
         for word in words {
-            let value = apus_half_load(pages.half(word.offset))
+            let value = pages.loadHalf(word.offset)
             guard value == word.expected else {
                 throw .field(word.field, expected: UInt64(word.expected), value: UInt64(value))
             }
@@ -165,30 +123,29 @@ final class PeerSegment: Sendable {
             ("connection id", SegmentLayout.connectionIDOffset, connectionID),
             ("generation", SegmentLayout.generationOffset, generation),
         ] {
-            let value = apus_word_load(pages.word(offset))
+            let value = pages.load(offset)
             guard value == expected else { throw .field(field, expected: expected, value: value) }
         }
     }
 
     /// Reads a word, and with it everything that its writer had written before.
     @inline(__always)
-    func acquire(_ offset: Int) -> UInt64 { apus_word_acquire(pages.word(offset)) }
+    func acquire(_ offset: Int) -> UInt64 { pages.acquire(offset) }
 
     @inline(__always)
-    func loadHalf(_ offset: Int) -> UInt32 { apus_half_load(pages.half(offset)) }
+    func loadHalf(_ offset: Int) -> UInt32 { pages.loadHalf(offset) }
 
     /// Reads a record's prefix once.
     @inline(__always)
     func prefix(at position: Int) -> (length: UInt32, sequence: UInt32) {
-        let prefix = apus_word_load(pages.word(SegmentLayout.headerBytes &+ position))
+        let prefix = pages.load(SegmentLayout.headerBytes &+ position)
         return (UInt32(truncatingIfNeeded: prefix), UInt32(truncatingIfNeeded: prefix >> 32))
     }
 
     /// Copies bytes out of the ring.
     @inline(__always)
     func copy(at position: Int, to bytes: UnsafeMutableRawBufferPointer) {
-        let source = pages.bytes(SegmentLayout.headerBytes &+ position, bytes.count)
-        bytes.copyMemory(from: UnsafeRawBufferPointer(start: source, count: bytes.count))
+        pages.copy(SegmentLayout.headerBytes &+ position, to: bytes)
     }
 }
 

@@ -37,11 +37,11 @@ class Options:
 
 @dataclass
 class _Call:
-    outgoing: Outgoing
+    #: None once it was sent.
+    outgoing: Optional[Outgoing]
     receive: Callable[[Any], None]
     #: Monotonic seconds until which it waits for a connection.
     deadline: float
-    is_sent: bool = False
     was_delivered: bool = False
 
 
@@ -57,7 +57,8 @@ class Connection:
         self._waker, self._wakes = socket.socketpair()
         self._waker.setblocking(False)
         self._wakes.setblocking(False)
-        self._lock = threading.Lock()
+        # Re-entrant, because the collector may drop a call in the middle of `_post`, which cancels it.
+        self._lock = threading.RLock()
         self._is_closed = False
         # On the thread
         self._selector = selectors.DefaultSelector()
@@ -172,19 +173,20 @@ class Connection:
             self._connect_soon()
 
     def _send(self, id: int) -> None:
-        call = self._calls[id]
-        if call.outgoing.size > self._message_bytes:
-            return self._end(id, WireError(
-                f"{call.outgoing.size} bytes are over the server's limit of {self._message_bytes}", "message"))
-        call.is_sent = True
-        self._write(call.outgoing)
+        outgoing, self._calls[id].outgoing = self._calls[id].outgoing, None
+        assert outgoing
+        if outgoing.size <= self._message_bytes:
+            self._write(outgoing)
+        else:
+            limit = self._message_bytes
+            self._end(id, WireError(f"{outgoing.size} bytes are over the server's limit of {limit}", "message"))
 
     def _cancel(self, id: int) -> None:
         call = self._calls.get(id)
-        if call and call.is_sent:
-            self._send_about(id, m.Cancel())
-        elif call:
+        if call and call.outgoing:
             self._end(id, EngineError("cancelled"))
+        elif call:
+            self._send_about(id, m.Cancel())
 
     def _send_about(self, call: int, body: Any) -> None:
         if call in self._calls:
@@ -292,7 +294,7 @@ class Connection:
         self._stream = None
         self._last_failure = reason
         for id, call in list(self._calls.items()):
-            if call.is_sent:
+            if not call.outgoing:
                 self._end(id, ConnectionLost(call.was_delivered, reason))
         if self._calls or self._options.reconnects:
             self._connect_soon()

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import queue
+import random
 import tempfile
 import threading
 import unittest
@@ -360,6 +361,25 @@ class LostConnectionTests(unittest.TestCase):
         for words, lose in cases.items():
             with self.subTest(words):
                 self.assertRegex(str(self.lose(lose)), words)
+
+    def test_mutated_answers_end_the_connection_and_nothing_else(self):
+        numbers = random.Random(7)
+
+        def serve(peer, message):
+            if message.body.request.inputs[0].text == "at last":
+                return peer.send(message.call, *generation("whole"))
+            events = [m.CallEvent(message.call, event) for event in generation("a", "b")[:-1]]
+            data = bytearray(wire.encode(m.Message(0, m.Events(events))))
+            for _ in range(numbers.randint(1, 4)):
+                data[numbers.randrange(wire.HEADER_SIZE, len(data))] = numbers.randrange(256)
+            peer.send_bytes(bytes(data))
+            peer.close()
+
+        with FakeServer(serve) as server, apus.Client(server.path) as client:
+            for _ in range(300):
+                with self.assertRaises((apus.ConnectionLost, apus.EngineError)):
+                    list(client.generate("x"))
+            self.assertEqual(client.text("at last"), "whole")
 
     def test_a_server_that_comes_back_is_found(self):
         with tempfile.TemporaryDirectory() as folder:
