@@ -172,7 +172,7 @@ STREAM_KINDS = ["link socket", "link rings", "door rings", "door socket", "http"
 def streams(context):
     """Words that are the moments at which a worker sent them, at 100 a second in each stream."""
     counts = [1, 16, 100]
-    words = 100 if context.short else 500
+    words = 200 if context.short else 500
     cases = [(count, kind) for count in counts for kind in STREAM_KINDS]
     server = DoorServer(context)
     try:
@@ -202,7 +202,8 @@ def stream_run(context, server, kind, count, words, path):
         worker.end()
         return {"wrong": said["wrong"], "client_us": said["processor_ns"] / 1000 / (count * words)}
     pids = server.process.pid, server.workers()[0]
-    before, metrics = [processor_ns(pid) for pid in pids], server.metrics()
+    metrics = server.metrics()
+    before = [processor_ns(pid) for pid in pids]
     if kind == "http":
         client = context.start("http-streams", port=server.port, **options)
     else:
