@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "faults")]
 from server import Server  # noqa: E402
 
+PATIENCE = 180
 CPUS = sorted(os.sched_getaffinity(0))
 
 
@@ -70,7 +72,11 @@ class Role:
         return self.process.pid
 
     def word(self):
+        """What it says next; one that says nothing for minutes is ended."""
+        watchdog = threading.Timer(PATIENCE, self.process.kill)
+        watchdog.start()
         line = self.process.stdout.readline()
+        watchdog.cancel()
         if not line:
             raise RuntimeError(f"{' '.join(self.process.args)} ended with status {self.process.wait()}")
         return json.loads(line)

@@ -90,7 +90,7 @@ def carriers_alone(context):
     cases = [("line", 8, "spin", "on", "memory")]
     cases += [("round", 64, "spin", "on", carrier) for carrier in CARRIERS]
     cases += [("round", 64, "blocked", "on", carrier) for carrier in CARRIERS]
-    cases += [("one-way", size, "blocked", raw, carrier)
+    cases += [("one-way", size, waiting, raw, carrier) for waiting in ("spin", "blocked")
               for size in (64, KIB, 16 * KIB) for raw in ("on", "off") for carrier in CARRIERS]
 
     def measure(case, number):
@@ -100,11 +100,9 @@ def carriers_alone(context):
             return line(context, name)
         if kind == "round":
             _, load = pair(context, name, "round-trips", size, carrier, waiting, "two", raw=raw, count=50_000,
-                           warm_up=2000, most_ms=500)
+                           warm_up=2000, most_ms=300)
             return summary(samples(context.samples(name))) | load.facts()
-        messages = 400_000 if size <= KIB else 40_000
-        if raw == "off":
-            messages //= 4
+        messages = (200_000 if size <= KIB else 20_000) // (1 if raw == "on" else 4) // (2 if context.short else 1)
         _, load = pair(context, name, "one-way", size, carrier, waiting, "two", raw=raw, one_way=messages, count=3)
         best = median([messages / (nanoseconds / 1e9) for nanoseconds in samples(context.samples(name))])
         return {"per_second": best} | load.facts()
@@ -174,7 +172,7 @@ STREAM_KINDS = ["link socket", "link rings", "door rings", "door socket", "http"
 def streams(context):
     """Words that are the moments at which a worker sent them, at 100 a second in each stream."""
     counts = [1, 16, 100]
-    words = 100 if context.short else 500
+    words = 200 if context.short else 500
     cases = [(count, kind) for count in counts for kind in STREAM_KINDS]
     server = DoorServer(context)
     try:
@@ -204,7 +202,8 @@ def stream_run(context, server, kind, count, words, path):
         worker.end()
         return {"wrong": said["wrong"], "client_us": said["processor_ns"] / 1000 / (count * words)}
     pids = server.process.pid, server.workers()[0]
-    before, metrics = [processor_ns(pid) for pid in pids], server.metrics()
+    metrics = server.metrics()
+    before = [processor_ns(pid) for pid in pids]
     if kind == "http":
         client = context.start("http-streams", port=server.port, **options)
     else:

@@ -92,10 +92,12 @@ def carriers(results):
         lines.append([f"round trip, 64 B, {waiting}, no codec", "µs, p50 / p99"] + [
             pair(find(rows, kind="round", waiting=waiting, carrier=carrier)) for carrier in CARRIERS])
     for raw, words in (("on", "no codec"), ("off", "typed, encoded, decoded, checked")):
-        for size in (64, KIB, 16 * KIB):
-            lines.append([f"one way, {size_name(size)}, {words}", "messages/s"] + [
-                rate((find(rows, kind="one-way", size=size, raw=raw, carrier=carrier) or {}).get("per_second"))
-                for carrier in CARRIERS])
+        for waiting in ("spin", "blocked"):
+            for size in (64, KIB, 16 * KIB):
+                found = [find(rows, kind="one-way", size=size, waiting=waiting, raw=raw, carrier=carrier)
+                         for carrier in CARRIERS]
+                lines.append([f"one way, {size_name(size)}, {waiting}, {words}", "messages/s"] + [
+                    rate(row and row["per_second"]) for row in found])
     return load_note(rows) + markdown(["Case", "Unit", "Rings", "Socket"], lines)
 
 
@@ -290,9 +292,9 @@ def targets(all_results):
     at_most("Round trip, 16 KiB, spinning", "p50 ≤ 9 µs", trip(16 * KIB, "spin", "off"), p50=9)
     at_most("Round trip, 64 KiB, spinning", "p50 ≤ 25 µs", trip(64 * KIB, "spin", "off"), p50=25)
     for size, limit in ((64, 8e6), (KIB, 3e6), (16 * KIB, 0.5e6)):
-        row = find(alone, kind="one-way", raw="on", carrier="rings", size=size)
+        row = find(alone, kind="one-way", waiting="spin", raw="on", carrier="rings", size=size)
         at_least(f"One way, {size_name(size)}, no codec", f"≥ {limit / 1e6:g} M/s", row and row["per_second"], limit)
-    row = find(alone, kind="one-way", raw="off", carrier="rings", size=64)
+    row = find(alone, kind="one-way", waiting="spin", raw="off", carrier="rings", size=64)
     at_least("One way, text of a stream (64 B), typed", "≥ 1.5 M/s", row and row["per_second"], 1.5e6)
     for count, limit, p99 in ((100, 400e3, 800), (1000, 280e3, 10_000)):
         row = find(crowd, connections=count, kind="rings")

@@ -58,16 +58,25 @@ struct RingEnd: DirectEnd, ~Copyable {
     private var rings: Rings
     private let waiting: Waiting
     private var adaptive = AdaptiveSpin()
-    private var buffer: UnsafeMutableRawBufferPointer
-    private var file: [UInt8] = []
+    private let memory: UnsafeMutableRawBufferPointer
+    /// Begins where `LinkScratch` does.
+    private let buffer: UnsafeMutableRawBufferPointer
+    /// The last payload that came as a file.
+    private var file = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    /// Bytes that were read since the last release.
+    private var unreleased = 0
 
     init(rings: consuming Rings, waiting: Waiting) {
         self.waiting = waiting
-        buffer = .allocate(byteCount: rings.consumer.largestBody, alignment: 16)
+        memory = .allocate(byteCount: 8 + rings.consumer.largestBody, alignment: 32)
+        buffer = UnsafeMutableRawBufferPointer(rebasing: memory[8...])
         self.rings = rings
     }
 
-    deinit { buffer.deallocate() }
+    deinit {
+        memory.deallocate()
+        file.deallocate()
+    }
 
     mutating func send(_ message: [UInt8], flushes: Bool) throws {
         if message.count > rings.producer.largestBody {
@@ -101,6 +110,7 @@ struct RingEnd: DirectEnd, ~Copyable {
             switch try rings.consumer.read(into: buffer) {
             case .record(let bytes):
                 if waiting == .adaptive { adaptive.arrived() }
+                giveBack(bytes)
                 return try message(bytes)
             case .tooSmall(let needed): throw BenchmarkError("a record of \(needed) bytes")
             case .empty:
@@ -108,6 +118,14 @@ struct RingEnd: DirectEnd, ~Copyable {
                 guard try wait() else { return nil }
             }
         }
+    }
+
+    /// Gives a producer its room back before all of it is used up: then both sides work at the same time.
+    private mutating func giveBack(_ bytes: Int) {
+        unreleased += bytes
+        guard unreleased >= rings.consumer.largestBody / 2 else { return }
+        rings.consumer.release()
+        unreleased = 0
     }
 
     /// Takes and drops what has come, without waiting.
@@ -123,15 +141,22 @@ struct RingEnd: DirectEnd, ~Copyable {
             return ReceivedMessage(
                 header: header, payload: UnsafeRawBufferPointer(rebasing: record[MessageHeader.size...]))
         }
-        let taken = try rings.consumer.takeFile()
-        // Sealed, so it cannot be cut short: it may be read where it is.
-        let mapped = try MappedFile(descriptor: taken.rawValue)
-        external = mapped
-        return ReceivedMessage(header: header, payload: mapped.bytes)
+        try read(try rings.consumer.takeFile())
+        return ReceivedMessage(header: header, payload: UnsafeRawBufferPointer(rebasing: file[...]))
     }
 
-    /// The last payload that came as a file.
-    private var external: MappedFile?
+    /// Copies the payload out of its file, as a link does.
+    private mutating func read(_ descriptor: consuming FileDescriptor) throws {
+        let count = Int(try descriptor.fileSize())
+        file.deallocate()
+        file = .allocate(byteCount: count, alignment: 32)
+        var done = 0
+        while done < count {
+            let read = pread(descriptor.rawValue, file.baseAddress.map { $0 + done }, count - done, off_t(done))
+            guard read > 0 else { throw BenchmarkError("a payload that is shorter than it should be") }
+            done += read
+        }
+    }
 
     /// Without a look at the clock: `RingConsumer.spin` is for those who give up after a while.
     private mutating func spin() throws -> Bool {
