@@ -86,10 +86,12 @@ let rooms: [Target] = [
     library("Serving", in: "Gateway", ["Policies", "Supervision", "EngineLink", "EngineProtocol"] + system),
     library("HTTPServer", in: "Gateway", system),
     library("OpenAIAPI", in: "Gateway", ["HTTPServer", "Serving", "EngineProtocol"] + system),
+    library("RPCServer", in: "Gateway", ["Serving", "EngineProtocol"] + system),
     library(
         "Gateway", in: "Gateway",
         [
-            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "Supervision", "EngineLink", "EngineProtocol",
+            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "Supervision", "EngineLink",
+            "EngineProtocol",
         ] + system),
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"]),
@@ -125,6 +127,9 @@ let testRooms: [Target] = [
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
+    tests(
+        "RPCServer",
+        ["Serving", "EngineProtocol", "Policies", "Supervision", "apus", "apus-worker"] + system, goldens: true),
     tests(
         "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
 ]

@@ -28,8 +28,10 @@ private let allowedImports: [String: Set<String>] = [
     "Serving": ["Policies", "Supervision", "EngineLink", "EngineProtocol"],
     "HTTPServer": [],
     "OpenAIAPI": ["HTTPServer", "Serving", "EngineProtocol"],
+    "RPCServer": ["Serving", "EngineProtocol"],
     "Gateway": [
-        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "Supervision", "EngineLink", "EngineProtocol",
+        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "Supervision", "EngineLink",
+        "EngineProtocol",
     ],
     "apus": ["Gateway"],
     "apus-worker": ["WorkerHost"],

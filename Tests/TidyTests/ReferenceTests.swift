@@ -32,7 +32,7 @@ import Testing
 
     static let lists = [
         List(
-            what: "metrics", pattern: #""(apus_[a-z_]+)""#, folder: "Sources/Gateway/OpenAIAPI",
+            what: "metrics", pattern: #""(apus_[a-z_]+)""#, folder: "Sources/Gateway",
             page: "docs/reference/metrics.md", fewest: 20),
         List(
             what: "error codes", pattern: #"(?:code: |busy\(|unavailable\(\s*)"([a-z_]+)""#,

@@ -6,6 +6,7 @@ import Observability
 import OpenAIAPI
 import Platform
 import Policies
+import RPCServer
 import Serving
 import Supervision
 
@@ -45,6 +46,7 @@ final class GatewayServer {
     private let factory: ModelFactory
     private let routes: OpenAIRoutes
     private let server: HTTPServer
+    private let rpc: RPCDoor
     private let logger: Logger
     private var signals: FileDescriptor
     private let startedAtTerminal = StandardIO.isTerminal(StandardIO.input)
@@ -67,13 +69,24 @@ final class GatewayServer {
         self.factory = factory
         serving = Serving(
             loop: loop, memoryBudget: ModelFactory.memoryBudget(options.settings), logger: logger.named("serving"))
+        let registry = MetricsRegistry()
         let routes = OpenAIRoutes(
-            settings: Self.routeSettings(options), serving: serving, loop: loop, registry: MetricsRegistry(),
+            settings: Self.routeSettings(options), serving: serving, loop: loop, registry: registry,
             logger: logger.named("http"))
         self.routes = routes
         server = HTTPServer(
             loop: loop, limits: Self.httpLimits(options.settings), errorBody: { routes.refusalBody($0) },
             handler: { routes.handle($0, $1) })
+        rpc = RPCDoor(
+            service: RPCService(
+                settings: Self.rpcSettings(options), serving: serving, loop: loop,
+                metrics: RPCMetrics(registry: registry), logger: logger.named("rpc")))
+        rpc.service.modelAtPath = { [unowned self] path throws(EngineError) in
+            try factory.model(name: ModelName.ofFile(path), path: path, self.options.settings)
+        }
+        rpc.service.nameOfModelAtPath = { [unowned self] path in
+            self.options.models.first { $0.sources.model == .file(path: path) }?.name
+        }
         routes.modelAtPath = { [unowned self] name, path throws(EngineError) in
             try factory.model(name: name, path: path, self.options.settings)
         }
@@ -127,8 +140,20 @@ final class GatewayServer {
             doors.append(Address(host: started.host, port: try server.listen(host: started.host, port: started.port)))
         }
         if let path = started.socket { try server.listen(unixPath: path) }
+        try openRPCDoors()
         for door in doors { logger.info("server.listening", .string("host", door.host), .int("port", door.port)) }
         return doors.first
+    }
+
+    private func openRPCDoors() throws(SystemError) {
+        if let path = started.rpcSocket {
+            try rpc.listen(unixPath: path, group: started.rpcGroup)
+            logger.info("rpc.listening", .string("path", path))
+        }
+        if let port = started.rpcPort {
+            let bound = try rpc.listen(host: started.rpcHost, port: UInt16(port))
+            logger.info("rpc.listening", .string("host", started.rpcHost), .int("port", bound))
+        }
     }
 
     private func handle(_ signal: Int32) {
@@ -158,10 +183,20 @@ final class GatewayServer {
         _ = loop.after(nanoseconds: UInt64(options.settings.drainSeconds) * 1_000_000_000) { [weak self] in
             self?.endCalls()
         }
-        routes.drain { [weak self] in
-            guard let self else { return }
-            server.stopListening()
-            server.drain { [weak self] in self?.finish() }
+        var answering = 2
+        let oneIsDone = { [weak self] in
+            answering -= 1
+            if answering == 0 { self?.closeDoors() }
+        }
+        routes.drain(oneIsDone)
+        rpc.service.drain(oneIsDone)
+    }
+
+    /// Every answer has been written; the sockets get a moment to take it.
+    private func closeDoors() {
+        server.stopListening()
+        server.drain { [weak self] in
+            self?.rpc.close { [weak self] in self?.finish() }
         }
     }
 
@@ -182,6 +217,17 @@ final class GatewayServer {
         OpenAIRoutes.Settings(
             tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
             origins: options.origins, consolePage: consolePage)
+    }
+
+    private static func rpcSettings(_ options: Options) -> RPCService.Settings {
+        var limits = RPCLimits()
+        limits.connections = options.settings.rpcMaximumConnections
+        limits.messageBytes = options.settings.rpcMaximumMessageBytes
+        limits.runs = options.settings.rpcMaximumRuns
+        limits.requestsPerSecond = options.settings.rpcRequestsPerSecond
+        return RPCService.Settings(
+            tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
+            limits: limits)
     }
 
     private static func httpLimits(_ settings: Settings) -> HTTPLimits {
@@ -229,6 +275,7 @@ extension GatewayServer {
         options = new
         routes.apply(Self.routeSettings(new))
         server.apply(Self.httpLimits(new.settings))
+        rpc.service.apply(Self.rpcSettings(new))
         logger.setLevel(min(logger.level, new.settings.logLevel))
         logger.info("config.reloaded", .string("changed", changed.joined(separator: ", ")))
         logger.setLevel(new.settings.logLevel)
