@@ -150,6 +150,51 @@ import Testing
         #expect(throws: CodecError.badLength(field: "ids", length: 5, elementSize: 4)) { try decode(bytes) }
     }
 
+    // MARK: Tensors
+
+    @Test("any value survives, bit for bit")
+    func tensorBits() throws {
+        let patterns: [UInt32] = [0x7FC0_0001, 0xFFFF_FFFF, 0x7F80_0000, 0x8000_0000, 1]
+        let tensor = Tensor(rows: 1, columns: 5, values: patterns.map(Float.init(bitPattern:)))
+        let message = Message.request(.generate(GenerateRequest(inputs: [.embeddings(tensor)])), call: Samples.call)
+        guard case .request(.generate(let request), _) = try decode(encode(message)),
+            case .embeddings(let decoded) = request.inputs[0]
+        else {
+            Issue.record("another message came out")
+            return
+        }
+        #expect(decoded.values.map(\.bitPattern) == patterns)
+    }
+
+    static let wrongShapes: [(UInt32, UInt32)] = [
+        (2, 2), (3, 3), (0, 3), (.max, .max), (0x4000_0002, 3), (6, 0), (1, 5),
+    ]
+
+    @Test("a shape that does not fit the bytes is refused before anything is allocated", arguments: wrongShapes)
+    func tensorShape(rows: UInt32, columns: UInt32) throws {
+        let event = EngineEvent.result(.embedded(Samples.tensor, promptTokens: 1))
+        var bytes = try encode(.events([(Samples.call, event)]))
+        // The tensor is the last structure of the message: rows, columns, range, tokens, and then its 24 bytes.
+        let place = bytes.count - 24 - 20
+        bytes.withUnsafeMutableBytes { bytes in
+            bytes.storeLittleEndian(rows, at: place)
+            bytes.storeLittleEndian(columns, at: place + 4)
+        }
+        #expect(throws: CodecError.badLength(field: "embedded", length: 24, elementSize: 4)) { try decode(bytes) }
+    }
+
+    @Test("credit for nothing is refused")
+    func absentTensors() throws {
+        var bytes = try encode(.request(.generate(GenerateRequest(inputs: [.text("")])), call: Samples.call))
+        let place = 24 + 8 + 4 + 8 + 4 + 8 + 4 + 12
+        #expect(bytes[place..<place + 12].allSatisfy { $0 == 0 })
+        bytes[place + 4] = 1
+        #expect(throws: CodecError.unknownValue(field: "tensors", value: 1)) { try decode(bytes) }
+        bytes[place] = 1
+        guard case .request(.generate(let request), _) = try decode(bytes) else { return }
+        #expect(request.tensors == TensorRequest(kind: .hiddenStates, credit: 1))
+    }
+
     // MARK: Limits on the way out
 
     @Test("what the decoder would refuse is not encoded, and the buffer stays as it was")
@@ -169,6 +214,9 @@ import Testing
             .generate(GenerateRequest(inputs: [.text("")], stopStrings: Array(repeating: "x", count: 65))),
             .generate(GenerateRequest(inputs: Array(repeating: .ids([]), count: 2_049))),
             .generate(GenerateRequest(inputs: [.text("")], tenant: long)),
+            .generate(GenerateRequest(inputs: [.embeddings(Tensor(rows: 2, columns: 2, values: [1, 2, 3]))])),
+            .embed(EmbedRequest(inputs: [.embeddings(Tensor(rows: .max, columns: .max, values: [1]))])),
+            .embed(EmbedRequest(inputs: Array(repeating: .ids([]), count: 2_049))),
         ]
         for request in refused {
             var bytes: [UInt8] = [1, 2, 3]

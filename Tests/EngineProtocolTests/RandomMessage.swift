@@ -5,7 +5,7 @@ import TestSupport
 enum RandomMessage {
     static func make(_ random: inout SeededRandom) -> Message {
         let call = CallID(rawValue: random.next())
-        switch Int.random(in: 0..<12, using: &random) {
+        switch Int.random(in: 0..<14, using: &random) {
         case 0: return .hello(Hello(role: random.next() % 2 == 0 ? .gateway : .worker, buildID: random.next()))
         case 1: return .request(.load(load(&random)), call: call)
         case 2: return .request(random.next() % 2 == 0 ? .inspect : .cancel, call: call)
@@ -18,6 +18,8 @@ enum RandomMessage {
                 call: call)
         case 7: return .request(.detokenize(ids: ids(&random)), call: call)
         case 8: return .request(.renderTemplate(chat(&random)), call: call)
+        case 9: return .request(.credit(bytes: number(&random)), call: call)
+        case 10: return .request(.embed(embed(&random)), call: call)
         default:
             let count = Int.random(in: 0..<6, using: &random)
             return .events((0..<count).map { _ in (CallID(rawValue: random.next()), event(&random)) })
@@ -59,14 +61,33 @@ enum RandomMessage {
             variablesJSON: maybeText(&random), addGenerationPrompt: random.next() % 2 == 0)
     }
 
-    private static func generate(_ random: inout SeededRandom) -> GenerateRequest {
-        let inputs: [GenerateRequest.Input] = (0..<Int.random(in: 0..<4, using: &random)).map { _ in
-            switch random.next() % 3 {
+    private static func inputs(_ random: inout SeededRandom) -> [GenerateRequest.Input] {
+        (0..<Int.random(in: 0..<4, using: &random)).map { _ in
+            switch random.next() % 4 {
             case 0: .chat(chat(&random))
             case 1: .text(text(&random))
+            case 2: .embeddings(tensor(&random))
             default: .ids(ids(&random))
             }
         }
+    }
+
+    /// Without values that are not equal to themselves.
+    private static func tensor(_ random: inout SeededRandom) -> Tensor {
+        let (rows, columns) = (UInt32(random.next() % 4), UInt32(random.next() % 4))
+        let values = (0..<rows * columns).map { _ in Float.random(in: -2...2, using: &random) }
+        return Tensor(rows: rows, columns: columns, values: values)
+    }
+
+    private static func embed(_ random: inout SeededRandom) -> EmbedRequest {
+        EmbedRequest(
+            inputs: inputs(&random), pooling: [.last, .mean, .first][Int(random.next() % 3)],
+            normalizes: random.next() % 2 == 0, tenant: text(&random),
+            priority: Int8(truncatingIfNeeded: random.next()),
+            deadline: random.next())
+    }
+
+    private static func generate(_ random: inout SeededRandom) -> GenerateRequest {
         func float() -> Float { Float.random(in: -2...2, using: &random) }
         var sampling = SamplingParameters(
             temperature: float(), topP: float(), topK: number(&random), minP: float(), repetitionPenalty: float(),
@@ -87,13 +108,18 @@ enum RandomMessage {
         sampling.mirostat.target = float()
         sampling.mirostat.rate = float()
         var request = GenerateRequest(
-            inputs: inputs, choices: UInt32(random.next() % 129), maximumTokens: maybe(&random), sampling: sampling,
+            inputs: inputs(&random), choices: UInt32(random.next() % 129), maximumTokens: maybe(&random),
+            sampling: sampling,
             stopStrings: (0..<Int.random(in: 0..<3, using: &random)).map { _ in text(&random) },
             stopTokenIDs: ids(&random), ignoreEndOfSequence: random.next() % 2 == 0, tenant: text(&random),
             priority: Int8(truncatingIfNeeded: random.next()), deadline: random.next())
         request.minimumTokens = number(&random)
         request.speculation = [.off, .ngram, .automatic, .model].randomElement(using: &random) ?? .off
         request.cacheSalt = text(&random)
+        if random.next() % 2 == 0 {
+            request.tensors = TensorRequest(
+                kind: random.next() % 2 == 0 ? .logits : .hiddenStates, credit: random.next())
+        }
         if random.next() % 2 == 0 {
             request.logProbabilities = LogProbabilityOptions(
                 top: UInt32(random.next() % 129), stage: random.next() % 2 == 0 ? .model : .sampling)
@@ -117,6 +143,12 @@ enum RandomMessage {
 
     private static func event(_ random: inout SeededRandom) -> EngineEvent {
         let samples = Samples.generation + Samples.failures + Samples.results
+        if random.next() % 5 == 0 {
+            let kind: TensorRequest.Kind = random.next() % 2 == 0 ? .logits : .hiddenStates
+            return .tensor(
+                TensorChunk(
+                    input: number(&random), kind: kind, firstRow: number(&random), tensor: tensor(&random)))
+        }
         if random.next() % 3 == 0 {
             let kind: TokenChunk.Kind = [.content, .reasoning, .toolCall].randomElement(using: &random) ?? .content
             return .tokens(

@@ -54,14 +54,23 @@ enum Samples {
         return sampling
     }()
 
+    static let tensor = Tensor(
+        rows: 2, columns: 3, values: [0, -1.5, .infinity, .leastNonzeroMagnitude, .greatestFiniteMagnitude, 7])
+
+    static let embed = EmbedRequest(
+        inputs: [.text("x"), .ids([4])], pooling: .first, normalizes: true, tenant: "tenant-b", priority: 4,
+        deadline: 99)
+
     static let generate: GenerateRequest = {
         var request = GenerateRequest(
-            inputs: [.chat(chat), .text("Once upon"), .ids([1, -2, 300])], choices: 2, maximumTokens: 64,
+            inputs: [.chat(chat), .text("Once upon"), .ids([1, -2, 300]), .embeddings(tensor)], choices: 2,
+            maximumTokens: 64,
             sampling: sampling, stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true,
             tenant: "tenant-a", priority: -5, deadline: 123_456_789_012_345)
         request.minimumTokens = 3
         request.speculation = .model
         request.cacheSalt = "salt §"
+        request.tensors = TensorRequest(kind: .logits, credit: 1 << 40)
         request.logProbabilities = LogProbabilityOptions(top: 5, stage: .sampling)
         return request
     }()
@@ -87,6 +96,13 @@ enum Samples {
                     choice: 1, ids: [5, 6], text: "Grüße", kind: .reasoning, logProbabilities: logProbabilities))
         ),
         (CallID(generation: 3, sequence: 78), .tokens(TokenChunk(choice: 0, ids: [], text: ""))),
+        (call, .tensor(TensorChunk(input: 1, kind: .logits, firstRow: 16, tensor: tensor))),
+        (
+            call,
+            .tensor(
+                TensorChunk(input: 0, kind: .hiddenStates, firstRow: 0, tensor: Tensor(rows: 0, columns: 8, values: []))
+            )
+        ),
         (call, .choiceFinished(choice: 1, reason: .length)),
         (
             call,
@@ -120,6 +136,7 @@ enum Samples {
                 .loaded(
                     ModelDescription(
                         architecture: "llama", name: "demo", parameterCount: 3_000_000, vocabularySize: 4096,
+                        embeddingWidth: 288,
                         contextLength: 2048, trainedContextLength: 4096, parallel: 4, threads: 2,
                         weightBytes: 6_000_000, keyValueCacheBytes: 1 << 33, memoryBytes: 3 << 32,
                         hasChatTemplate: true, loadNanoseconds: 9,
@@ -132,6 +149,7 @@ enum Samples {
         (call, .result(.tokenized(ids: [9, 8]))),
         (call, .result(.detokenized(bytes: [0xFF, 0x00]))),
         (call, .result(.rendered(text: "<s>"))),
+        (call, .result(.embedded(tensor, promptTokens: 21))),
         (
             .link,
             .statistics(
@@ -163,6 +181,8 @@ enum Samples {
         ),
         ("inspect", .request(.inspect, call: call), false),
         ("cancel", .request(.cancel, call: call), true),
+        ("credit", .request(.credit(bytes: 262_144), call: call), false),
+        ("embed", .request(.embed(embed), call: call), false),
         ("generate", .request(.generate(generate), call: call), true),
         ("score", .request(.score(ScoreRequest(text: "a b c", window: 128)), call: call), false),
         ("tokenize", .request(.tokenize(TokenizeRequest(text: "naïve", parseSpecial: false)), call: call), false),

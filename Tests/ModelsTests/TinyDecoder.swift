@@ -29,6 +29,8 @@ struct TinyDecoder: Decodable, CustomStringConvertible {
     var tokens: [Int]
     /// Logits by position.
     var logits: [String: [Double]]
+    /// The same, of what the output matrix is multiplied with; nil where they were not computed.
+    var hiddenStates: [String: [Double]]?
 
     var description: String { name }
 

@@ -66,7 +66,8 @@ import Testing
         }
         func harness(parallel: UInt32) throws -> EngineHarness {
             try EngineHarness(
-                model: EngineHarness.load(TinyModel().bytes(), parallel: parallel), makeText: { StoppingText($0) })
+                model: EngineHarness.load(TinyModel().bytes(), parallel: parallel),
+                makeText: { StoppingText($0.stopStrings) })
         }
         let alone = try harness(parallel: 1)
         let together = try harness(parallel: 48)

@@ -26,7 +26,7 @@ import Testing
     ) throws -> EngineHarness {
         try EngineHarness(
             model: EngineHarness.load(TinyModel().bytes(), draft: draft.bytes, parallel: parallel, limits: limits),
-            draftCost: 0.2, makeText: { StoppingText($0) })
+            draftCost: 0.2, makeText: { StoppingText($0.stopStrings) })
     }
 
     private static func request(_ variant: Int, _ mode: SpeculationMode) -> GenerateRequest {

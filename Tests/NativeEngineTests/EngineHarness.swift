@@ -10,13 +10,13 @@ struct PlainText: ChoiceText {
     private var bytes: [UInt8] = []
     var withheldBytes: Int { bytes.count }
 
-    mutating func append(_ bytes: [UInt8], to text: inout String) -> Bool {
+    mutating func append(_ bytes: [UInt8], to output: inout ChoiceOutput) -> Bool {
         self.bytes += bytes
         return false
     }
 
-    mutating func flush(to text: inout String) {
-        text += String(decoding: bytes, as: UTF8.self)
+    mutating func flush(to output: inout ChoiceOutput) {
+        output.add(String(decoding: bytes, as: UTF8.self))
         bytes = []
     }
 }
@@ -90,16 +90,19 @@ final class EngineHarness {
             memory: memory, usableThreads: 2, limits: limits)
     }
 
-    func start(_ request: GenerateRequest) throws -> CallID {
+    func nextCall() -> CallID {
         lastCall += 1
-        let call = CallID(rawValue: lastCall)
+        return CallID(rawValue: lastCall)
+    }
+
+    func start(_ request: GenerateRequest) throws -> CallID {
+        let call = nextCall()
         try engine.submit(model.prepare(request), call: call)
         return call
     }
 
     func score(_ request: ScoreRequest) throws -> CallID {
-        lastCall += 1
-        let call = CallID(rawValue: lastCall)
+        let call = nextCall()
         try engine.submit(model.prepare(request), call: call)
         return call
     }

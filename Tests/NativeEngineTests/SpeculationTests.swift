@@ -12,17 +12,17 @@ struct StoppingText: ChoiceText {
 
     init(_ stopStrings: [String]) { self.stopStrings = stopStrings }
 
-    mutating func append(_ bytes: [UInt8], to chunk: inout String) -> Bool {
+    mutating func append(_ bytes: [UInt8], to output: inout ChoiceOutput) -> Bool {
         self.bytes += bytes
         let text = String(decoding: self.bytes, as: UTF8.self)
         isStopped = stopStrings.contains { text.contains($0) }
-        if stopStrings.isEmpty { flush(to: &chunk) }
+        if stopStrings.isEmpty { flush(to: &output) }
         return isStopped
     }
 
-    mutating func flush(to chunk: inout String) {
+    mutating func flush(to output: inout ChoiceOutput) {
         guard !isStopped else { return }
-        chunk += String(decoding: bytes, as: UTF8.self)
+        output.add(String(decoding: bytes, as: UTF8.self))
         bytes = []
     }
 }
@@ -112,7 +112,7 @@ struct Answer: Equatable {
     private static func harness(parallel: UInt32 = 4, limits: EngineLimits = EngineLimits()) throws -> EngineHarness {
         try EngineHarness(
             model: EngineHarness.load(TinyModel().bytes(), parallel: parallel, limits: limits),
-            makeText: { StoppingText($0) })
+            makeText: { StoppingText($0.stopStrings) })
     }
 
     static let expected: [[Answer]] = {

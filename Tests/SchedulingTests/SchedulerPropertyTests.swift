@@ -19,6 +19,7 @@ import Testing
         // Nothing new comes: everything that was accepted must end.
         var steps = 0
         while !world.live.isEmpty {
+            world.giveCredit()
             try world.step(&random)
             steps += 1
             try #require(steps < 30_000, "seed \(seed): \(world.live.count) sequences never end")
@@ -42,6 +43,8 @@ import Testing
         var windows: Int
         /// Positions of its slot that the model has seen computed.
         var slot: Int?
+        /// Rows that it gave away.
+        var givenRows = 0
     }
 
     struct World {
@@ -56,6 +59,8 @@ import Testing
         var now: UInt64 = 1
         var plan = StepPlan()
         var costs: StepCosts?
+        /// What calls that give rows away may still give, and how much they got in all.
+        var credits: [UInt64: Int] = [:]
         /// Calls whose rows were dropped in the last step: they must go before the next.
         var cancelled: Set<UInt64> = []
 
@@ -79,8 +84,9 @@ import Testing
 
         mutating func randomEvent(_ random: inout SeededRandom) throws {
             now += UInt64.random(in: 0...3, using: &random)
-            switch Int.random(in: 0..<10, using: &random) {
+            switch Int.random(in: 0..<11, using: &random) {
             case 0...4: try submit(&random)
+            case 9: giveCredit()
             case 5:
                 guard let call = live.keys.map(\.call).sorted().randomElement(using: &random) else { return }
                 try cancel(call)
@@ -105,21 +111,37 @@ import Testing
             let length = [1, 2, Int.random(in: 1...80, using: &random)].randomElement(using: &random) ?? 1
             let common = Int.random(in: 0...length, using: &random)
             let prompt = (0..<length).map { $0 < common ? Int32($0 % 7) : Int32.random(in: 0...2, using: &random) }
-            let isScoring = Int.random(in: 0..<6, using: &random) == 0
-            let maximum = Int.random(in: 1...40, using: &random)
+            let kind = Int.random(in: 0..<8, using: &random)
+            let (isScoring, isEmbedding) = (kind == 0, kind == 1)
+            let isText = isScoring || isEmbedding
+            let output =
+                kind == 2 || kind == 3
+                ? SequenceRequest.Output(
+                    rowBytes: Int.random(in: 1...9, using: &random),
+                    rowsPerStep: Int.random(in: 1...30, using: &random),
+                    needsLogits: kind == 2) : nil
+            let isPromptKnown = kind != 4
+            let credit = Int.random(in: 0...60, using: &random)
+            let maximum = output != nil && Bool.random(using: &random) ? 0 : Int.random(in: 1...40, using: &random)
             let choices = isScoring ? 1 : UInt32.random(in: 1...5, using: &random)
             let requests = (0..<choices).map { choice in
-                SequenceRequest(
+                var request = SequenceRequest(
                     call: CallID(rawValue: call), choice: choice, tenant: tenant, priority: priority,
                     deadline: deadline, cacheSalt: salt,
-                    work: isScoring ? .scoring(rows: length) : .generation(prompt: prompt, maximumTokens: maximum))
+                    work: isScoring
+                        ? .scoring(rows: length)
+                        : isEmbedding
+                            ? .embedding(rows: length) : .generation(prompt: prompt, maximumTokens: maximum))
+                request.isPromptKnown = isPromptKnown
+                request.output = output
+                return request
             }
             let limits = scheduler.limits
-            let positions = isScoring ? length : length + maximum - 1
+            let positions = isText ? length : length + max(1, maximum) - 1
             let fits = (positions + limits.blockPositions - 1) / limits.blockPositions <= limits.blocks
             let room = limits.waitingSequences - scheduler.waitingCount
             do throws(SubmissionError) {
-                _ = try scheduler.submit(requests)
+                _ = try scheduler.submit(requests, credit: credit)
                 try? #require(fits && requests.count <= room, "seed \(seed): accepted beyond the bounds")
             } catch {
                 switch error {
@@ -128,10 +150,19 @@ import Testing
                 }
                 return
             }
+            if output != nil { credits[call] = credit }
             for request in requests {
                 accepted += 1
                 live[Key(call: call, choice: request.choice)] = Tracked(
-                    request: request, tokens: prompt, windows: Int.random(in: 1...3, using: &random))
+                    request: request, tokens: prompt, windows: isScoring ? Int.random(in: 1...3, using: &random) : 1)
+            }
+        }
+
+        /// Lets every call that waits for credit give a few rows away.
+        mutating func giveCredit() {
+            for call in credits.keys.sorted() {
+                credits[call, default: 0] += 20
+                scheduler.addCredit(20, call: CallID(rawValue: call))
             }
         }
 
@@ -151,6 +182,7 @@ import Testing
         }
 
         mutating func forget(_ call: UInt64) {
+            credits[call] = nil
             for key in live.keys where key.call == call {
                 live[key] = nil
                 ended += 1
@@ -169,13 +201,40 @@ import Testing
                 cache[Int(copy.target)] = cache[Int(copy.source)]
             }
             try checkRows()
-            if !live.isEmpty { try #require(!plan.isEmpty, "seed \(seed): nothing moves") }
+            if !live.isEmpty {
+                try #require(!plan.isEmpty || waitsForCredit, "seed \(seed): nothing moves")
+            }
+            payForRows()
             // First all rows are written, and then each may look back at those of its sequence.
             var decisions: [(StepPlan.Slice, [Int32])] = []
             for slice in plan.slices { decisions.append((slice, try write(slice, &random))) }
             for (slice, rows) in decisions { try check(slice, rows) }
             for (slice, rows) in decisions { try end(slice, rows, &random) }
             checkBlocks()
+        }
+
+        /// A sequence that has a slot may not go on without credit: it and those that need its place may stand still.
+        var waitsForCredit: Bool {
+            live.contains { $0.value.slot != nil && (credits[$0.key.call] ?? 1) <= 0 }
+        }
+
+        /// Each row is given once, and only while there was credit when the row before it was given.
+        mutating func payForRows() {
+            var bytes: [UInt64: Int] = [:]
+            var largestRow: [UInt64: Int] = [:]
+            for slice in plan.slices {
+                let key = Key(call: slice.call.rawValue, choice: slice.choice)
+                guard let sequence = live[key], let output = sequence.request.output else { continue }
+                #expect(slice.count <= output.rowsPerStep && slice.draftTokens == 0, "seed \(seed)")
+                let known = max(0, min(slice.count, sequence.givenRows - slice.firstPosition))
+                #expect(slice.givenRows == known, "seed \(seed): a row is given twice, or never")
+                bytes[key.call, default: 0] += (slice.count - known) * output.rowBytes
+                largestRow[key.call] = output.rowBytes
+            }
+            for (call, bytes) in bytes where bytes > 0 {
+                let credit = credits[call] ?? 0
+                #expect(credit > 0 && bytes < credit + (largestRow[call] ?? 0), "seed \(seed): more than the credit")
+            }
         }
 
         mutating func followChanges() throws {
@@ -214,7 +273,8 @@ import Testing
             let logits = plan.slices.reduce(0) { $0 + ($1.logits == .all ? $1.count : $1.logits == .last ? 1 : 0) }
             #expect(logits <= limits.logitsRowsPerStep, "seed \(seed): logits budget")
             // Streams never stand still beside a prompt, unless they had to give up their blocks.
-            for sequence in scheduler.running.enumerated() where sequence.element?.isDecoding == true {
+            for sequence in scheduler.running.enumerated()
+            where sequence.element?.isDecoding == true && sequence.element?.request.output == nil {
                 #expect(plan.slices.contains { $0.slot == sequence.offset }, "seed \(seed): a stream stands still")
             }
         }
@@ -276,9 +336,25 @@ import Testing
                 cancelled.insert(key.call)
                 return
             }
-            if sequence.request.isScoring { return endWindow(slice, &sequence, key) }
-            guard slice.logits != .none else { return scheduler.complete(slot: slice.slot) }
-            #expect(slice.logits == (slice.draftTokens > 0 ? .all : .last), "seed \(seed)")
+            if let output = sequence.request.output {
+                credits[key.call]? -= (slice.count - slice.givenRows) * output.rowBytes
+                sequence.givenRows = max(sequence.givenRows, slice.firstPosition + slice.count)
+                live[key] = sequence
+            }
+            if sequence.request.isScoring || sequence.request.isEmbedding { return endWindow(slice, &sequence, key) }
+            guard slice.choosesToken else {
+                #expect(slice.logits == (sequence.request.needsAllLogits ? .all : .none), "seed \(seed)")
+                scheduler.complete(slot: slice.slot)
+                guard !sequence.request.choosesTokens, slice.firstPosition + slice.count == sequence.tokens.count else {
+                    return
+                }
+                scheduler.finish(slot: slice.slot)
+                live[key] = nil
+                ended += 1
+                return
+            }
+            let isAll = slice.draftTokens > 0 || sequence.request.needsAllLogits
+            #expect(slice.logits == (isAll ? .all : .last), "seed \(seed)")
             var chosen: [Int32] = []
             for row in slice.count - slice.draftTokens - 1..<slice.count {
                 let position = slice.firstPosition + row
@@ -303,7 +379,7 @@ import Testing
         }
 
         mutating func endWindow(_ slice: StepPlan.Slice, _ sequence: inout Tracked, _ key: Key) {
-            #expect(slice.logits == .all, "seed \(seed)")
+            #expect(slice.logits == (sequence.request.isScoring ? .all : .none), "seed \(seed)")
             scheduler.complete(slot: slice.slot)
             guard slice.firstPosition + slice.count == sequence.tokens.count else { return }
             sequence.windows -= 1
@@ -351,7 +427,10 @@ import Testing
         /// What a position holds: a text's own, or what all with the same tokens and salt have there.
         func content(of sequence: Tracked, _ tokens: [Int32], through position: Int) -> UInt64 {
             let request = sequence.request
-            let start = request.isScoring ? request.call.rawValue << 8 : UInt64(request.cacheSalt.utf8.count)
+            // Of those that share nothing nobody else may have a block.
+            let start =
+                request.sharedPrompt == nil
+                ? request.call.rawValue << 16 | UInt64(request.choice) << 8 : UInt64(request.cacheSalt.utf8.count)
             return hash(tokens[0...position], start: start) | 2
         }
 
@@ -359,4 +438,8 @@ import Testing
             tokens.reduce(start &+ 99) { ($0 ^ UInt64(UInt32(bitPattern: $1))) &* 0xFF51_AFD7_ED55_8CCD ^ ($0 >> 29) }
         }
     }
+}
+
+extension SequenceRequest {
+    fileprivate var isEmbedding: Bool { if case .embedding = work { true } else { false } }
 }

@@ -34,6 +34,8 @@ public struct EngineLimits: Sendable, Equatable {
     public var draftTokens = 7
     /// Bytes of logits that scored text and drafts may need in one step.
     public var scoreLogitsBytes = 16 << 20
+    /// Bytes of rows that one sequence gives away in one step: they leave as one event.
+    public var tensorBytesPerStep = 8 << 20
     /// Memory that is left for everything but weights and cache when a context length is chosen.
     public var reservedBytes: UInt64 = 64 << 20
 

@@ -51,43 +51,56 @@ extension EngineLoop {
 
     /// Adds a token to its choice, and ends the choice where it has to end; true if it goes on.
     private func report(_ token: Int32, slot: Int, call: CallID) -> Bool {
-        let (chunk, reason) = take(token, slot: slot)
+        let (chunk, rest, reason) = take(token, slot: slot)
         events.append((call, .tokens(chunk)))
+        for part in rest {
+            let chunk = TokenChunk(choice: chunk.choice, ids: [], text: part.text, kind: part.kind)
+            events.append((call, .tokens(chunk)))
+        }
         guard let reason else { return true }
-        endedSlots.append(slot)
-        events.append((call, .choiceFinished(choice: chunk.choice, reason: reason)))
-        calls[call]?.choicesLeft -= 1
-        guard let ended = calls[call], ended.choicesLeft == 0 else { return false }
-        calls[call] = nil
-        events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
+        endChoice(chunk.choice, reason: reason, slot: slot, call: call)
         return false
     }
 
-    /// What the token makes certain, and the reason if it is the last.
-    private func take(_ token: Int32, slot: Int) -> (chunk: TokenChunk, reason: FinishReason?) {
+    /// Ends a choice, and its call with its last one.
+    func endChoice(_ choice: UInt32, reason: FinishReason, slot: Int, call: CallID) {
+        endedSlots.append(slot)
+        events.append((call, .choiceFinished(choice: choice, reason: reason)))
+        calls[call]?.choicesLeft -= 1
+        guard let ended = calls[call], ended.choicesLeft == 0 else { return }
+        calls[call] = nil
+        events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
+    }
+
+    /// What the token makes certain: a chunk, the parts after it, and the reason if it is the last.
+    private func take(
+        _ token: Int32, slot: Int
+    ) -> (chunk: TokenChunk, rest: [ChoiceOutput.Part], reason: FinishReason?) {
         var chunk = TokenChunk(choice: 0, ids: [token], text: "")
-        guard var choice = choices[slot] else { return (chunk, nil) }
+        guard var choice = choices[slot] else { return (chunk, [], nil) }
         choices[slot] = nil
         choice.tokens.append(token)
         choice.generatedTokens += 1
         var reason: FinishReason?
+        var output = ChoiceOutput()
         if choice.stopTokens.contains(token) {
             // The text of a token that ends the answer is never shown.
             reason = .stop
         } else {
-            let bytes = model.bytes(of: token)
+            let bytes = choice.findsToolCalls ? model.bytesWithTags(of: token) : model.bytes(of: token)
             choice.trail?.add(byteCount: bytes.count)
-            if choice.text.append(bytes, to: &chunk.text) {
+            if choice.text.append(bytes, to: &output) {
                 reason = .stop
             } else if choice.generatedTokens >= choice.maximumTokens {
                 reason = .length
             }
         }
-        if reason != nil { choice.text.flush(to: &chunk.text) }
+        if reason != nil { choice.text.flush(to: &output) }
+        chunk.text = output.content
         chunk.logProbabilities = choice.trail?.release(withheld: choice.text.withheldBytes) ?? []
         chunk.choice = choice.choice
         choices[slot] = choice
-        return (chunk, reason)
+        return (chunk, output.rest, reason)
     }
 
     /// Ends a call for a reason that is ours; the id links the answer to the log line.
@@ -146,5 +159,14 @@ extension LoadedModel {
     func bytes(of token: Int32) -> [UInt8] {
         guard let tokenizer, token >= 0, Int(token) < tokenizer.vocabularySize else { return [] }
         return tokenizer.bytes(of: token)
+    }
+
+    /// The same, and the tags of a tool call where they are special tokens, which otherwise write nothing.
+    func bytesWithTags(of token: Int32) -> [UInt8] {
+        let bytes = bytes(of: token)
+        guard bytes.isEmpty else { return bytes }
+        let written = writtenBytes(of: token)
+        let isTag = [ToolCallTag.opening, ToolCallTag.closing].contains { $0.utf8.elementsEqual(written) }
+        return isTag ? written : []
     }
 }

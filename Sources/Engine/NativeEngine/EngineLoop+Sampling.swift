@@ -13,7 +13,7 @@ extension EngineLoop {
         var firstRow = 0
         for slice in plan.slices {
             defer { firstRow += slice.count }
-            guard case .last = slice.logits, let choice = choices[slice.slot], choice.trail == nil,
+            guard slice.choosesToken, slice.draftTokens == 0, let choice = choices[slice.slot], choice.trail == nil,
                 let logits = compute.logits(row: firstRow + slice.count - 1)
             else { continue }
             ahead.add(slot: slice.slot, logits: logits)

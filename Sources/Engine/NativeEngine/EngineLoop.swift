@@ -94,9 +94,9 @@ final class EngineLoop {
         var cancelled: Set<CallID> = []
         var expired: [CallID] = []
         progress.enter(.idle)
-        let goesOn = state.wait(until: \.hasWork) { state in
+        let goesOn = state.wait(until: \.hasWork, atMost: \.nanosecondsToWait) { state in
             guard !state.isStopping else { return false }
-            progress.enter(.planning)
+            progress.beginTurn()
             progress.setCalls(state.live.count)
             interruption.clear()
             for arrival in state.arrivals { calls[arrival.call] = RunningCall(arrival) }
@@ -110,6 +110,7 @@ final class EngineLoop {
             expired = state.scheduler.expire(now: MonotonicClock.now())
             state.live.subtract(expired)
             state.scheduler.planStep(into: &plan, costs: costs.costs)
+            state.isStalled = plan.isEmpty
             if plan.isEmpty { giveBackBlocks(of: &state.scheduler) }
             return true
         }
@@ -148,16 +149,12 @@ final class EngineLoop {
     private func admit(_ change: StepPlan.SlotChange, at now: UInt64) {
         slotCalls[change.slot] = change.call
         guard case .generation(let generation)? = calls[change.call]?.work else { return }
-        let input = generation.input(of: change.choice)
+        let input = generation.inputs[generation.input(of: change.choice)]
         choices[change.slot] = RunningChoice(
-            call: change.call, choice: change.choice, prompt: generation.prompts[input],
-            maximumTokens: generation.maximumTokens[input], stopTokens: generation.stopTokens, admittedAt: now,
-            sampler: generation.samplers[input], text: makeText(generation.stopStrings),
-            trail: generation.logProbabilities.map(LogProbabilityTrail.init),
-            speculation: Speculation(
-                generation.speculation,
-                tokens: generation.prompts[input].count + generation.maximumTokens[input],
-                hasDraftModel: draftModel != nil))
+            change.choice, of: generation, call: change.call, admittedAt: now,
+            text: makeText(
+                TextOptions(stopStrings: generation.stopStrings, findsToolCalls: input.findsToolCalls)),
+            hasDraftModel: draftModel != nil)
     }
 
     private func resume(_ change: StepPlan.SlotChange) {
@@ -165,12 +162,15 @@ final class EngineLoop {
         choices[change.slot] = calls[change.call]?.parked.removeValue(forKey: change.choice)
     }
 
-    /// Keeps the choice of a slot that another sequence gets; a text begins its window again.
+    /// Keeps the choice of a slot that another sequence gets; a text begins its window again, or itself.
     private func park(_ change: StepPlan.SlotChange) {
         if let choice = choices[change.slot] { calls[change.call]?.parked[change.choice] = choice }
-        if case .scoring(var score)? = calls[change.call]?.work {
+        switch calls[change.call]?.work {
+        case .scoring(var score):
             score.windowSum = 0
             calls[change.call]?.work = .scoring(score)
+        case .embedding(let embedding): embedding.restart(input: Int(change.choice))
+        case .generation, nil: break
         }
         empty(change.slot)
     }
@@ -186,35 +186,58 @@ final class EngineLoop {
         for slice in plan.slices {
             draftModel?.prepare(for: slice)
             compute.setBlocks(slice.blocks, slot: slice.slot)
-            let positions = slice.firstPosition..<slice.firstPosition + slice.count
-            if case .scoring(let score)? = calls[slice.call]?.work {
-                for position in positions {
-                    compute.append(
-                        token: score.token(row: position), position: position, slot: slice.slot,
-                        wantsLogits: score.target(row: position) != nil)
-                }
-            } else if let choice = choices[slice.slot] {
-                for position in positions {
-                    compute.append(
-                        token: choice.token(at: position), position: position, slot: slice.slot,
-                        wantsLogits: slice.logits == .all
-                            || slice.logits == .last && position == positions.upperBound - 1)
-                }
+            fillRows(of: slice)
+        }
+    }
+
+    private func fillRows(of slice: StepPlan.Slice) {
+        switch calls[slice.call]?.work {
+        case .scoring(let score):
+            for position in slice.positions {
+                compute.append(
+                    token: score.token(row: position), position: position, slot: slice.slot,
+                    wantsLogits: score.target(row: position) != nil)
             }
+        case .embedding(let embedding):
+            let prompt = embedding.inputs[Int(slice.choice)]
+            for position in slice.positions {
+                compute.append(
+                    token: prompt.tokens[position], position: position, slot: slice.slot, wantsLogits: false,
+                    wantsHiddenState: embedding.uses(position: position, of: prompt),
+                    embedding: prompt.embeddings?.row(position))
+            }
+        case .generation:
+            guard let choice = choices[slice.slot] else { return }
+            for position in slice.positions {
+                compute.append(
+                    token: choice.token(at: position), position: position, slot: slice.slot,
+                    wantsLogits: slice.logits == .all
+                        || slice.logits == .last && position == slice.positions.upperBound - 1,
+                    wantsHiddenState: choice.wantsHiddenState(at: position, of: slice),
+                    embedding: choice.embeddings?.row(position))
+            }
+        case nil: break
         }
     }
 
     private func useLogits(at now: UInt64) {
+        // First, because samplers change the logits.
+        handOverRows()
         chooseAhead()
         var firstRow = 0
         for slice in plan.slices {
-            switch slice.logits {
-            case .none: break
-            case .last:
+            if slice.draftTokens > 0 {
+                verify(slice, firstRow: firstRow, at: now)
+            } else if slice.choosesToken {
                 noteCachedTokens(slice)
                 sample(slot: slice.slot, row: firstRow + slice.count - 1, at: now)
-            case .all where slice.draftTokens > 0: verify(slice, firstRow: firstRow, at: now)
-            case .all: score(slice, firstRow: firstRow)
+            } else {
+                switch calls[slice.call]?.work {
+                case .scoring: score(slice, firstRow: firstRow)
+                case .embedding(let embedding): embed(slice, firstRow: firstRow, embedding)
+                case .generation: endPrompt(slice, firstRow: firstRow, at: now)
+                case nil: break
+                }
             }
             firstRow += slice.count
         }

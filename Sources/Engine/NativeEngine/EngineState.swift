@@ -8,6 +8,7 @@ struct EngineState: Sendable {
         enum Work: Sendable {
             case generation(PreparedGeneration)
             case scoring(PreparedScore)
+            case embedding(PreparedEmbedding)
         }
 
         let call: CallID
@@ -21,6 +22,8 @@ struct EngineState: Sendable {
     var live: Set<CallID> = []
     /// Calls to end at the next layer or step.
     var cancelRequests: Set<CallID> = []
+    /// Every sequence waits for credit: nothing is to do until a call comes or goes, or gets some.
+    var isStalled = false
     var isStopping = false
     /// Counters; the gauges are read from the scheduler.
     var statistics = WorkerStatistics()
@@ -28,7 +31,13 @@ struct EngineState: Sendable {
     var sequenceNanoseconds: UInt64 = 1_000_000_000
 
     /// True when the loop has something to do.
-    var hasWork: Bool { isStopping || !cancelRequests.isEmpty || !scheduler.isIdle }
+    var hasWork: Bool { isStopping || !cancelRequests.isEmpty || !scheduler.isIdle && !isStalled }
+
+    /// Nil: until something changes.
+    var nanosecondsToWait: UInt64? { scheduler.isIdle ? nil : Self.stalledTurnNanoseconds }
+
+    /// Between two looks at the deadlines of calls that wait for credit; the supervisor sees that somebody looks.
+    private static let stalledTurnNanoseconds: UInt64 = 250_000_000
 
     /// True when nobody wants what a slot computes.
     func isUnwanted(slot: Int) -> Bool {

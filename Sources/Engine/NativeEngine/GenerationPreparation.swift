@@ -6,7 +6,8 @@ extension LoadedModel {
     /// Renders, tokenizes and checks a generation: everything about it that can be refused is refused here.
     public func prepare(_ request: GenerateRequest) throws(EngineError) -> PreparedGeneration {
         let tokenizer = try requireTokenizer()
-        let vocabularySize = try requireDecoder().configuration.vocabularySize
+        let configuration = try requireDecoder().configuration
+        let vocabularySize = configuration.vocabularySize
         try checkShape(of: request)
         var stopTokens = request.ignoreEndOfSequence ? [] : tokenizer.endOfGeneration
         for id in request.stopTokenIDs {
@@ -15,21 +16,50 @@ extension LoadedModel {
         }
         let template = try SamplerTemplate(
             request, endTokens: stopTokens, tokenizer: tokenizer, vocabularySize: vocabularySize)
-        var prompts: [[Int32]] = []
-        var maximumTokens: [Int] = []
+        var inputs: [PreparedGeneration.Input] = []
         for input in request.inputs {
-            let prompt = try promptTokens(of: input, tokenizer: tokenizer, vocabularySize: vocabularySize)
-            maximumTokens.append(try room(for: prompt.count, of: request))
+            let prompt = try prompt(of: input, field: "prompt")
+            inputs.append(
+                .init(
+                    prompt: prompt, maximumTokens: try room(for: prompt.tokens.count, of: request),
+                    sampler: template.sampler(afterPrompt: prompt.knownTokens),
+                    findsToolCalls: try hasTools(input)))
+        }
+        try checkLogProbabilities(request, maximumTokens: inputs.map(\.maximumTokens))
+        let columns = request.tensors?.kind == .logits ? vocabularySize : configuration.width
+        return PreparedGeneration(
+            inputs: inputs, choicesPerInput: request.choices, stopStrings: request.stopStrings,
+            stopTokens: stopTokens, logProbabilities: request.logProbabilities, tensors: request.tensors,
+            rowBytes: columns * MemoryLayout<Float>.size, speculation: request.speculation,
+            cacheSalt: request.cacheSalt, tenant: request.tenant, priority: request.priority,
+            deadline: request.deadline, preparationNanoseconds: 0)
+    }
+
+    /// Tokenizes and checks inputs to embed.
+    public func prepare(_ request: EmbedRequest) throws(EngineError) -> PreparedEmbedding {
+        let tokenizer = try requireTokenizer()
+        let configuration = try requireDecoder().configuration
+        let limit = min(limits.sequencesPerCall, limits.waitingSequences)
+        try check(!request.inputs.isEmpty, "input", "there is no input")
+        try check(
+            request.inputs.count <= limit, "input", "there are \(request.inputs.count) inputs, the limit is \(limit)")
+        var prompts: [Prompt] = []
+        for input in request.inputs {
+            var prompt = try prompt(of: input, field: "input")
+            if case .text = input, tokenizer.addsEOS, let eos = tokenizer.eos {
+                prompt = Prompt(tokens: prompt.tokens + [eos])
+            }
+            guard prompt.tokens.count <= contextLength else {
+                throw .contextLengthExceeded(
+                    limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: prompt.tokens.count),
+                    requested: 0)
+            }
             prompts.append(prompt)
         }
-        try checkLogProbabilities(request, maximumTokens: maximumTokens)
-        return PreparedGeneration(
-            prompts: prompts, choicesPerInput: request.choices, maximumTokens: maximumTokens,
-            samplers: prompts.map(template.sampler(afterPrompt:)), stopStrings: request.stopStrings,
-            stopTokens: stopTokens, logProbabilities: request.logProbabilities,
-            speculation: request.speculation, cacheSalt: request.cacheSalt, tenant: request.tenant,
-            priority: request.priority,
-            deadline: request.deadline, preparationNanoseconds: 0)
+        return PreparedEmbedding(
+            inputs: prompts, pooling: request.pooling, normalizes: request.normalizes, width: configuration.width,
+            tenant: request.tenant, priority: request.priority, deadline: request.deadline,
+            preparationNanoseconds: 0)
     }
 
     /// Tokenizes a text to score and cuts it into windows.
@@ -52,9 +82,10 @@ extension LoadedModel {
 
     // MARK: Input
 
-    private func promptTokens(
-        of input: GenerateRequest.Input, tokenizer: Tokenizer, vocabularySize: Int
-    ) throws(EngineError) -> [Int32] {
+    /// - Parameter field: names the input in errors, but for a conversation, which is `messages`.
+    private func prompt(of input: GenerateRequest.Input, field: String) throws(EngineError) -> Prompt {
+        let tokenizer = try requireTokenizer()
+        let configuration = try requireDecoder().configuration
         var tokens: [Int32]
         switch input {
         case .chat(let chat):
@@ -63,26 +94,45 @@ extension LoadedModel {
             try checkBytes(text.utf8.count, field: "messages", limit: limits.promptBytes)
             tokens = try encode(text, with: tokenizer, field: "messages", parseSpecial: true)
         case .text(let text):
-            try checkBytes(text.utf8.count, field: "prompt", limit: limits.promptBytes)
-            tokens = text.isEmpty ? [] : try encode(text, with: tokenizer, field: "prompt", parseSpecial: true)
+            try checkBytes(text.utf8.count, field: field, limit: limits.promptBytes)
+            tokens = text.isEmpty ? [] : try encode(text, with: tokenizer, field: field, parseSpecial: true)
             if tokenizer.addsBOS, let bos = tokenizer.bos { tokens.insert(bos, at: 0) }
         case .ids(let ids):
-            for id in ids { try checkToken(id, field: "prompt", vocabularySize: vocabularySize) }
+            for id in ids { try checkToken(id, field: field, vocabularySize: configuration.vocabularySize) }
             tokens = ids
+        case .embeddings(let rows):
+            try check(rows, field: field, width: configuration.width)
+            return Prompt(embeddings: rows)
         }
         if tokens.isEmpty, let bos = tokenizer.bos { tokens = [bos] }
         guard !tokens.isEmpty else {
             throw .invalidRequest(
-                parameter: "prompt", message: "the prompt is empty and the model has no token to begin with")
+                parameter: field, message: "the \(field) is empty and the model has no token to begin with")
         }
-        return tokens
+        return Prompt(tokens: tokens)
+    }
+
+    private func check(_ rows: Tensor, field: String, width: Int) throws(EngineError) {
+        try check(
+            rows.columns == width, field,
+            "\(field) has rows of \(rows.columns) numbers, the model's embedding has \(width)")
+        try check(
+            rows.rows >= 1 && rows.values.count == Int(rows.rows) * width, field,
+            "\(field) has \(rows.values.count) numbers in \(rows.rows) rows of \(width); the least is one row")
+        try check(rows.values.allSatisfy(\.isFinite), field, "\(field) has a number that is not finite")
+    }
+
+    /// A model that was told of tools may call them.
+    private func hasTools(_ input: GenerateRequest.Input) throws(EngineError) -> Bool {
+        guard case .chat(let chat) = input else { return false }
+        return try Self.optionalJSON(chat.toolsJSON, field: "tools")?.arrayValue?.isEmpty == false
     }
 
     /// Tokens that may follow a prompt: what was asked for, or the rest of the context.
     private func room(for promptTokens: Int, of request: GenerateRequest) throws(EngineError) -> Int {
         let room = contextLength - promptTokens
         let least = max(request.maximumTokens ?? 1, request.minimumTokens)
-        guard room >= 1, Int(least) <= room else {
+        guard Int(least) <= room else {
             throw .contextLengthExceeded(
                 limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens),
                 requested: request.maximumTokens ?? request.minimumTokens)
@@ -104,7 +154,8 @@ extension LoadedModel {
         try check(
             request.speculation != .model || draft != nil, "speculation",
             "speculation is 'model', and no draft model is loaded")
-        try check(request.maximumTokens != 0, "max_tokens", "max_tokens is 0, the least is 1")
+        try check(
+            request.maximumTokens != 0 || request.tensors != nil, "max_tokens", "max_tokens is 0, the least is 1")
         try check(
             request.stopStrings.count <= limits.stopStrings, "stop",
             "there are \(request.stopStrings.count) stop strings, the limit is \(limits.stopStrings)")

@@ -79,7 +79,7 @@ extension LoadedModel {
         }
     }
 
-    private static func optionalJSON(_ text: String?, field: String) throws(EngineError) -> JSONValue? {
+    static func optionalJSON(_ text: String?, field: String) throws(EngineError) -> JSONValue? {
         guard let text else { return nil }
         return try json(text, field: field)
     }

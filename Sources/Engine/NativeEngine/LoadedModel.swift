@@ -209,6 +209,7 @@ public final class LoadedModel: Sendable {
             architecture: architecture, name: file.metadata.string("general.name") ?? "",
             parameterCount: decoder?.parameterCount ?? file.tensors.reduce(0) { $0 + UInt64($1.elementCount) },
             vocabularySize: UInt32(clamping: decoder?.configuration.vocabularySize ?? tokenizer?.vocabularySize ?? 0),
+            embeddingWidth: UInt32(clamping: decoder?.configuration.width ?? 0),
             contextLength: UInt32(clamping: plan?.contextLength ?? 0), trainedContextLength: UInt32(clamping: trained),
             parallel: UInt32(clamping: plan?.parallel ?? 0), threads: UInt32(clamping: threads),
             weightBytes: decoder?.weightBytes ?? file.tensors.reduce(0) { $0 + UInt64($1.byteCount) },

@@ -12,9 +12,13 @@ public final class Monitor<State>: @unchecked Sendable {
         self.state = state
         mutex = .allocate(capacity: 1)
         changed = .allocate(capacity: 1)
-        // Neither call can fail with default attributes on Linux.
+        // No call can fail with these attributes on Linux.
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(changed, nil)
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(changed, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -44,10 +48,30 @@ public final class Monitor<State>: @unchecked Sendable {
     }
 
     /// Waits until `condition` holds, and then runs `body` before any other thread gets the state.
-    public func wait<Result>(until condition: (State) -> Bool, then body: (inout State) -> Result) -> Result {
+    ///
+    /// - Parameter atMost: nanoseconds after which `body` runs even so; nil waits on.
+    public func wait<Result>(
+        until condition: (State) -> Bool, atMost: (State) -> UInt64? = { _ in nil }, then body: (inout State) -> Result
+    ) -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        while !condition(state) { pthread_cond_wait(changed, mutex) }
+        while !condition(state) {
+            guard let nanoseconds = atMost(state) else {
+                pthread_cond_wait(changed, mutex)
+                continue
+            }
+            var time = Self.time(after: nanoseconds)
+            if pthread_cond_timedwait(changed, mutex, &time) == ETIMEDOUT { break }
+        }
         return body(&state)
+    }
+
+    private static func time(after nanoseconds: UInt64) -> timespec {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let sum = UInt64(time.tv_nsec) + nanoseconds
+        time.tv_sec += Int(sum / 1_000_000_000)
+        time.tv_nsec = Int(sum % 1_000_000_000)
+        return time
     }
 }

@@ -11,12 +11,13 @@ import Synchronization
 /// its own, which calls `emit` once or twice per step; `submit` calls it for `accepted`.
 public final class NativeEngine: Sendable {
     public typealias Emit = @Sendable ([(CallID, EngineEvent)]) -> Void
-    public typealias MakeText = @Sendable (_ stopStrings: [String]) -> any ChoiceText
+    public typealias MakeText = @Sendable (TextOptions) -> any ChoiceText
 
     private let state: Monitor<EngineState>
     /// Tells the layers of a running step that a cancellation came.
     private let interruption: Interruption
     private let emit: Emit
+    private let tensorBytesPerStep: Int
     private let thread: Thread
 
     /// Reserves the cache and starts the loop.
@@ -44,6 +45,7 @@ public final class NativeEngine: Sendable {
         self.state = state
         self.interruption = interruption
         self.emit = emit
+        tensorBytesPerStep = model.limits.tensorBytesPerStep
         do {
             // The loop computes too, so it yields to I/O like the other compute threads.
             thread = try Thread.start(name: "engine", niceness: 5) {
@@ -60,13 +62,21 @@ public final class NativeEngine: Sendable {
     /// Queues all choices of a generation and says `accepted`, or refuses it with nothing said.
     public func submit(_ generation: PreparedGeneration, call: CallID) throws(EngineError) {
         let requests = (0..<UInt32(generation.sequenceCount)).map { choice in
-            let input = generation.input(of: choice)
-            return SequenceRequest(
+            let input = generation.inputs[generation.input(of: choice)]
+            var request = SequenceRequest(
                 call: call, choice: choice, tenant: generation.tenant, priority: generation.priority,
                 deadline: generation.deadline, cacheSalt: generation.blockSalt,
-                work: .generation(prompt: generation.prompts[input], maximumTokens: generation.maximumTokens[input]))
+                work: .generation(prompt: input.prompt.tokens, maximumTokens: input.maximumTokens))
+            request.isPromptKnown = input.prompt.embeddings == nil
+            request.output = generation.tensors.map {
+                SequenceRequest.Output(
+                    rowBytes: generation.rowBytes, rowsPerStep: tensorBytesPerStep / generation.rowBytes,
+                    needsLogits: $0.kind == .logits)
+            }
+            return request
         }
-        try submit(requests, call: call, work: .generation(generation)) { [emit] position in
+        let credit = Int(clamping: generation.tensors?.credit ?? 0)
+        try submit(requests, credit: credit, call: call, work: .generation(generation)) { [emit] position in
             emit([
                 (
                     call,
@@ -84,8 +94,19 @@ public final class NativeEngine: Sendable {
         try submit([request], call: call, work: .scoring(score)) { _ in }
     }
 
+    /// Queues inputs to embed; the one event of the call is the result.
+    public func submit(_ embedding: PreparedEmbedding, call: CallID) throws(EngineError) {
+        let requests = embedding.inputs.enumerated().map { index, prompt in
+            SequenceRequest(
+                call: call, choice: UInt32(index), tenant: embedding.tenant, priority: embedding.priority,
+                deadline: embedding.deadline, work: .embedding(rows: prompt.tokens.count))
+        }
+        try submit(requests, call: call, work: .embedding(embedding)) { _ in }
+    }
+
     private func submit(
-        _ requests: [SequenceRequest], call: CallID, work: EngineState.Arrival.Work, accepted: (Int) -> Void
+        _ requests: [SequenceRequest], credit: Int = 0, call: CallID, work: EngineState.Arrival.Work,
+        accepted: (Int) -> Void
     ) throws(EngineError) {
         try state.change { state throws(EngineError) in
             guard !state.isStopping else { throw .cancelled }
@@ -93,7 +114,8 @@ public final class NativeEngine: Sendable {
                 throw .invalidRequest(parameter: "", message: "the call is already running")
             }
             do throws(SubmissionError) {
-                let position = try state.scheduler.submit(requests)
+                let position = try state.scheduler.submit(requests, credit: credit)
+                state.isStalled = false
                 state.live.insert(call)
                 state.arrivals.append(.init(call: call, work: work, acceptedAt: MonotonicClock.now()))
                 // Said under the lock, so that it comes before all that the loop says.
@@ -112,6 +134,16 @@ public final class NativeEngine: Sendable {
             guard state.live.contains(call) else { return }
             state.cancelRequests.insert(call)
             interruption.request()
+        }
+    }
+
+    /// Lets a call send so many more bytes of tensors.
+    ///
+    /// Unknown calls are ignored.
+    public func credit(_ bytes: UInt32, call: CallID) {
+        state.change { state in
+            state.scheduler.addCredit(Int(bytes), call: call)
+            state.isStalled = false
         }
     }
 

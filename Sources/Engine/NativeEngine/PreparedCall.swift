@@ -3,16 +3,23 @@ import Sampling
 
 /// A generation whose input is tokenized and checked: all that the engine loop needs, and nothing that can fail.
 public struct PreparedGeneration: Sendable {
-    /// Tokens of each input, none of them empty.
-    let prompts: [[Int32]]
+    struct Input: Sendable {
+        let prompt: Prompt
+        /// Tokens to generate.
+        let maximumTokens: Int
+        /// With the prompt counted; each choice takes a copy.
+        let sampler: Sampler
+        let findsToolCalls: Bool
+    }
+
+    let inputs: [Input]
     let choicesPerInput: UInt32
-    /// Tokens to generate, for each input.
-    let maximumTokens: [Int]
-    /// For each input, with its prompt counted; each choice takes a copy.
-    let samplers: [Sampler]
     let stopStrings: [String]
     let stopTokens: Set<Int32>
     let logProbabilities: LogProbabilityOptions?
+    let tensors: TensorRequest?
+    /// Bytes of one row of `tensors`.
+    let rowBytes: Int
     let speculation: SpeculationMode
     let cacheSalt: String
     let tenant: String
@@ -21,12 +28,50 @@ public struct PreparedGeneration: Sendable {
     /// Nanoseconds that template, tokenizer and checks took.
     public var preparationNanoseconds: UInt64
 
-    public var promptTokens: Int { prompts.reduce(0) { $0 + $1.count } }
+    public var promptTokens: Int { inputs.reduce(0) { $0 + $1.prompt.tokens.count } }
     /// Of another tenant's prompts nobody can tell from the time of an answer that they are known, whatever the salt.
     var blockSalt: String { cacheSalt.isEmpty ? "" : "\(tenant)\u{0}\(cacheSalt)" }
-    var sequenceCount: Int { prompts.count * Int(choicesPerInput) }
+    var sequenceCount: Int { inputs.count * Int(choicesPerInput) }
+    /// Rows of drafts would be rows that nobody asked for, and rows in the place of tokens tell nothing of what follows.
+    var speculates: Bool { tensors == nil && inputs.allSatisfy { $0.prompt.embeddings == nil } }
     /// The input that a choice continues.
     func input(of choice: UInt32) -> Int { Int(choice / choicesPerInput) }
+}
+
+/// One input as the model reads it; it has at least one position.
+struct Prompt: Sendable {
+    /// One for each position; where rows were given they mean nothing.
+    let tokens: [Int32]
+    /// Rows in the place of the tokens.
+    let embeddings: Tensor?
+
+    init(tokens: [Int32]) {
+        self.tokens = tokens
+        embeddings = nil
+    }
+
+    init(embeddings: Tensor) {
+        tokens = Array(repeating: 0, count: Int(embeddings.rows))
+        self.embeddings = embeddings
+    }
+
+    /// The tokens that were really said.
+    var knownTokens: [Int32] { embeddings == nil ? tokens : [] }
+}
+
+/// Inputs that become one vector each.
+public struct PreparedEmbedding: Sendable {
+    let inputs: [Prompt]
+    let pooling: EmbedRequest.Pooling
+    let normalizes: Bool
+    /// Numbers of one vector.
+    let width: Int
+    let tenant: String
+    let priority: Int8
+    let deadline: UInt64
+    public var preparationNanoseconds: UInt64
+
+    var promptTokens: Int { inputs.reduce(0) { $0 + $1.tokens.count } }
 }
 
 /// A text to score, tokenized and cut into windows.

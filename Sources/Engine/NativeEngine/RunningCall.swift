@@ -6,6 +6,7 @@ struct RunningCall {
     enum Work {
         case generation(PreparedGeneration)
         case scoring(RunningScore)
+        case embedding(RunningEmbedding)
     }
 
     var work: Work
@@ -30,6 +31,10 @@ struct RunningCall {
             work = .scoring(RunningScore(windows: score.windows))
             choicesLeft = 1
             progress = CallProgress(preparation: score.preparationNanoseconds, acceptedAt: arrival.acceptedAt)
+        case .embedding(let embedding):
+            work = .embedding(RunningEmbedding(embedding))
+            choicesLeft = embedding.inputs.count
+            progress = CallProgress(preparation: embedding.preparationNanoseconds, acceptedAt: arrival.acceptedAt)
         }
     }
 }
@@ -40,11 +45,16 @@ struct RunningChoice {
     let choice: UInt32
     /// The prompt, and what was generated.
     var tokens: [Int32]
+    /// Rows in the place of the prompt's tokens.
+    let embeddings: Tensor?
+    /// What leaves of every row; nil: nothing.
+    let tensors: TensorRequest.Kind?
     let maximumTokens: Int
     let stopTokens: Set<Int32>
     let admittedAt: UInt64
     var sampler: Sampler
     var text: any ChoiceText
+    let findsToolCalls: Bool
     /// Nil where no log-probabilities are wanted.
     var trail: LogProbabilityTrail?
     /// Nil where every step chooses one token.
@@ -54,21 +64,31 @@ struct RunningChoice {
     var scheduledTokens: Int
 
     init(
-        call: CallID, choice: UInt32, prompt: [Int32], maximumTokens: Int, stopTokens: Set<Int32>, admittedAt: UInt64,
-        sampler: Sampler, text: any ChoiceText, trail: LogProbabilityTrail?, speculation: Speculation?
+        _ choice: UInt32, of generation: PreparedGeneration, call: CallID, admittedAt: UInt64, text: any ChoiceText,
+        hasDraftModel: Bool
     ) {
+        let input = generation.inputs[generation.input(of: choice)]
         self.call = call
         self.choice = choice
-        tokens = prompt
-        self.maximumTokens = maximumTokens
-        self.stopTokens = stopTokens
+        tokens = input.prompt.tokens
+        embeddings = input.prompt.embeddings
+        tensors = generation.tensors?.kind
+        maximumTokens = input.maximumTokens
+        stopTokens = generation.stopTokens
         self.admittedAt = admittedAt
-        self.sampler = sampler
+        sampler = input.sampler
         self.text = text
-        self.trail = trail
-        self.speculation = speculation
-        scheduledTokens = prompt.count
+        findsToolCalls = input.findsToolCalls
+        trail = generation.logProbabilities.map(LogProbabilityTrail.init)
+        speculation =
+            generation.speculates
+            ? Speculation(
+                generation.speculation, tokens: tokens.count + maximumTokens, hasDraftModel: hasDraftModel) : nil
+        scheduledTokens = tokens.count
     }
+
+    /// All of the prompt is computed, and nothing is to follow it.
+    func endsWithPrompt(at position: Int) -> Bool { maximumTokens == 0 && position == tokens.count }
 }
 
 /// A text that is being scored, window by window.

@@ -42,18 +42,29 @@ final class StepCompute: @unchecked Sendable {
         step.rows.reserveCapacity(limits.rowsPerStep)
     }
 
-    func begin() { step.rows.removeAll(keepingCapacity: true) }
+    func begin() {
+        step.rows.removeAll(keepingCapacity: true)
+        step.embeddings.removeAll(keepingCapacity: true)
+    }
 
     func copyBlock(from source: Int32, to target: Int32) { cache.copyBlock(from: Int(source), to: Int(target)) }
 
     /// Says where the positions of a slot's sequence are: in these blocks, from the first on.
     func setBlocks(_ blocks: [Int32], slot: Int) { step.blockTables[slot] = blocks }
 
-    func append(token: Int32, position: Int, slot: Int, wantsLogits: Bool) {
-        step.rows.append(
-            ForwardRow(
-                token: token, position: Int32(truncatingIfNeeded: position),
-                sequence: Int32(truncatingIfNeeded: slot), wantsLogits: wantsLogits))
+    /// - Parameter embedding: a row in the place of the token's.
+    func append(
+        token: Int32, position: Int, slot: Int, wantsLogits: Bool, wantsHiddenState: Bool = false,
+        embedding: ArraySlice<Float>? = nil
+    ) {
+        var row = ForwardRow(
+            token: token, position: Int32(truncatingIfNeeded: position), sequence: Int32(truncatingIfNeeded: slot),
+            wantsLogits: wantsLogits, wantsHiddenState: wantsHiddenState)
+        if let embedding {
+            row.embedding = Int32(truncatingIfNeeded: step.embeddings.count / embedding.count)
+            step.embeddings += embedding
+        }
+        step.rows.append(row)
     }
 
     func forward() throws(ForwardError) {
@@ -62,6 +73,9 @@ final class StepCompute: @unchecked Sendable {
 
     /// The logits of a row of the step; nil if its sequence was cancelled on the way.
     func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.logits(row: row) }
+
+    /// The hidden state of a row of the step; nil if its sequence was cancelled on the way.
+    func hiddenState(row: Int) -> UnsafeMutableBufferPointer<Float>? { workspace.hiddenState(row: row) }
 
     /// Gives the memory of a block that holds nothing back to the system.
     func release(block: Int32) { cache.release(block: Int(block)) }

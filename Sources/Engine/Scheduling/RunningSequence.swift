@@ -22,12 +22,14 @@ struct RunningSequence: Sendable {
     var computed = 0
     /// So many blocks of the table are known to the prefix cache.
     var knownBlocks = 0
-    /// False once a block could not be made known, because none can be found after it.
-    var makesBlocksKnown = true
+    /// False once a block could not be made known, because none can be found after it, and of sequences that share none.
+    var makesBlocksKnown: Bool
     /// So many blocks are, or will soon be, computed by others.
     var sharedBlocks = 0
     /// True from its first slice on, until it starts again.
     var hasStarted = false
+    /// Rows from the first on whose output was given away: it is computed again after a preemption, but not given again.
+    var givenRows: Int
     /// Rows of the step that is under way, and how many of them are drafts.
     var planned = 0
     var plannedDrafts = 0
@@ -43,6 +45,8 @@ struct RunningSequence: Sendable {
         rows = waiting.rows
         generatedTokens = waiting.past?.generatedTokens ?? 0
         cachedTokens = waiting.past?.cachedTokens ?? 0
+        givenRows = waiting.past?.givenRows ?? 0
+        makesBlocksKnown = waiting.request.sharedPrompt != nil
     }
 
     var rowsLeft: Int { max(0, rows - computed) }
@@ -50,6 +54,9 @@ struct RunningSequence: Sendable {
     var isDecoding: Bool { generatedTokens > 0 && rowsLeft == 1 }
     /// Draft tokens after which there would still be room for the token that follows them.
     var draftRoom: Int { max(0, request.mostPositions - rows) }
+
+    /// Of so many rows that come next, those whose output was given away before.
+    func givenRows(ofNext count: Int) -> Int { min(count, max(0, givenRows - computed)) }
 
     /// Of two sequences, the one that keeps its blocks longer.
     func outranks(_ other: RunningSequence) -> Bool {
@@ -63,6 +70,6 @@ struct RunningSequence: Sendable {
             request, tokens: tokens, rows: rows,
             past: .init(
                 order: order, arrival: arrival, generatedTokens: generatedTokens, cachedTokens: cachedTokens,
-                isUrgent: isUrgent))
+                givenRows: givenRows, isUrgent: isUrgent))
     }
 }

@@ -58,7 +58,8 @@ extension Scheduler {
 
     /// Copies the last block of a prompt from where it is computed already, and leaves only the last row to compute.
     mutating func copyLastBlock(slot: Int, into plan: inout StepPlan) {
-        guard let sequence = running[slot], sequence.isAtEndOfKnownBlocks(size: limits.blockPositions),
+        guard let sequence = running[slot], sequence.request.sharedPrompt != nil,
+            sequence.isAtEndOfKnownBlocks(size: limits.blockPositions),
             limits.blocks(for: sequence.rows) == sequence.table.count + 1, sequence.rowsLeft > 1,
             let source = blockWithLastRows(of: sequence)
         else { return }
@@ -81,7 +82,7 @@ extension Scheduler {
         guard sequence.generatedTokens == 0 else { return nil }
         for case let other? in running
         where other.computed >= sequence.rows - 1 && other.table.count > index
-            && other.tokens.salt == sequence.tokens.salt && other.request.prompt == sequence.tokens.tokens
+            && other.tokens.salt == sequence.tokens.salt && other.request.sharedPrompt == sequence.tokens.tokens
         {
             return other.table[index]
         }

@@ -52,9 +52,10 @@ extension Scheduler {
         var draftsLeft = min(limits.scoreRows, limits.prefillRows - 1)
         let most = draftsLeft
         for slot in ranked {
-            guard let sequence = running[slot], sequence.isDecoding else { continue }
+            guard let sequence = running[slot], sequence.isDecoding, rowsInCredit(of: sequence) > 0 else { continue }
             guard grow(slot: slot, to: sequence.rows, into: &plan, mayPreempt: true) >= sequence.rows else { continue }
-            let wanted = min(sequence.proposedDrafts, sequence.draftRoom, draftsLeft)
+            let proposed = sequence.request.output == nil ? sequence.proposedDrafts : 0
+            let wanted = min(proposed, sequence.draftRoom, draftsLeft)
             let room = grow(slot: slot, to: sequence.rows + wanted, into: &plan, mayPreempt: false)
             let drafts = max(0, min(wanted, room - sequence.rows))
             running[slot]?.proposedDrafts = 0
@@ -89,6 +90,7 @@ extension Scheduler {
         guard count > 0 else { return }
         running[slot]?.planned = count
         running[slot]?.plannedDrafts = drafts
+        charge(slot: slot)
         guard let sequence = running[slot] else { return }
         plan.slices.append(slice(sequence, slot: slot, drafts: drafts))
         running[slot]?.hasStarted = true
@@ -118,12 +120,15 @@ extension Scheduler {
     ) -> Int {
         guard let sequence = running[slot] else { return 0 }
         return budget.take(
-            sequence.rowsLeft - taken, from: sequence.computed + taken, isScoring: sequence.request.isScoring,
-            share: share)
+            min(sequence.rowsLeft, rowsInCredit(of: sequence)) - taken, from: sequence.computed + taken,
+            needsLogits: sequence.request.needsAllLogits, share: share)
     }
 
     private mutating func appendPrefill(slot: Int, count: Int, into plan: inout StepPlan) {
-        guard count > 0, let computed = running[slot]?.computed else { return }
+        guard let sequence = running[slot], case let computed = sequence.computed else { return }
+        // Another sequence of the call may have used the credit since the rows were taken.
+        let count = min(count, rowsInCredit(of: sequence))
+        guard count > 0 else { return }
         // A row that decodes is in the step already, so it keeps its blocks: who prefills can wait for them.
         let room = grow(slot: slot, to: computed + count, into: &plan, mayPreempt: true)
         append(slot: slot, count: min(count, room - computed), into: &plan)
@@ -157,15 +162,45 @@ extension Scheduler {
 
     private func isInPrefill(_ slot: Int) -> Bool {
         guard let sequence = running[slot] else { return false }
-        return sequence.rowsLeft > 0 && !sequence.isDecoding
+        return sequence.rowsLeft > 0 && !sequence.isDecoding && rowsInCredit(of: sequence) > 0
     }
 
     /// The hash through the block that a sequence computes next; nil where nobody else can use it.
     private func nextBlock(of slot: Int) -> UInt64? {
-        guard let sequence = running[slot], !sequence.request.isScoring, sequence.makesBlocksKnown,
-            sequence.rowsLeft > 1
-        else { return nil }
+        guard let sequence = running[slot], sequence.makesBlocksKnown, sequence.rowsLeft > 1 else { return nil }
         return sequence.tokens.hash(throughBlock: sequence.computed / limits.blockPositions)
+    }
+}
+
+// MARK: - Credit
+
+/// What sequences may compute that give their rows away.
+extension Scheduler {
+    /// Rows that a sequence may compute in a step: without credit none but those that it gave away before.
+    func rowsInCredit(of sequence: RunningSequence) -> Int {
+        guard let output = sequence.request.output else { return .max }
+        let credit = credits[sequence.request.call] ?? 0
+        let newRows = credit > 0 ? (credit - 1) / output.rowBytes + 1 : 0
+        return min(output.rowsPerStep, sequence.givenRows(ofNext: .max) + newRows)
+    }
+
+    /// Takes the planned rows of a slot from the credit of its call.
+    mutating func charge(slot: Int) {
+        guard let sequence = running[slot], sequence.plannedBytes > 0 else { return }
+        credits[sequence.request.call]? -= sequence.plannedBytes
+    }
+
+    /// Gives that back for a slice that was not completed.
+    mutating func refund(slot: Int) {
+        guard let sequence = running[slot], sequence.plannedBytes > 0 else { return }
+        credits[sequence.request.call]? += sequence.plannedBytes
+    }
+}
+
+extension RunningSequence {
+    /// What the planned rows give away.
+    fileprivate var plannedBytes: Int {
+        request.output.map { (planned - givenRows(ofNext: planned)) * $0.rowBytes } ?? 0
     }
 }
 
@@ -173,7 +208,7 @@ extension Scheduler {
 struct PrefillBudget {
     private let costs: StepCosts?
     private var rows: Int
-    /// Of these, rows that may be scored.
+    /// Of these, rows that may all have logits.
     private var scoreRows: Int
     private var nanoseconds = Double.infinity
     /// Rows that are given whatever they cost.
@@ -195,8 +230,8 @@ struct PrefillBudget {
     }
 
     /// Takes what a sequence needs, as far as it is there; at most one `share`-th of what is left.
-    mutating func take(_ needed: Int, from position: Int, isScoring: Bool, share: Int) -> Int {
-        let left = isScoring ? min(rows, scoreRows) : rows
+    mutating func take(_ needed: Int, from position: Int, needsLogits: Bool, share: Int) -> Int {
+        let left = needsLogits ? min(rows, scoreRows) : rows
         var taken = max(0, min(needed, (left + share - 1) / share))
         if let costs, nanoseconds.isFinite {
             let affordable = costs.rows(within: nanoseconds / Double(share), from: position, limit: taken)
@@ -206,7 +241,7 @@ struct PrefillBudget {
         }
         rows -= taken
         leastRows = max(0, leastRows - taken)
-        if isScoring { scoreRows -= taken }
+        if needsLogits { scoreRows -= taken }
         return taken
     }
 }

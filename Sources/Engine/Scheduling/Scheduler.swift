@@ -24,6 +24,8 @@ public struct Scheduler: Sendable {
     var running: [RunningSequence?]
     var pool: BlockPool
     var prefixes = PrefixCache()
+    /// Bytes of output that calls may still give away; the last row may exceed them.
+    var credits: [CallID: Int] = [:]
     private var admissions: UInt64 = 0
     /// Used again in each step: running slots, those of the highest rank first, and the blocks that are being computed,
     /// each with the highest priority of those who compute it.
@@ -57,8 +59,9 @@ public struct Scheduler: Sendable {
 
     /// Queues all sequences of one call, or none of them.
     ///
+    /// - Parameter credit: bytes of output that all of them together may give away at first.
     /// - Returns: how many waiting sequences are ahead of the first of them.
-    public mutating func submit(_ sequences: [SequenceRequest]) throws(SubmissionError) -> Int {
+    public mutating func submit(_ sequences: [SequenceRequest], credit: Int = 0) throws(SubmissionError) -> Int {
         guard let first = sequences.first else { return 0 }
         for sequence in sequences where limits.blocks(for: sequence.mostPositions) > limits.blocks {
             throw .neverFits(positions: sequence.mostPositions, limit: limits.blocks * limits.blockPositions)
@@ -69,21 +72,28 @@ public struct Scheduler: Sendable {
         let ahead = waiting.count(atOrAbove: first.priority)
         var tokens = TokenBlocks([], size: limits.blockPositions, salt: first.cacheSalt)
         for sequence in sequences {
-            switch sequence.work {
-            case .generation(let prompt, _):
-                // The choices of one input have the same prompt, which is hashed once.
-                if tokens.tokens != prompt || tokens.salt != sequence.cacheSalt {
-                    tokens = TokenBlocks(prompt, size: limits.blockPositions, salt: sequence.cacheSalt)
-                }
-                waiting.append(WaitingSequence(sequence, tokens: tokens, rows: max(1, prompt.count)))
-            case .scoring(let rows):
-                let none = TokenBlocks([], size: limits.blockPositions, salt: sequence.cacheSalt)
-                waiting.append(WaitingSequence(sequence, tokens: none, rows: max(1, rows)))
+            let prompt = sequence.sharedPrompt ?? []
+            // The choices of one input have the same prompt, which is hashed once.
+            if tokens.tokens != prompt || tokens.salt != sequence.cacheSalt {
+                tokens = TokenBlocks(prompt, size: limits.blockPositions, salt: sequence.cacheSalt)
             }
+            waiting.append(WaitingSequence(sequence, tokens: tokens, rows: sequence.firstRows))
             shares.enter(sequence)
+        }
+        if sequences.contains(where: { $0.output != nil }) {
+            credits[first.call] = min(credit, Self.mostCredit)
         }
         return ahead
     }
+
+    /// Lets a call give away so many more bytes of output.
+    public mutating func addCredit(_ bytes: Int, call: CallID) {
+        guard let credit = credits[call] else { return }
+        credits[call] = min(credit + min(bytes, Self.mostCredit), Self.mostCredit)
+    }
+
+    /// As good as no limit, and two of them can be added.
+    private static let mostCredit = Int.max / 4
 
     /// Proposes draft tokens for the next step of a decoding sequence.
     ///
@@ -94,12 +104,13 @@ public struct Scheduler: Sendable {
 
     /// Fills `plan` with the next step.
     ///
-    /// An empty plan means that nothing is to do. Rows of an earlier step that were not completed are planned again.
+    /// An empty plan means that nothing is to do, unless sequences wait for credit. Rows of an earlier step that were not completed are planned again.
     ///
     /// - Parameter costs: what steps cost, as measured; nil where nothing was.
     public mutating func planStep(into plan: inout StepPlan, costs: StepCosts? = nil) {
         plan.clear()
         for slot in running.indices where running[slot] != nil {
+            refund(slot: slot)
             running[slot]?.planned = 0
             running[slot]?.plannedDrafts = 0
         }
@@ -122,8 +133,9 @@ public struct Scheduler: Sendable {
         sequence.computed += sequence.planned - wrongDrafts
         sequence.planned = 0
         sequence.plannedDrafts = 0
-        if !sequence.request.isScoring {
-            for token in tokens { sequence.tokens.append(token) }
+        if sequence.request.output != nil { sequence.givenRows = max(sequence.givenRows, sequence.computed) }
+        if case .generation = sequence.request.work {
+            if sequence.request.sharedPrompt != nil { for token in tokens { sequence.tokens.append(token) } }
             sequence.rows += tokens.count
             sequence.generatedTokens += tokens.count
             makeBlocksKnown(of: &sequence)
@@ -132,12 +144,14 @@ public struct Scheduler: Sendable {
     }
 
     func slice(_ sequence: RunningSequence, slot: Int, drafts: Int) -> StepPlan.Slice {
-        let reachesEnd = sequence.computed + sequence.planned >= sequence.rows
+        let choosesToken =
+            sequence.request.choosesTokens && sequence.computed + sequence.planned >= sequence.rows
         return .init(
             slot: slot, call: sequence.request.call, choice: sequence.request.choice, firstPosition: sequence.computed,
             count: sequence.planned,
-            logits: sequence.request.isScoring || drafts > 0 ? .all : reachesEnd ? .last : .none,
+            logits: sequence.request.needsAllLogits || drafts > 0 ? .all : choosesToken ? .last : .none,
             isFirst: !sequence.hasStarted, isDecoding: sequence.isDecoding, draftTokens: drafts,
+            choosesToken: choosesToken, givenRows: sequence.givenRows(ofNext: sequence.planned),
             cachedTokens: sequence.cachedTokens, blocks: sequence.table)
     }
 
@@ -193,7 +207,12 @@ public struct Scheduler: Sendable {
 
     /// Frees the slot of a sequence that has ended.
     public mutating func finish(slot: Int) {
-        if let sequence = takeOut(slot) { shares.leave(sequence.request) }
+        guard let request = takeOut(slot)?.request else { return }
+        shares.leave(request)
+        guard credits[request.call] != nil, !waiting.contains(call: request.call),
+            !running.contains(where: { $0?.request.call == request.call })
+        else { return }
+        credits[request.call] = nil
     }
 
     /// Starts the sequence of a slot again at position 0 with other rows: the next window of a text to score.
@@ -208,6 +227,7 @@ public struct Scheduler: Sendable {
     /// What they had computed stays in the prefix cache.
     @discardableResult
     public mutating func remove(call: CallID) -> Int {
+        credits[call] = nil
         let queued = waiting.removeAll { $0.call == call }
         for request in queued { shares.leave(request) }
         var removed = queued.count

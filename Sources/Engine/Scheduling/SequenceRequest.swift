@@ -1,12 +1,29 @@
 public import EngineProtocol
 
-/// One sequence that wants a slot: a choice of a generation, or a text to score.
+/// One sequence that wants a slot: a choice of a generation, or a text to score or to embed.
 public struct SequenceRequest: Sendable, Equatable {
     public enum Work: Sendable, Equatable {
         /// Prefills its prompt, asks for the logits of the last row, then decodes one row or more in each step.
         case generation(prompt: [Int32], maximumTokens: Int)
         /// Prefills its rows and asks for the logits of all of them; it never decodes.
         case scoring(rows: Int)
+        /// Prefills its rows without logits; it never decodes.
+        case embedding(rows: Int)
+    }
+
+    /// Rows that the owner gives away as they are computed, within the credit of their call.
+    public struct Output: Sendable, Equatable {
+        /// Of one row.
+        public let rowBytes: Int
+        /// Rows of one step, at most.
+        public let rowsPerStep: Int
+        public let needsLogits: Bool
+
+        public init(rowBytes: Int, rowsPerStep: Int, needsLogits: Bool) {
+            self.rowBytes = max(1, rowBytes)
+            self.rowsPerStep = max(1, rowsPerStep)
+            self.needsLogits = needsLogits
+        }
     }
 
     public var call: CallID
@@ -20,6 +37,10 @@ public struct SequenceRequest: Sendable, Equatable {
     /// Sequences find the computed prompts of others with the same salt only.
     public var cacheSalt: String
     public var work: Work
+    /// False where the tokens of the prompt do not say what its positions hold.
+    public var isPromptKnown = true
+    /// Nil: what is computed stays here.
+    public var output: Output?
 
     /// - Precondition: a prompt has at least one token.
     public init(
@@ -41,14 +62,32 @@ public struct SequenceRequest: Sendable, Equatable {
         case .generation(let prompt, let maximumTokens):
             let (sum, overflow) = prompt.count.addingReportingOverflow(max(1, maximumTokens) - 1)
             return overflow ? .max : sum
-        case .scoring(let rows): return rows
+        case .scoring(let rows), .embedding(let rows): return rows
         }
     }
 
-    var isScoring: Bool { prompt == nil }
+    /// Rows to compute before it decodes or is done.
+    var firstRows: Int {
+        switch work {
+        case .generation(let prompt, _): max(1, prompt.count)
+        case .scoring(let rows), .embedding(let rows): max(1, rows)
+        }
+    }
 
-    var prompt: [Int32]? {
-        if case .generation(let prompt, _) = work { prompt } else { nil }
+    var isScoring: Bool { if case .scoring = work { true } else { false } }
+
+    /// Every row that it prefills needs a whole row of logits.
+    var needsAllLogits: Bool { isScoring || output?.needsLogits == true }
+
+    /// Its last row is followed by a token that it chooses.
+    var choosesTokens: Bool { if case .generation(_, let maximumTokens) = work { maximumTokens > 0 } else { false } }
+
+    /// The prompt of a sequence that finds its blocks in the prefix cache and leaves them there; nil for all others.
+    ///
+    /// One that gives its rows away computes them all.
+    var sharedPrompt: [Int32]? {
+        guard case .generation(let prompt, _) = work, isPromptKnown, output == nil else { return nil }
+        return prompt
     }
 }
 

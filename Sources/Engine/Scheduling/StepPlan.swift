@@ -27,6 +27,10 @@ public struct StepPlan: Sendable, Equatable {
         public let isDecoding: Bool
         /// So many rows at the end are of tokens that are only proposed.
         public let draftTokens: Int
+        /// True if a token is chosen from the logits of its last row, or of its drafts.
+        public let choosesToken: Bool
+        /// So many rows at the beginning were computed before, and their output was given away.
+        public let givenRows: Int
         /// Positions of the prompt that were found in the cache and not computed.
         public let cachedTokens: Int
         /// The blocks with the positions of the sequence, from the first on.

@@ -13,6 +13,7 @@ struct WaitingSequence: Sendable {
         let arrival: UInt64
         let generatedTokens: Int
         let cachedTokens: Int
+        let givenRows: Int
         /// It had to go because there were no blocks, and goes before all others of its priority.
         let isUrgent: Bool
     }
@@ -45,6 +46,8 @@ struct WaitingQueue: Sendable {
 
     var count: Int { entries.count }
     var isEmpty: Bool { entries.isEmpty }
+
+    func contains(call: CallID) -> Bool { entries.contains { $0.request.call == call } }
 
     /// Waiting sequences that a new one of this priority would not overtake.
     func count(atOrAbove priority: Int8) -> Int {

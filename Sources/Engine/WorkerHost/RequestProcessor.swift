@@ -11,6 +11,7 @@ enum Preparation {
     /// The engine goes on with it.
     case generation(PreparedGeneration)
     case scoring(PreparedScore)
+    case embedding(PreparedEmbedding)
     /// The model is loaded, with an engine if it is to generate.
     case loaded(LoadedModel, NativeEngine?)
 }
@@ -61,9 +62,14 @@ final class RequestProcessor {
                 return .answer(.result(.detokenized(bytes: try requireModel().detokenize(ids))))
             case .renderTemplate(let chat):
                 return .answer(.result(.rendered(text: try requireModel().renderTemplate(chat))))
-            case .cancel:
-                // Cancellations go past this thread.
-                return .answer(.failed(.invalidRequest(parameter: "", message: "a cancellation cannot be prepared")))
+            case .embed(let request):
+                try checkDeadline(request.deadline)
+                var prepared = try requireModel().prepare(request)
+                prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
+                return .embedding(prepared)
+            case .cancel, .credit:
+                // They go past this thread.
+                return .answer(.failed(.invalidRequest(parameter: "", message: "there is nothing to prepare")))
             }
         } catch {
             if case .load(let request) = request { logFailure(error, of: request) }
@@ -119,7 +125,7 @@ final class RequestProcessor {
             request.purpose == .generate
             ? try NativeEngine(
                 model: loaded, commitsWholeCache: machine.commitsWholeCache, progress: progress,
-                makeText: { TextAssembler(stopStrings: $0) }, emit: emit) : nil
+                makeText: { AssembledText($0) }, emit: emit) : nil
         model = loaded
         log(loaded)
         return .loaded(loaded, engine)

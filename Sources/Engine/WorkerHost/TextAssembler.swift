@@ -1,12 +1,10 @@
-public import NativeEngine
-
 /// Makes the text of one choice from the bytes of its tokens.
 ///
 /// What comes out is always valid UTF-8 and never has a part of a stop string: incomplete characters and possible
 /// beginnings of stop strings are held back until more bytes decide, or until the end. Bytes that are no UTF-8 become
 /// U+FFFD. However the bytes are cut into tokens, the text in sum is the same: everything before the first stop string
 /// that is complete.
-public struct TextAssembler: ChoiceText {
+public struct TextAssembler: Sendable {
     private var stops: StopMatcher
     /// Bytes that are not given out yet.
     private var pending: [UInt8] = []

@@ -48,7 +48,11 @@ final class WorkerHost: Sendable {
     // MARK: On the event loop
 
     func handle(_ request: EngineRequest, call: CallID, descriptors: [LinkDescriptor]) {
-        if case .cancel = request { return cancel(call) }
+        switch request {
+        case .cancel: return cancel(call)
+        case .credit(let bytes): return credit(bytes, call: call)
+        default: break
+        }
         let isQueued = state.change { state in
             state.queue.append(
                 call: call, bytes: request.textBytes, job: Request(request: request, descriptors: descriptors))
@@ -69,6 +73,11 @@ final class WorkerHost: Sendable {
         case .noted: break
         case .unknown: engine?.cancel(call)
         }
+    }
+
+    /// Of a call that the engine does not have yet, nothing was sent, so there is nothing to give credit for.
+    private func credit(_ bytes: UInt32, call: CallID) {
+        state.withLock { $0.engine }?.credit(bytes, call: call)
     }
 
     /// A snapshot, once there is an engine to tell about.
@@ -124,6 +133,8 @@ final class WorkerHost: Sendable {
                     try Self.require(state.engine).submit(generation, call: call)
                 case .scoring(let score):
                     try Self.require(state.engine).submit(score, call: call)
+                case .embedding(let embedding):
+                    try Self.require(state.engine).submit(embedding, call: call)
                 case .loaded(let model, let engine):
                     state.engine = engine
                     return .result(.loaded(model.description))
@@ -153,7 +164,8 @@ extension EngineRequest {
         case .tokenize(let request): request.text.utf8.count
         case .detokenize(let ids): ids.count * MemoryLayout<Int32>.size
         case .renderTemplate(let chat): chat.textBytes
-        case .load, .inspect, .cancel: 0
+        case .embed(let request): request.inputs.reduce(0) { $0 + $1.textBytes }
+        case .load, .inspect, .cancel, .credit: 0
         }
     }
 }
@@ -164,6 +176,7 @@ extension GenerateRequest.Input {
         case .chat(let chat): chat.textBytes
         case .text(let text): text.utf8.count
         case .ids(let ids): ids.count * MemoryLayout<Int32>.size
+        case .embeddings(let rows): rows.byteCount
         }
     }
 }

@@ -108,7 +108,7 @@ extension GenerationResponder {
             ResponseFormat.appendError(error, to: &frames)
             ResponseFormat.appendDone(to: &frames)
             finish(status: error.status, errorCode: error.code)
-        case .started, .result, .statistics:
+        case .started, .tensor, .result, .statistics:
             break
         }
     }
@@ -162,7 +162,7 @@ extension GenerationResponder {
             finish(status: 200)
         case .failed(let error):
             refuse(APIError(error))
-        case .accepted, .started, .result, .statistics:
+        case .accepted, .started, .tensor, .result, .statistics:
             break
         }
     }

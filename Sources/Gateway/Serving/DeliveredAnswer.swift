@@ -38,7 +38,7 @@ struct DeliveredAnswer: Sendable {
         case .tokens(let chunk): take(chunk)
         case .choiceFinished(let choice, let reason): finish(choice, reason)
         case .finished: isWhole ? .new(event) : .differs
-        case .accepted, .started, .failed, .result, .statistics: .new(event)
+        case .accepted, .started, .tensor, .failed, .result, .statistics: .new(event)
         }
     }
 

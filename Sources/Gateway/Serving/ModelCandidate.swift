@@ -69,7 +69,7 @@ final class ModelCandidate {
             case .tokens(let chunk): tokens += chunk.ids.count
             case .finished(let usage, _): finish(tokens: max(tokens, Int(usage.completionTokens)))
             case .failed(let error): fail("its first token failed: \(error.text)")
-            case .accepted, .started, .choiceFinished, .result, .statistics: break
+            case .accepted, .started, .tensor, .choiceFinished, .result, .statistics: break
             }
         }
     }

@@ -179,6 +179,13 @@ final class ModelChannel {
         }
     }
 
+    /// Tells the worker that the door took so many bytes of rows.
+    func grant(_ bytes: Int, to call: ServedCall) {
+        guard case .sent(let id) = call.phase else { return }
+        // A worker that is gone needs none.
+        try? supervisor.send(.credit(bytes: UInt32(clamping: bytes)), call: id)
+    }
+
     private func send(_ call: ServedCall) throws(EngineError) {
         let id = CallID(generation: supervisor.generation, sequence: nextSequence)
         nextSequence += 1

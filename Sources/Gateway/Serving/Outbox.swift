@@ -51,10 +51,10 @@ public struct Outbox: Sendable {
         return now &- fullSince >= Self.fullNanosecondsLimit
     }
 
-    /// Adds text to the last chunk of the same choice instead of holding another event.
+    /// Adds text to the last chunk of the same choice instead of holding another event; a tool call stays whole.
     private mutating func join(_ event: EngineEvent) -> Bool {
         guard case .tokens(let new) = event, head < events.count, case .tokens(var last) = events[events.count - 1],
-            last.choice == new.choice, last.kind == new.kind
+            last.choice == new.choice, last.kind == new.kind, last.kind != .toolCall
         else { return false }
         events.removeLast()
         last.ids += new.ids
@@ -68,6 +68,7 @@ public struct Outbox: Sendable {
     private static let overhead = 64
 
     private static func size(of event: EngineEvent) -> Int {
+        if case .tensor(let chunk) = event { return overhead + chunk.tensor.byteCount }
         guard case .tokens(let chunk) = event else { return overhead }
         var size = overhead + chunk.text.utf8.count + chunk.ids.count * 4
         for entry in chunk.logProbabilities {

@@ -91,6 +91,10 @@ struct ContentKey: Hashable, Sendable {
 
 extension EngineRequest {
     fileprivate var withoutCircumstances: EngineRequest {
+        if case .embed(var embed) = self {
+            (embed.tenant, embed.priority, embed.deadline) = ("", 0, 0)
+            return .embed(embed)
+        }
         guard case .generate(var generate) = self else { return self }
         generate.tenant = ""
         generate.priority = 0

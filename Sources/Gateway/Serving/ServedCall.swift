@@ -77,7 +77,8 @@ public final class ServedCall {
         self.number = number
         self.request = request
         self.listener = listener
-        delivered = resumes ? DeliveredAnswer() : nil
+        // A part of the rows that a door has got is not told apart from the whole.
+        delivered = resumes && !request.wantsTensors ? DeliveredAnswer() : nil
     }
 
     /// Without a record of it, text that was sent would come twice.
@@ -92,7 +93,13 @@ public final class ServedCall {
     }
 
     /// Takes the next event, nil when there is none yet.
-    public func next() -> EngineEvent? { outbox.next() }
+    ///
+    /// With it a door says that it has room for as much again: rows that it took are credit for the worker.
+    public func next() -> EngineEvent? {
+        let event = outbox.next()
+        if case .tensor(let chunk) = event { channel?.grant(chunk.tensor.byteCount, to: self) }
+        return event
+    }
 
     /// The call goes to a worker.
     func beginRun() {
@@ -124,7 +131,7 @@ public final class ServedCall {
             run.isStarted = true
             if hasSentStart { return }
             hasSentStart = true
-        case .tokens, .choiceFinished:
+        case .tokens, .tensor, .choiceFinished:
             hasSentText = true
         case .finished, .failed, .result, .statistics:
             break
@@ -136,6 +143,28 @@ public final class ServedCall {
 extension EngineRequest {
     /// Monotonic time by which the answer must be there; nil for none.
     var deadline: UInt64? {
-        if case .generate(let generate) = self, generate.deadline != 0 { generate.deadline } else { nil }
+        switch self {
+        case .generate(let generate) where generate.deadline != 0: generate.deadline
+        case .embed(let embed) where embed.deadline != 0: embed.deadline
+        default: nil
+        }
+    }
+
+    fileprivate var wantsTensors: Bool {
+        if case .generate(let generate) = self { generate.tensors != nil } else { false }
+    }
+
+    /// As it is sent for a tenant: nobody gives a worker more credit for rows than an outbox holds.
+    func sent(for tenant: String) -> EngineRequest {
+        switch self {
+        case .generate(var generate):
+            generate.tenant = tenant
+            generate.tensors?.credit = UInt64(Outbox.byteLimit)
+            return .generate(generate)
+        case .embed(var embed):
+            embed.tenant = tenant
+            return .embed(embed)
+        default: return self
+        }
     }
 }

@@ -150,12 +150,8 @@ public final class Serving {
             throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: 5000)
         }
         let channel = try registry.channel(of: slot)
-        var request = request
-        if case .generate(var generate) = request {
-            generate.tenant = identity.tenant
-            request = .generate(generate)
-        }
-        return try channel.admit(request, identity: identity, resumes: resumes, listener: listener)
+        return try channel.admit(
+            request.sent(for: identity.tenant), identity: identity, resumes: resumes, listener: listener)
     }
 
     private func route(_ model: String?) throws(EngineError) -> ModelSlot {

@@ -1,13 +1,15 @@
 /// What a worker tells about a call.
 ///
-/// A generation sends `accepted`, `started`, any number of `tokens`, one `choiceFinished` for each choice, and exactly
-/// one end event: `finished` or `failed`. Every other request has one `result` or `failed`.
+/// A generation sends `accepted`, `started`, any number of `tokens` and, if it wants them, `tensor`, one `choiceFinished`
+/// for each choice, and exactly one end event: `finished` or `failed`. Every other request has one `result` or `failed`.
 public enum EngineEvent: Sendable, Equatable {
     /// The input is tokenized and fits. `queuePosition` counts the sequences that are ahead.
     case accepted(promptTokens: UInt32, queuePosition: UInt32)
     /// Prefill begins. `cachedTokens` of the prompt were already there.
     case started(cachedTokens: UInt32)
     case tokens(TokenChunk)
+    /// Within the credit that the receiver gave.
+    case tensor(TensorChunk)
     case choiceFinished(choice: UInt32, reason: FinishReason)
     case finished(usage: Usage, timings: Timings)
     case failed(EngineError)
@@ -19,7 +21,7 @@ public enum EngineEvent: Sendable, Equatable {
     public var isEnd: Bool {
         switch self {
         case .finished, .failed, .result: true
-        case .accepted, .started, .tokens, .choiceFinished, .statistics: false
+        case .accepted, .started, .tokens, .tensor, .choiceFinished, .statistics: false
         }
     }
 }
@@ -137,6 +139,8 @@ public enum EngineResult: Sendable, Equatable {
     /// Bytes, because the ids need not form whole characters.
     case detokenized(bytes: [UInt8])
     case rendered(text: String)
+    /// One row for each input.
+    case embedded(Tensor, promptTokens: UInt32)
 }
 
 /// What a loaded model is and can do.
@@ -145,6 +149,8 @@ public struct ModelDescription: Sendable, Equatable {
     public var name: String
     public var parameterCount: UInt64
     public var vocabularySize: UInt32
+    /// Columns of the embedding and of hidden states; 0 where no weights are loaded.
+    public var embeddingWidth: UInt32
     /// Positions per sequence as served.
     public var contextLength: UInt32
     /// Positions that the model was trained for.
@@ -160,8 +166,8 @@ public struct ModelDescription: Sendable, Equatable {
     public var compute: ComputeDescription
 
     public init(
-        architecture: String, name: String, parameterCount: UInt64, vocabularySize: UInt32, contextLength: UInt32,
-        trainedContextLength: UInt32, parallel: UInt32, threads: UInt32, weightBytes: UInt64,
+        architecture: String, name: String, parameterCount: UInt64, vocabularySize: UInt32, embeddingWidth: UInt32 = 0,
+        contextLength: UInt32, trainedContextLength: UInt32, parallel: UInt32, threads: UInt32, weightBytes: UInt64,
         keyValueCacheBytes: UInt64, memoryBytes: UInt64 = 0, hasChatTemplate: Bool, loadNanoseconds: UInt64,
         compute: ComputeDescription = ComputeDescription()
     ) {
@@ -169,6 +175,7 @@ public struct ModelDescription: Sendable, Equatable {
         self.name = name
         self.parameterCount = parameterCount
         self.vocabularySize = vocabularySize
+        self.embeddingWidth = embeddingWidth
         self.contextLength = contextLength
         self.trainedContextLength = trainedContextLength
         self.parallel = parallel

@@ -9,6 +9,9 @@ public enum EngineRequest: Sendable, Equatable {
     case renderTemplate(ChatInput)
     /// Ends the call that the message names. Unknown calls are ignored.
     case cancel
+    /// Lets a generation send so many more bytes of tensors. Unknown calls are ignored.
+    case credit(bytes: UInt32)
+    case embed(EmbedRequest)
 }
 
 /// Loads the one model of this worker.
@@ -107,11 +110,13 @@ public struct GenerateRequest: Sendable, Equatable {
         case chat(ChatInput)
         case text(String)
         case ids([Int32])
+        /// Rows that stand in the place of the embedding's, one for each position of the prompt.
+        case embeddings(Tensor)
     }
 
     public var inputs: [Input]
     public var choices: UInt32
-    /// Tokens to generate per choice; nil is the rest of the context.
+    /// Tokens to generate per choice; nil is the rest of the context, and 0, with `tensors`, only computes the prompt.
     public var maximumTokens: UInt32?
     public var sampling: SamplingParameters
     public var stopStrings: [String]
@@ -122,6 +127,8 @@ public struct GenerateRequest: Sendable, Equatable {
     public var minimumTokens: UInt32 = 0
     /// Nil asks for none.
     public var logProbabilities: LogProbabilityOptions?
+    /// What the model computes for each token, beside its text; nil asks for none.
+    public var tensors: TensorRequest?
     /// It changes the speed and never the text.
     public var speculation = SpeculationMode.automatic
     /// Prompts are found in the cache only by requests with the same salt and tenant; empty: by all without a salt.
@@ -148,6 +155,29 @@ public struct GenerateRequest: Sendable, Equatable {
         self.tenant = tenant
         self.priority = priority
         self.deadline = deadline
+    }
+}
+
+/// Which rows come as `EngineEvent.tensor`, one for every position that is computed.
+///
+/// Prompts are computed whole, without the prefix cache, and without drafts, so that no row is missing.
+public struct TensorRequest: Sendable, Equatable {
+    public enum Kind: UInt8, Sendable {
+        /// The normalised output of the last layer: what the output matrix is multiplied with.
+        case hiddenStates = 0
+        /// The output of the model as it is, before any sampling parameter changes it.
+        case logits = 1
+    }
+
+    public var kind: Kind
+    /// Bytes of rows that the receiver takes before it says `EngineRequest.credit`.
+    ///
+    /// Nothing is computed while they are used up; the last row may exceed them.
+    public var credit: UInt64
+
+    public init(kind: Kind, credit: UInt64) {
+        self.kind = kind
+        self.credit = credit
     }
 }
 
@@ -294,6 +324,40 @@ public struct LogitBias: Sendable, Equatable {
     public init(token: Int32, bias: Float) {
         self.token = token
         self.bias = bias
+    }
+}
+
+/// One vector for each input, made of the hidden states of its positions.
+public struct EmbedRequest: Sendable, Equatable {
+    public enum Pooling: UInt8, Sendable {
+        /// The last position's, which has seen all others.
+        case last = 0
+        /// The mean over all positions.
+        case mean = 1
+        case first = 2
+    }
+
+    public var inputs: [GenerateRequest.Input]
+    public var pooling: Pooling
+    /// Scales each vector to length 1.
+    public var normalizes: Bool
+    /// Who asked: fairness in the queue is per tenant.
+    public var tenant: String
+    /// Higher goes first.
+    public var priority: Int8
+    /// Monotonic clock, nanoseconds; 0 is none.
+    public var deadline: UInt64
+
+    public init(
+        inputs: [GenerateRequest.Input], pooling: Pooling = .last, normalizes: Bool = true, tenant: String = "",
+        priority: Int8 = 0, deadline: UInt64 = 0
+    ) {
+        self.inputs = inputs
+        self.pooling = pooling
+        self.normalizes = normalizes
+        self.tenant = tenant
+        self.priority = priority
+        self.deadline = deadline
     }
 }
 

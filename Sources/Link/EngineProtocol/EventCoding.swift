@@ -10,6 +10,7 @@ private enum EventCode: UInt16 {
     case failed = 5
     case result = 6
     case statistics = 7
+    case tensor = 8
 
     var size: Int {
         switch self {
@@ -19,6 +20,7 @@ private enum EventCode: UInt16 {
         case .finished: 56
         case .failed, .result: 12
         case .statistics: 128
+        case .tensor: 12 + PayloadWriter.tensorSize
         }
     }
 }
@@ -50,6 +52,7 @@ extension PayloadWriter {
         case .failed(let error): self.error(error)
         case .result(let result): self.result(result)
         case .statistics(let statistics): self.statistics(statistics)
+        case .tensor(let chunk): tensorChunk(chunk)
         }
     }
 
@@ -125,6 +128,7 @@ extension EventCode {
         case .failed: self = .failed
         case .result: self = .result
         case .statistics: self = .statistics
+        case .tensor: self = .tensor
         }
     }
 }
@@ -160,6 +164,7 @@ extension PayloadReader {
         case .failed: return .failed(try error())
         case .result: return .result(try result())
         case .statistics: return .statistics(try statistics())
+        case .tensor: return .tensor(try tensorChunk())
         }
     }
 

@@ -99,6 +99,8 @@ public enum MessageCodec {
         case .request(.detokenize, _): .detokenize
         case .request(.renderTemplate, _): .renderTemplate
         case .request(.cancel, _): .cancel
+        case .request(.credit, _): .credit
+        case .request(.embed, _): .embed
         case .events: .events
         }
     }
@@ -109,11 +111,13 @@ public enum MessageCodec {
         case .hello: 12
         case .load: 48
         case .inspect, .cancel: 0
-        case .generate: 188
+        case .generate: 200
         case .score: 16
         case .tokenize: 12
         case .detokenize: 8
         case .renderTemplate: PayloadWriter.chatInputSize
+        case .credit: 4
+        case .embed: 28
         case .events: 8
         }
     }
@@ -131,6 +135,8 @@ public enum MessageCodec {
         case .detokenize: .request(.detokenize(ids: try reader.tokenIDs("ids")), call: call)
         case .renderTemplate: .request(.renderTemplate(try reader.chatInput()), call: call)
         case .cancel: .request(.cancel, call: call)
+        case .credit: .request(.credit(bytes: try reader.integer("credit")), call: call)
+        case .embed: .request(.embed(try reader.embed()), call: call)
         case .events: .events(try reader.events())
         }
     }

@@ -11,6 +11,8 @@ public enum MessageType: UInt16, Sendable, CaseIterable {
     case detokenize = 0x0305
     case renderTemplate = 0x0306
     case cancel = 0x0307
+    case credit = 0x0308
+    case embed = 0x0309
     // Worker to gateway: the message id is zero, each event names its call.
     case events = 0x0340
 }

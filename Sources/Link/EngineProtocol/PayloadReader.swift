@@ -100,6 +100,11 @@ struct PayloadReader {
         }
     }
 
+    /// The bytes of elements that are to be copied as they lie there.
+    mutating func slice(_ field: String, elementSize: Int) throws(CodecError) -> UnsafeRawBufferPointer {
+        try required(field, elementSize: elementSize, limit: EngineProtocolLimits.payloadBytes / elementSize)
+    }
+
     mutating func list<Element>(
         _ field: String, elementSize: Int, limit: Int, _ read: ReadElement<Element>
     ) throws(CodecError) -> [Element] {

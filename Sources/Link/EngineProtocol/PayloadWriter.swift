@@ -73,6 +73,14 @@ struct PayloadWriter {
         for id in ids { withUnsafeBytes(of: id.littleEndian) { bytes.append(contentsOf: $0) } }
     }
 
+    /// Appends bytes as they lie in memory.
+    mutating func copy(_ field: String, _ value: UnsafeRawBufferPointer, elementSize: Int) {
+        range(
+            field, count: value.count / elementSize, elementSize: elementSize,
+            limit: EngineProtocolLimits.payloadBytes / elementSize)
+        if failure == nil { bytes.append(contentsOf: value) }
+    }
+
     mutating func list<Element>(
         _ field: String, _ elements: [Element], elementSize: Int, limit: Int,
         _ write: (inout PayloadWriter, Element) -> Void

@@ -13,6 +13,7 @@ public import Platform
 /// | 7 | phase of the preparation thread (`PreparationPhase`) | preparation |
 /// | 8 | requests that it has begun or ended, together | preparation |
 /// | 9 | call that it prepares | preparation |
+/// | 10 | turns: how often the engine looked what to do | engine |
 /// | 16… | calls of the last step, at most 64 | engine |
 ///
 /// Each word has one thread that writes it; a store costs what a store to own memory costs. Words are not changed
@@ -45,6 +46,7 @@ public struct ProgressPage: Sendable {
         static let preparationPhase = 7
         static let preparations = 8
         static let preparedCall = 9
+        static let turns = 10
         static let list = 16
     }
 
@@ -65,6 +67,13 @@ public struct ProgressPage: Sendable {
     // MARK: Written by the worker
 
     public func enter(_ phase: EnginePhase) { words?[Word.enginePhase] = phase.rawValue }
+
+    /// The engine looks what to do, also while calls only wait for credit.
+    public func beginTurn() {
+        guard let words else { return }
+        words[Word.turns] = words[Word.turns] &+ 1
+        enter(.planning)
+    }
 
     /// - Parameter number: from 1.
     public func beginLayer(_ number: Int) { words?[Word.layer] = UInt64(number) }
@@ -110,6 +119,7 @@ public struct ProgressPage: Sendable {
         guard let words else { return progress }
         // A number that is no phase is no idle one either.
         progress.enginePhase = EnginePhase(rawValue: words[Word.enginePhase]) ?? .computing
+        progress.turns = words[Word.turns]
         progress.steps = words[Word.steps]
         progress.layer = words[Word.layer]
         progress.calls = words[Word.calls]
@@ -127,6 +137,7 @@ public struct ProgressPage: Sendable {
 /// A look at a worker's progress page.
 public struct WorkerProgress: Sendable, Equatable {
     public var enginePhase = ProgressPage.EnginePhase.idle
+    public var turns: UInt64 = 0
     public var steps: UInt64 = 0
     public var layer: UInt64 = 0
     public var calls: UInt64 = 0

@@ -12,6 +12,8 @@ extension PayloadWriter {
         switch request {
         case .load(let load): self.load(load)
         case .inspect, .cancel: break
+        case .credit(let bytes): integer(bytes)
+        case .embed(let embed): self.embed(embed)
         case .generate(let generate): self.generate(generate)
         case .score(let score): self.score(score)
         case .tokenize(let tokenize): self.tokenize(tokenize)
@@ -112,6 +114,7 @@ private enum InputCode: UInt8 {
     case chat = 0
     case text = 1
     case ids = 2
+    case embeddings = 3
 }
 
 extension PayloadWriter {
@@ -130,6 +133,7 @@ extension PayloadWriter {
         integer(request.deadline)
         integer(request.minimumTokens)
         logProbabilityOptions(request.logProbabilities)
+        tensorOptions(request.tensors)
         sampling(request.sampling)
         list("stopStrings", request.stopStrings, elementSize: 8, limit: EngineProtocolLimits.stopStrings) {
             $0.text("stopStrings", $1, limit: EngineProtocolLimits.stopStringBytes)
@@ -153,6 +157,10 @@ extension PayloadWriter {
             integer(InputCode.ids.rawValue)
             zeros(3)
             tokenIDs("ids", ids)
+        case .embeddings(let rows):
+            integer(InputCode.embeddings.rawValue)
+            zeros(3)
+            structure("embeddings", size: Self.tensorSize) { $0.tensor("embeddings", rows) }
         }
     }
 
@@ -221,6 +229,7 @@ extension PayloadReader {
         request.deadline = try integer("deadline")
         request.minimumTokens = try integer("minimumTokens")
         request.logProbabilities = try logProbabilityOptions()
+        request.tensors = try tensorOptions()
         request.sampling = try sampling()
         request.stopStrings = try list(
             "stopStrings", elementSize: 8, limit: EngineProtocolLimits.stopStrings, Self.stopString)
@@ -230,7 +239,7 @@ extension PayloadReader {
         return request
     }
 
-    private static func input(_ reader: inout PayloadReader) throws(CodecError) -> GenerateRequest.Input {
+    fileprivate static func input(_ reader: inout PayloadReader) throws(CodecError) -> GenerateRequest.Input {
         let code: InputCode = try reader.choice("inputs")
         try reader.zeros("inputs", 3)
         switch code {
@@ -241,6 +250,11 @@ extension PayloadReader {
                 })
         case .text: return .text(try reader.text("text", limit: EngineProtocolLimits.payloadBytes))
         case .ids: return .ids(try reader.tokenIDs("ids"))
+        case .embeddings:
+            return .embeddings(
+                try reader.structure("embeddings", size: PayloadWriter.tensorSize) {
+                    (reader: inout PayloadReader) throws(CodecError) in try reader.tensor("embeddings")
+                })
         }
     }
 
@@ -306,6 +320,34 @@ extension PayloadReader {
 
     private static func logitBias(_ reader: inout PayloadReader) throws(CodecError) -> LogitBias {
         LogitBias(token: try reader.integer("logitBias"), bias: try reader.float("logitBias"))
+    }
+}
+
+// MARK: embed
+
+extension PayloadWriter {
+    mutating func embed(_ request: EmbedRequest) {
+        list("inputs", request.inputs, elementSize: 12, limit: EngineProtocolLimits.inputs) { $0.input($1) }
+        integer(request.pooling.rawValue)
+        flag(request.normalizes)
+        integer(request.priority)
+        zeros(1)
+        integer(request.deadline)
+        text("tenant", request.tenant, limit: EngineProtocolLimits.nameBytes)
+    }
+}
+
+extension PayloadReader {
+    mutating func embed() throws(CodecError) -> EmbedRequest {
+        let inputs = try list("inputs", elementSize: 12, limit: EngineProtocolLimits.inputs, Self.input)
+        let pooling: EmbedRequest.Pooling = try choice("pooling")
+        let normalizes = try flag("normalizes")
+        let priority: Int8 = try integer("priority")
+        try zeros("priority", 1)
+        let deadline: UInt64 = try integer("deadline")
+        return EmbedRequest(
+            inputs: inputs, pooling: pooling, normalizes: normalizes,
+            tenant: try text("tenant", limit: EngineProtocolLimits.nameBytes), priority: priority, deadline: deadline)
     }
 }
 

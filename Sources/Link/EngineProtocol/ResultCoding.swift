@@ -7,11 +7,13 @@ private enum ResultCode: UInt16 {
     case tokenized = 3
     case detokenized = 4
     case rendered = 5
+    case embedded = 6
 
     var size: Int {
         switch self {
-        case .loaded: 120
+        case .loaded: 124
         case .scored: 16
+        case .embedded: PayloadWriter.tensorSize + 4
         case .inspected, .tokenized, .detokenized, .rendered: 8
         }
     }
@@ -24,6 +26,7 @@ private enum ResultCode: UInt16 {
         case .tokenized: self = .tokenized
         case .detokenized: self = .detokenized
         case .rendered: self = .rendered
+        case .embedded: self = .embedded
         }
     }
 }
@@ -47,6 +50,9 @@ extension PayloadWriter {
         case .tokenized(let ids): tokenIDs("ids", ids)
         case .detokenized(let bytes): raw("bytes", bytes, limit: limit)
         case .rendered(let text): self.text("text", text, limit: limit)
+        case .embedded(let vectors, let promptTokens):
+            tensor("embedded", vectors)
+            integer(promptTokens)
         }
     }
 
@@ -55,6 +61,7 @@ extension PayloadWriter {
         text("name", model.name, limit: EngineProtocolLimits.nameBytes)
         integer(model.parameterCount)
         integer(model.vocabularySize)
+        integer(model.embeddingWidth)
         integer(model.contextLength)
         integer(model.trainedContextLength)
         integer(model.parallel)
@@ -95,6 +102,7 @@ extension PayloadReader {
         case .tokenized: return .tokenized(ids: try tokenIDs("ids"))
         case .detokenized: return .detokenized(bytes: try raw("bytes", limit: limit))
         case .rendered: return .rendered(text: try text("text", limit: limit))
+        case .embedded: return .embedded(try tensor("embedded"), promptTokens: try integer("promptTokens"))
         }
     }
 
@@ -103,6 +111,7 @@ extension PayloadReader {
         let name = try text("name", limit: EngineProtocolLimits.nameBytes)
         let parameterCount: UInt64 = try integer("parameterCount")
         let vocabularySize: UInt32 = try integer("vocabularySize")
+        let embeddingWidth: UInt32 = try integer("embeddingWidth")
         let contextLength: UInt32 = try integer("contextLength")
         let trainedContextLength: UInt32 = try integer("trainedContextLength")
         let parallel: UInt32 = try integer("parallel")
@@ -112,7 +121,8 @@ extension PayloadReader {
         try zeros("cacheType", 2)
         return ModelDescription(
             architecture: architecture, name: name, parameterCount: parameterCount, vocabularySize: vocabularySize,
-            contextLength: contextLength, trainedContextLength: trainedContextLength, parallel: parallel,
+            embeddingWidth: embeddingWidth, contextLength: contextLength, trainedContextLength: trainedContextLength,
+            parallel: parallel,
             threads: threads, weightBytes: try integer("weightBytes"),
             keyValueCacheBytes: try integer("keyValueCacheBytes"), memoryBytes: try integer("memoryBytes"),
             hasChatTemplate: hasChatTemplate, loadNanoseconds: try integer("loadNanoseconds"),

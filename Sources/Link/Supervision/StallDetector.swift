@@ -8,7 +8,7 @@ import EngineProtocol
 /// |---|---|---|
 /// | engine | its phase is not idle | phase, step or layer change |
 /// | preparation | it prepares a request | it begins or ends one |
-/// | worker | calls are open | anything of the above changes, or events come |
+/// | worker | calls are open | anything of the above changes, events come, or the engine looks for work |
 ///
 /// The last one finds a worker that was stopped, or that does not read its link. A worker that is merely slow moves on
 /// from layer to layer. Loading has a limit of its own and is not watched here.
@@ -60,7 +60,10 @@ struct StallDetector: Sendable {
         engine.look(hasWork: progress.enginePhase != .idle, mark: engineMark, elapsed: elapsed)
         preparation.look(
             hasWork: progress.preparationPhase == .preparing, mark: [progress.preparations], elapsed: elapsed)
-        worker.look(hasWork: openCalls > 0, mark: engineMark + [progress.preparations, events], elapsed: elapsed)
+        // An engine all of whose calls wait for their clients' credit has nothing to do, and says that it looked.
+        worker.look(
+            hasWork: openCalls > 0, mark: engineMark + [progress.preparations, events, progress.turns],
+            elapsed: elapsed)
         if engine.still >= limit { return stall(engine, Self.text(ofEngine: progress)) }
         if preparation.still >= limit { return stall(preparation, "the preparation of a request") }
         if worker.still >= limit { return stall(worker, "\(openCalls) open call\(openCalls == 1 ? "" : "s")") }

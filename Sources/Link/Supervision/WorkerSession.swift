@@ -99,7 +99,7 @@ public final class WorkerSession {
                     inbox.events = []
                     return description
                 case .failed(let error): throw .engine(error)
-                case .accepted, .started, .tokens, .choiceFinished, .finished, .result, .statistics: break
+                case .accepted, .started, .tokens, .tensor, .choiceFinished, .finished, .result, .statistics: break
                 }
             }
             inbox.events = []
@@ -152,6 +152,10 @@ public final class WorkerSession {
                 if isCancelled, case .failed(.cancelled) = event { continue }
                 if case .failed(let error) = event { failure = failure ?? .engine(error) }
                 onEvent(place, event)
+                // Who was handed the rows has taken them.
+                if case .tensor(let chunk) = event {
+                    try? worker.send(.credit(bytes: UInt32(clamping: chunk.tensor.byteCount)), call: id)
+                }
             }
             if inbox.wasInterrupted, failure != .interrupted {
                 failure = .interrupted

@@ -21,13 +21,13 @@ public protocol DecoderModel: AnyObject, Sendable {
     /// Packs the weights for the kernels; needed once, before the first step.
     func pack(pool: ComputePool) throws(ModelLoadError)
 
-    /// Computes one step: stores keys and values of every row, and logits for the rows that want them.
+    /// Computes one step: stores keys and values of every row, and logits and hidden states for the rows that want them.
     ///
-    /// The logits lie in `workspace` until the next step. The result for a row depends on its sequence alone: it has the
+    /// These lie in `workspace` until the next step. The result for a row depends on its sequence alone: it has the
     /// same bits alone, in any batch, in any chunk, and for any number of threads.
     ///
     /// Before each layer `step.isCancelled` is asked for each sequence; the rows of a cancelled one are dropped there.
-    /// They leave no logits, and their sequence keeps the length that it had.
+    /// They leave neither, and their sequence keeps the length that it had.
     func forward(
         _ step: ForwardStep, cache: KeyValueCache, workspace: ForwardWorkspace, pool: ComputePool
     ) throws(ForwardError)
@@ -40,12 +40,21 @@ public struct ForwardRow: Sendable, Equatable {
     /// Index of the sequence in the step's block tables.
     public var sequence: Int32
     public var wantsLogits: Bool
+    /// Wants what the output matrix is multiplied with: the normalised output of the last layer.
+    public var wantsHiddenState: Bool
+    /// The row of `ForwardStep.embeddings` that stands in the place of the token's; nil: the token's own.
+    public var embedding: Int32?
 
-    public init(token: Int32, position: Int32, sequence: Int32, wantsLogits: Bool) {
+    public init(
+        token: Int32, position: Int32, sequence: Int32, wantsLogits: Bool, wantsHiddenState: Bool = false,
+        embedding: Int32? = nil
+    ) {
         self.token = token
         self.position = position
         self.sequence = sequence
         self.wantsLogits = wantsLogits
+        self.wantsHiddenState = wantsHiddenState
+        self.embedding = embedding
     }
 }
 
@@ -55,6 +64,8 @@ public struct ForwardRow: Sendable, Equatable {
 /// them is taken as it is; what it holds from there on is replaced.
 public struct ForwardStep: Sendable {
     public var rows: [ForwardRow]
+    /// Rows as wide as the model, one after the other, for those that `ForwardRow.embedding` names.
+    public var embeddings: [Float] = []
     /// For each sequence the blocks of the cache that hold its positions: 0 ..< 32, 32 ..< 64 and so on.
     public var blockTables: [[Int32]]
     /// Asked between layers whether a sequence was cancelled; nil: never.
@@ -78,6 +89,7 @@ public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooManyRows(count: Int, limit: Int)
     case tooManyLogits(count: Int, limit: Int)
     case tokenOutOfRange(token: Int32, vocabularySize: Int)
+    case embeddingOutOfRange(row: Int32, rows: Int)
     case sequenceOutOfRange(sequence: Int32, tables: Int)
     /// `expected` is nil for the first row of a sequence; `limit` is the end of its block table.
     case positionOutOfRange(position: Int32, expected: Int?, limit: Int)
@@ -89,6 +101,7 @@ public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
         case .tooManyRows(let count, let limit): "a step of \(count) rows, the workspace has room for \(limit)"
         case .tooManyLogits(let count, let limit): "\(count) rows want logits, the workspace has room for \(limit)"
         case .tokenOutOfRange(let token, let size): "token \(token) is not below the vocabulary size \(size)"
+        case .embeddingOutOfRange(let row, let rows): "row \(row) of \(rows) embeddings"
         case .sequenceOutOfRange(let sequence, let tables): "sequence \(sequence), but there are \(tables) block tables"
         case .positionOutOfRange(let position, let expected?, _):
             "position \(position), where \(expected) has to follow"

@@ -2,7 +2,7 @@ public import Tensors
 
 /// The memory that a step computes in, reserved once and used again for every step.
 ///
-/// After a step it holds the logits. One thread at a time may use it.
+/// After a step it holds the logits and the hidden states. One thread at a time may use it.
 public final class ForwardWorkspace: @unchecked Sendable {
     /// Rows of the largest step.
     public let maximumRows: Int
@@ -36,7 +36,9 @@ public final class ForwardWorkspace: @unchecked Sendable {
     private(set) var active: [ActiveRow] = []
     /// Neighbouring active rows of one sequence, at most as many as attention takes at once.
     private(set) var attentionUnits: [AttentionUnit] = []
-    private var logitPlaces: [Int?] = []
+    /// For each row of the step the place of its hidden state, and of its logits if that is below `logitCount`.
+    private var outputPlaces: [Int?] = []
+    private var logitCount = 0
 
     struct ActiveRow: Sendable {
         let token: Int
@@ -45,6 +47,8 @@ public final class ForwardWorkspace: @unchecked Sendable {
         /// Index in the step.
         let index: Int
         let wantsLogits: Bool
+        let wantsHiddenState: Bool
+        let embedding: Int?
     }
 
     struct AttentionUnit: Sendable {
@@ -101,7 +105,7 @@ public final class ForwardWorkspace: @unchecked Sendable {
             1, KeyValueBlocks.maximumQueries * configuration.keyValueHeadCount / configuration.headCount)
         active.reserveCapacity(maximumRows)
         attentionUnits.reserveCapacity(maximumRows)
-        logitPlaces.reserveCapacity(maximumRows)
+        outputPlaces.reserveCapacity(maximumRows)
     }
 
     /// Bytes that are reserved.
@@ -109,21 +113,32 @@ public final class ForwardWorkspace: @unchecked Sendable {
 
     /// The logits of a row of the last step, `vocabularySize` of them; nil if it wanted none or was cancelled.
     public func logits(row: Int) -> UnsafeMutableBufferPointer<Float>? {
-        guard logitPlaces.indices.contains(row), let place = logitPlaces[row] else { return nil }
+        guard let place = place(ofRow: row), place < logitCount else { return nil }
         return logitRows[place]
     }
+
+    /// What the output matrix is multiplied with, for a row of the last step that wanted it; nil if it was cancelled.
+    ///
+    /// It is as wide as the model. A row that wanted logits has one too.
+    public func hiddenState(row: Int) -> UnsafeMutableBufferPointer<Float>? {
+        place(ofRow: row).map { normalized[$0] }
+    }
+
+    private func place(ofRow row: Int) -> Int? { outputPlaces.indices.contains(row) ? outputPlaces[row] : nil }
 
     // MARK: for models
 
     func begin(_ step: ForwardStep) {
         active.removeAll(keepingCapacity: true)
-        logitPlaces.removeAll(keepingCapacity: true)
+        outputPlaces.removeAll(keepingCapacity: true)
+        logitCount = 0
         for (index, row) in step.rows.enumerated() {
             active.append(
                 ActiveRow(
                     token: Int(row.token), position: Int(row.position), sequence: Int(row.sequence), index: index,
-                    wantsLogits: row.wantsLogits))
-            logitPlaces.append(nil)
+                    wantsLogits: row.wantsLogits, wantsHiddenState: row.wantsHiddenState,
+                    embedding: row.embedding.map(Int.init)))
+            outputPlaces.append(nil)
         }
         cutIntoUnits()
     }
@@ -160,14 +175,20 @@ public final class ForwardWorkspace: @unchecked Sendable {
         cutIntoUnits()
     }
 
-    /// Writes the rows that want logits to the front of `normalized`, normalised, and returns how many they are.
-    func selectLogitRows(norm: FloatVector, epsilon: Float) -> Int {
+    /// Writes the rows that want something to `normalized`, normalised, and returns how many of them, the first ones, want
+    /// logits.
+    func selectOutputRows(norm: FloatVector, epsilon: Float) -> Int {
         var count = 0
-        for (place, row) in active.enumerated() where row.wantsLogits {
-            hidden.normalize(row: place, weight: norm, epsilon: epsilon, into: normalized, row: count)
-            logitPlaces[row.index] = count
-            count += 1
+        func select(_ isWanted: (ActiveRow) -> Bool) {
+            for (place, row) in active.enumerated() where isWanted(row) {
+                hidden.normalize(row: place, weight: norm, epsilon: epsilon, into: normalized, row: count)
+                outputPlaces[row.index] = count
+                count += 1
+            }
         }
-        return count
+        select(\.wantsLogits)
+        logitCount = count
+        select { $0.wantsHiddenState && !$0.wantsLogits }
+        return logitCount
     }
 }

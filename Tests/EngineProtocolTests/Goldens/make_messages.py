@@ -7,7 +7,7 @@ The same values are written down again in GoldenMessageTests.swift.
 import struct
 
 TYPES = {"hello": 0x10, "load": 0x300, "inspect": 0x301, "generate": 0x302, "score": 0x303, "tokenize": 0x304,
-         "detokenize": 0x305, "renderTemplate": 0x306, "cancel": 0x307, "events": 0x340}
+         "detokenize": 0x305, "renderTemplate": 0x306, "cancel": 0x307, "credit": 0x308, "embed": 0x309, "events": 0x340}
 
 
 def crc32c(data):
@@ -79,6 +79,7 @@ def optional(v): return u32(0) + u32(0) if v is None else u32(1) + u32(v)
 def text(v): return Range(None if v is None else v.encode())
 def ids(*v): return Range(b"".join(struct.pack("<i", i) for i in v))
 def one(fields): return Range([fields])
+def tensor(rows, columns, *v): return [u32(rows), u32(columns), Range(b"".join(f32(x) for x in v))]
 
 
 def chat(messages, tools=None, template=None, variables=None, prompt=True):
@@ -102,6 +103,7 @@ def result(code, fields):
 
 
 CALL = 3 << 48 | 77
+TENSOR = tensor(2, 3, 0, -1.5, float("inf"), 2.0 ** -149, 340282346638528859811704183484516925440.0, 7)
 GOLDENS = {
     "hello": message("hello", 0, [u8(1), bytes(3), u64(0x0123456789ABCDEF)]),
     "load": message("load", CALL, [u8(0), u8(2), u8(8), u8(1), u32(3), u8(0), bytes(3), u32(2), optional(4096), u32(8), u32(2),
@@ -110,12 +112,17 @@ GOLDENS = {
                                      u64(0), text("")]),
     "inspect": message("inspect", CALL, []),
     "cancel": message("cancel", CALL, [], checksum=True),
+    "credit": message("credit", CALL, [u32(262144)]),
+    "embed": message("embed", CALL, [
+        Range([[u8(1), bytes(3), text("x")], [u8(2), bytes(3), ids(4)]]), u8(2), u8(1), i8(4), u8(0), u64(99),
+        text("tenant-b")]),
     "generate": message("generate", CALL, [
         Range([[u8(0), bytes(3), one(chat('[{"role":"user"}]', tools="[]", variables="{}"))],
                [u8(1), bytes(3), text("Once upon")],
-               [u8(2), bytes(3), ids(1, -2, 300)]]),
+               [u8(2), bytes(3), ids(1, -2, 300)],
+               [u8(3), bytes(3), one(TENSOR)]]),
         u32(2), optional(64), u8(1), i8(-5), u8(3), u8(0), u64(123456789012345),
-        u32(3), optional(5), u8(1), bytes(3),
+        u32(3), optional(5), u8(1), bytes(3), u8(1), u8(1), u16(0), u64(1 << 40),
         f32(0.5), f32(0.9), u32(40), f32(0.05), f32(1.1), f32(-0.25), f32(0.75),
         f32(0.95), f32(1.5), f32(0.25), f32(0.125), f32(0.3), f32(2),
         f32(0.8), f32(1.5), u32(4), optional(1024), Range([[text("\n")], [text("§")]]),
@@ -135,6 +142,8 @@ GOLDENS = {
             [*logprob(6, -9999, "üße".encode()), Range([])],
         ])]),
         event(CALL + 1, 2, [u32(0), u8(0), bytes(3), ids(), text(""), Range([])]),
+        event(CALL, 8, [u32(1), u8(1), bytes(3), u32(16), *TENSOR]),
+        event(CALL, 8, [u32(0), u8(0), bytes(3), u32(0), *tensor(0, 8)]),
         event(CALL, 3, [u32(1), u8(1), bytes(3)]),
         event(CALL, 4, [u32(17), u32(2), u32(16), u32(1), u32(4), u32(0), u64(1), u64(2), u64(3), u64(4)]),
     ])]),
@@ -157,7 +166,7 @@ GOLDENS = {
         event(16, 5, error(15, [text("id-1"), text("broken")])),
     ])]),
     "eventsOfResults": message("events", 0, [Range([
-        event(CALL, 6, result(0, [text("llama"), text("demo"), u64(3000000), u32(4096), u32(2048), u32(4096), u32(4),
+        event(CALL, 6, result(0, [text("llama"), text("demo"), u64(3000000), u32(4096), u32(288), u32(2048), u32(4096), u32(4),
                                   u32(2), u8(1), u8(8), bytes(2), u64(6000000), u64(1 << 33), u64(3 << 32), u64(9),
                               u64(1 << 40), u64(77), f64(1.5e12), f64(2e10), text("neon")])),
         event(CALL, 6, result(1, [text("{}")])),
@@ -165,6 +174,7 @@ GOLDENS = {
         event(CALL, 6, result(3, [ids(9, 8)])),
         event(CALL, 6, result(4, [Range(b"\xff\x00")])),
         event(CALL, 6, result(5, [text("<s>")])),
+        event(CALL, 6, result(6, [*TENSOR, u32(21)])),
         event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 18)]),
     ])], checksum=True),
 }

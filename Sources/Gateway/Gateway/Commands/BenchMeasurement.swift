@@ -57,7 +57,7 @@ struct DecodeWindow {
             close(now)
         case .choiceFinished, .failed:
             close(now)
-        case .accepted, .started, .result, .statistics:
+        case .accepted, .started, .tensor, .result, .statistics:
             break
         }
     }
@@ -100,7 +100,7 @@ struct PrefillTimes {
             startedAt = min(startedAt ?? .max, end - timings.prefill)
             endedAt = max(endedAt ?? 0, end)
             cachedTokens += Int(usage.cachedTokens)
-        case .accepted, .started, .choiceFinished, .failed, .result, .statistics:
+        case .accepted, .started, .tensor, .choiceFinished, .failed, .result, .statistics:
             break
         }
     }

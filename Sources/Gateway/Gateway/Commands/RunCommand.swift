@@ -43,7 +43,7 @@ struct Answer {
         case .tokens(let chunk): text += chunk.text
         case .choiceFinished(_, let why): reason = why
         case .finished(let usage, let timings): (self.usage, self.timings) = (usage, timings)
-        case .accepted, .started, .failed, .result, .statistics: break
+        case .accepted, .started, .tensor, .failed, .result, .statistics: break
         }
     }
 

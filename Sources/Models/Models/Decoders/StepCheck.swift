@@ -42,7 +42,11 @@ struct StepCheck {
         }
         var last: (sequence: Int32, position: Int32)?
         var seen: Set<Int32> = []
+        let embeddings = step.embeddings.count / configuration.width
         for row in step.rows {
+            if let index = row.embedding, index < 0 || Int(index) >= embeddings {
+                throw .embeddingOutOfRange(row: index, rows: embeddings)
+            }
             guard row.token >= 0, Int(row.token) < configuration.vocabularySize else {
                 throw .tokenOutOfRange(token: row.token, vocabularySize: configuration.vocabularySize)
             }

@@ -115,7 +115,7 @@ final class TransformerDecoder: DecoderModel {
     ) throws(ForwardError) {
         try StepCheck(configuration).check(step, cache: cache, workspace: workspace)
         workspace.begin(step)
-        embed(workspace, pool: pool)
+        embed(step.embeddings, workspace, pool: pool)
         for (index, layer) in layers.enumerated() {
             if let isCancelled = step.isCancelled { workspace.dropCancelled(isCancelled) }
             if workspace.active.isEmpty { return }
@@ -125,18 +125,24 @@ final class TransformerDecoder: DecoderModel {
             feedForward(layer, workspace: workspace, pool: pool)
         }
         step.onLayer?(layers.count + 1)
-        let count = workspace.selectLogitRows(norm: outputNorm, epsilon: configuration.normEpsilon)
+        let count = workspace.selectOutputRows(norm: outputNorm, epsilon: configuration.normEpsilon)
         output.multiply(
             workspace.normalized.prefix(count), into: workspace.logitOutputs, tiles: workspace.tiles, pool: pool)
     }
 
-    private func embed(_ workspace: ForwardWorkspace, pool: ComputePool) {
+    /// - Parameter given: rows in the place of tokens.
+    private func embed(_ given: [Float], _ workspace: ForwardWorkspace, pool: ComputePool) {
         let active = workspace.active
         pool.run(rows: active.count) { [embedding, configuration] rows in
             for row in rows {
-                switch embedding {
-                case .file(let matrix): matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
-                case .tied(let matrix): matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
+                switch (active[row].embedding, embedding) {
+                case (let index?, _):
+                    let values = given[index * configuration.width..<(index + 1) * configuration.width]
+                    _ = workspace.hidden[row].update(fromContentsOf: values)
+                case (nil, .file(let matrix)):
+                    matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
+                case (nil, .tied(let matrix)):
+                    matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
                 }
                 configuration.rotary.fill(
                     row: row, position: active[row].position, cosines: workspace.cosines, sines: workspace.sines)
