@@ -151,7 +151,8 @@ extension RKLLMRunRequest {
         }
         if let type = input.integer("input_type"), type != Int64(kind) {
             throw .invalid(
-                input.path("input_type"), "'input_type' is \(type), but '\(kinds[kind])' is there, whose type is \(kind)")
+                input.path("input_type"),
+                "'input_type' is \(type), but '\(kinds[kind])' is there, whose type is \(kind)")
         }
         switch kind {
         case 0: return prompt(input.text("prompt_input") ?? "", input, handle: handle, model: model)
@@ -189,7 +190,8 @@ extension RKLLMRunRequest {
         }
         if let count = tokens.integer("n_tokens"), count != Int64(ids.count) {
             throw .invalid(
-                tokens.path("n_tokens"), "'\(tokens.path("n_tokens"))' is \(count), but there are \(ids.count) token ids"
+                tokens.path("n_tokens"),
+                "'\(tokens.path("n_tokens"))' is \(count), but there are \(ids.count) token ids"
             ).with("value", count)
         }
         return .ids(ids)
@@ -200,7 +202,8 @@ extension RKLLMRunRequest {
     ) throws(RPCError) -> GenerateRequest.Input {
         let embed = input.object("embed_input") ?? ShapedObject()
         let place = embed.path("embed")
-        let rows = try Tensor(embed.json("embed") ?? .null, rows: embed.integer("n_tokens").map { Int($0) }, place: place)
+        let rows = try Tensor(
+            embed.json("embed") ?? .null, rows: embed.integer("n_tokens").map { Int($0) }, place: place)
         if let width = model?.embeddingWidth, width > 0, rows.columns != width {
             throw .invalid(
                 place, "'\(place)' has rows of \(rows.columns) numbers; this model's width is \(width)"

@@ -91,7 +91,9 @@ extension SamplingParameters {
         if let value = param.number("repeat_penalty") { sampling.repetitionPenalty = value }
         if let value = param.number("frequency_penalty") { sampling.frequencyPenalty = value }
         if let value = param.number("presence_penalty") { sampling.presencePenalty = value }
-        if let value = param.integer("mirostat") { sampling.mirostat.version = value == 0 ? .off : value == 1 ? .one : .two }
+        if let value = param.integer("mirostat") {
+            sampling.mirostat.version = value == 0 ? .off : value == 1 ? .one : .two
+        }
         if let value = param.number("mirostat_tau") { sampling.mirostat.target = value }
         if let value = param.number("mirostat_eta") { sampling.mirostat.rate = value }
         return sampling

@@ -36,7 +36,8 @@ enum RKLLMStructs {
         name: "RKLLMExtendParam",
         fields: [
             Field("base_domain_id", .integer(0...255), default: integer(0), "NPU memory domain; this engine has none."),
-            Field("embed_flash", .flag, default: .bool(false), "Reads the embedding table from storage: an NPU matter."),
+            Field(
+                "embed_flash", .flag, default: .bool(false), "Reads the embedding table from storage: an NPU matter."),
             Field(
                 "enabled_cpus_num", .integer(0...1024), default: integer(4),
                 "Threads; here the server's settings decide, and the answer to rkllm.init tells them."),
@@ -87,7 +88,8 @@ enum RKLLMStructs {
     private static let tokenInput = StructShape(
         name: "RKLLMTokenInput",
         fields: [
-            Field("input_ids", .list(of: .integer(0...Int64(Int32.max)), maximum: 1 << 20), required: true, "Token ids."),
+            Field(
+                "input_ids", .list(of: .integer(0...Int64(Int32.max)), maximum: 1 << 20), required: true, "Token ids."),
             Field("n_tokens", .integer(0...(1 << 24)), "Their number, if it is given."),
         ])
 
@@ -128,7 +130,8 @@ enum RKLLMStructs {
     static let inferParam = StructShape(
         name: "RKLLMInferParam",
         fields: [
-            Field("mode", .choice(inferModes), default: integer(0), "Text, hidden states of the last layer, or logits."),
+            Field(
+                "mode", .choice(inferModes), default: integer(0), "Text, hidden states of the last layer, or logits."),
             Field("lora_params", .object(loraParam), "An adapter: not supported."),
             Field("prompt_cache_params", .object(promptCacheParam), "A prompt cache: not supported."),
             Field("sampling_params", .object(samplingParam), "For this run; what is absent is the handle's."),
@@ -160,7 +163,8 @@ enum RKLLMStructs {
             Field("encoder_k_cache", .tensor, "[layer][token][kv_head][dim]"),
             Field("encoder_v_cache", .tensor, "[layer][kv_head][dim][token]"),
             Field("encoder_mask", .tensor, "One value for each token."),
-            Field("encoder_pos", .list(of: .integer(Int64(Int32.min)...Int64(Int32.max)), maximum: 1 << 20), "Positions."),
+            Field(
+                "encoder_pos", .list(of: .integer(Int64(Int32.min)...Int64(Int32.max)), maximum: 1 << 20), "Positions."),
             Field("num_tokens", .integer(1...(1 << 24)), required: true, "Tokens of the encoder."),
         ])
 

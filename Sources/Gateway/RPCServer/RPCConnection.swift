@@ -1,3 +1,4 @@
+import Observability
 import Platform
 
 /// One client's socket: cuts what comes into lines for the session, and writes what the session has to say.
@@ -27,8 +28,6 @@ final class RPCConnection {
     private let start = MonotonicClock.now()
     private var lastRead: UInt64
     private var lastWrite: UInt64
-
-    private static let lingerNanoseconds: UInt64 = 2_000_000_000
 
     init(door: RPCDoor, descriptor: consuming FileDescriptor) {
         self.door = door
@@ -177,7 +176,7 @@ extension RPCConnection {
 
     private func linger() {
         Socket.shutdownWriting(number)
-        mode = .lingering(until: MonotonicClock.now() + Self.lingerNanoseconds)
+        mode = .lingering(until: MonotonicClock.now() + service.limits.lingerNanoseconds)
         setInterest(.readable)
     }
 

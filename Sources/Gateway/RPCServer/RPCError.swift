@@ -57,7 +57,8 @@ extension RPCError {
     }
 
     static func methodNotFound(_ name: String) -> RPCError {
-        RPCError(.methodNotFound, type: "method_not_found", "there is no method '\(name.prefix(128))'; see rpc.discover")
+        RPCError(
+            .methodNotFound, type: "method_not_found", "there is no method '\(name.prefix(128))'; see rpc.discover")
     }
 
     static func invalid(_ field: String, _ message: String) -> RPCError {

@@ -39,6 +39,8 @@ public struct RPCLimits: Sendable, Equatable {
     public var messageStallNanoseconds: UInt64 = 30_000_000_000
     /// Without progress while output waits for the client to read.
     public var writeStallNanoseconds: UInt64 = 30_000_000_000
+    /// After the last answer, for the client to close first.
+    public var lingerNanoseconds: UInt64 = 2_000_000_000
     /// How long `rkllm.init` waits for a model that is being loaded.
     public var initNanoseconds: UInt64 = 120_000_000_000
 
@@ -46,6 +48,8 @@ public struct RPCLimits: Sendable, Equatable {
 
     /// Values of a tensor that is written as an array of numbers; a larger one is written in base64.
     public var inlineTensorValues = 1_024
+    /// Bytes of rows that all runs together keep whose clients want them at the end.
+    public var keptTensorBytes = 256 << 20
 
     /// One string of a chat template.
     public static let templateBytes = 64 << 10

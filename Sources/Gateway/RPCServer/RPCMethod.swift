@@ -131,7 +131,10 @@ extension RPCMethod {
             result: success, { session, call throws(RPCError) in try session.destroy(call) }),
         RPCMethod(
             "rkllm.load_lora", .instant, "Not supported.",
-            [handle, Field("lora_adapter", or: ["RKLLMLoraAdapter"], .object(RKLLMStructs.loraAdapter), "The adapter.")],
+            [
+                handle,
+                Field("lora_adapter", or: ["RKLLMLoraAdapter"], .object(RKLLMStructs.loraAdapter), "The adapter."),
+            ],
             result: "error -32005", { session, call throws(RPCError) in try session.refuse(call, "LoRA adapters") }),
         RPCMethod(
             "rkllm.load_prompt_cache", .instant, "Not supported.",
@@ -146,7 +149,8 @@ extension RPCMethod {
             [
                 handle,
                 Field("keep_system_prompt", .flag, "There is none to keep."),
-                Field("start_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs), "Not supported."),
+                Field(
+                    "start_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs), "Not supported."),
                 Field("end_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs), "Not supported."),
             ], result: "{success, message, keep_system_prompt}",
             { session, call throws(RPCError) in try session.clearCache(call) }),
@@ -174,8 +178,10 @@ extension RPCMethod {
             "rkllm.set_cross_attn_params", .instant, "Not supported.",
             [
                 handle,
-                Field("cross_attn_params", or: ["RKLLMCrossAttnParam"], .object(RKLLMStructs.crossAttnParam), "Tensors."),
-            ], result: "error -32005", { session, call throws(RPCError) in try session.refuse(call, "cross attention") }),
+                Field(
+                    "cross_attn_params", or: ["RKLLMCrossAttnParam"], .object(RKLLMStructs.crossAttnParam), "Tensors."),
+            ], result: "error -32005", { session, call throws(RPCError) in try session.refuse(call, "cross attention") }
+        ),
         RPCMethod(
             "rkllm.get_constants", .instant, "The numbers of rkllm.h by name.",
             result: "{CPU_MASKS, LLM_CALL_STATES, INPUT_TYPES, INFER_MODES}",

@@ -78,8 +78,7 @@ final class RPCRun: CallListener {
             outcome.cachedTokens = cachedTokens
         case .tokens(let chunk):
             metrics.receivedTokens(chunk.ids.count)
-            outcome.add(chunk, now: MonotonicClock.now())
-            send(chunk)
+            send(outcome.add(chunk, now: MonotonicClock.now()))
         case .tensor(let chunk): send(chunk)
         case .choiceFinished(let choice, let reason):
             if choice < outcome.outputs.count { outcome.outputs[Int(choice)].reason = reason }
@@ -99,7 +98,8 @@ final class RPCRun: CallListener {
         switch error {
         // Somebody ended it on purpose: over HTTP by its id, say.
         case .cancelled: finish(.aborted, nil)
-        case .contextLengthExceeded(let limit, let prompt, _) where prompt < limit: shorten(to: limit - prompt, or: error)
+        case .contextLengthExceeded(let limit, let prompt, _) where prompt < limit:
+            shorten(to: limit - prompt, or: error)
         default: fail(RPCError(error))
         }
     }
@@ -164,7 +164,7 @@ extension RPCRun {
         if options.streams && !isNano {
             return write(RunResult(batchIndex: batchIndexed ? chunk.input : nil, tensor: chunk))
         }
-        let limit = RPCService.keptTensorBytes
+        let limit = session.service.limits.keptTensorBytes
         guard session.service.keepTensorBytes(chunk.tensor.byteCount) else {
             leaveCall()
             return fail(

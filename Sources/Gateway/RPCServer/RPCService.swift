@@ -46,9 +46,6 @@ public final class RPCService {
     private var unfinishedBytes = 0
     private var onLastRun: (() -> Void)?
 
-    /// Bytes of rows that all runs together keep whose clients want them at the end.
-    static let keptTensorBytes = 256 << 20
-
     public init(settings: Settings, serving: Serving, loop: EventLoop, metrics: RPCMetrics, logger: Logger) {
         self.settings = settings
         self.serving = serving
@@ -95,7 +92,7 @@ public final class RPCService {
 
     /// Takes a place for rows; false when there is none.
     func keepTensorBytes(_ count: Int) -> Bool {
-        guard keptTensors + count <= Self.keptTensorBytes else { return false }
+        guard keptTensors + count <= limits.keptTensorBytes else { return false }
         keptTensors += count
         return true
     }

@@ -1,5 +1,6 @@
 import EngineProtocol
 import JSON
+import Observability
 import Serving
 
 /// The methods of `rkllm.h`.
@@ -339,7 +340,9 @@ extension RPCSession {
                 throw .invalid("tools", "'tools': \(error)")
             }
         }
-        guard let tools = array.arrayValue else { throw .wrongType("tools", "an array of tools, or its JSON text", value) }
+        guard let tools = array.arrayValue else {
+            throw .wrongType("tools", "an array of tools, or its JSON text", value)
+        }
         guard !tools.isEmpty else { return nil }
         let text = array.serializedText
         guard text.utf8.count <= RPCLimits.toolsBytes else {

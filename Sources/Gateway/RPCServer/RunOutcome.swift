@@ -13,6 +13,8 @@ struct RunOutcome {
     struct Output {
         var text = ""
         var tokenIDs: [Int32] = []
+        /// The JSON of each.
+        var toolCalls: [String] = []
         var reason: FinishReason?
         /// Rows, where they are to be in the answer as a whole.
         var tensor: TensorChunk?
@@ -39,11 +41,18 @@ struct RunOutcome {
     /// Why the run ended as a whole: by the limit if one of its outputs did.
     var reason: Reason { outputs.contains { $0.reason == .length } ? .length : .stop }
 
-    mutating func add(_ chunk: TokenChunk, now: UInt64) {
+    /// - Returns: the chunk as RKLLM's clients know it: tool calls are text between tags.
+    mutating func add(_ chunk: TokenChunk, now: UInt64) -> TokenChunk {
         firstToken = firstToken ?? now
-        guard chunk.choice < outputs.count else { return }
+        var chunk = chunk
+        guard chunk.choice < outputs.count else { return chunk }
+        if chunk.kind == .toolCall {
+            outputs[Int(chunk.choice)].toolCalls.append(chunk.text)
+            chunk.text = "<tool_call>\(chunk.text)</tool_call>"
+        }
         outputs[Int(chunk.choice)].text += chunk.text
         outputs[Int(chunk.choice)].tokenIDs += chunk.ids
+        return chunk
     }
 
     mutating func add(_ chunk: TensorChunk) {
@@ -104,7 +113,15 @@ struct RunOutcome {
         writer.string(output.text)
         writer.key("token_ids")
         writer.tokenIDs(output.tokenIDs)
-        if let rows = output.tensor { writer.tensor(rows.tensor, rows.kind, firstRow: rows.firstRow, encoding, inlineValues) }
+        if !output.toolCalls.isEmpty {
+            writer.key("tool_calls")
+            writer.beginArray()
+            for call in output.toolCalls { writer.raw(Array(call.utf8)) }
+            writer.endArray()
+        }
+        if let rows = output.tensor {
+            writer.tensor(rows.tensor, rows.kind, firstRow: rows.firstRow, encoding, inlineValues)
+        }
     }
 
     private func writeTiming(_ perf: RunPerformance?, now: UInt64, to writer: inout JSONWriter) {

@@ -55,7 +55,8 @@ extension Tensor {
         }
         guard bytes.count == Int(height * width) * 4 else {
             throw .invalid(
-                "\(place).b64", "'\(place).b64' has \(bytes.count) bytes; \(height) rows of \(width) need \(height * width * 4)")
+                "\(place).b64",
+                "'\(place).b64' has \(bytes.count) bytes; \(height) rows of \(width) need \(height * width * 4)")
         }
         let values = bytes.withUnsafeBytes { raw in
             (0..<Int(height * width)).map {

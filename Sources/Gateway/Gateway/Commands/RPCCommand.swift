@@ -27,12 +27,15 @@ struct RPCCommand {
         let connection = try RPCClient(address)
         var number = 0
         if let key {
-            let call = Call(method: "rpc.authenticate", parameters: .object(.init(uniqueMembers: [.init(key: "key", value: .string(key))])))
+            let call = Call(
+                method: "rpc.authenticate",
+                parameters: .object(.init(uniqueMembers: [.init(key: "key", value: .string(key))])))
             _ = try answer(to: call, number: 0, connection, Console?.none)
         }
         if isNano {
             let parameters = JSONObject(uniqueMembers: [.init(key: "compat", value: .string("nano"))])
-            _ = try answer(to: Call(method: "rpc.configure", parameters: .object(parameters)), number: 0, connection, nil)
+            _ = try answer(
+                to: Call(method: "rpc.configure", parameters: .object(parameters)), number: 0, connection, nil)
         }
         for call in calls {
             number += 1

@@ -111,7 +111,8 @@ struct ServeCommand {
         let base = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(address.port)"
         let key = settings.apiKeyFile == nil ? "" : " -H \"authorization: Bearer $APUS_KEY\""
         let model = models.count > 1 ? #""model": "\#(models[0].name)", "# : ""
-        let rpc = settings.rpcSocket.map { "\nJSON-RPC apus rpc --socket \($0) rkllm.run '{\"prompt\": \"Hello!\"}'" } ?? ""
+        let rpc =
+            settings.rpcSocket.map { "\nJSON-RPC apus rpc --socket \($0) rkllm.run '{\"prompt\": \"Hello!\"}'" } ?? ""
         console.notice(
             """
 
