@@ -201,17 +201,26 @@ import Testing
         }
     }
 
-    private static let seeds = [
-        #"{"jsonrpc":"2.0","id":1,"method":"rkllm.init","params":[null,{"model_path":"tiny","top_k":1,"extend_param":{"n_batch":1}},null]}"#,
-        #"{"jsonrpc":"2.0","id":"a","method":"rkllm.run","params":[null,{"role":"user","input_type":0,"prompt_input":"Hi"},{"mode":0,"keep_history":0},null]}"#,
-        #"{"jsonrpc":"2.0","id":2,"method":"rkllm.run","params":{"prompt":"Hi","mode":"RKLLM_INFER_GET_LOGITS","stop":["x"],"seed":3}}"#,
-        #"{"jsonrpc":"2.0","id":3,"method":"rkllm.run_async","params":[null,{"token_input":{"input_ids":[1,2],"n_tokens":2}},null,null]}"#,
-        #"{"jsonrpc":"2.0","id":4,"method":"rkllm.run","params":[null,{"embed_input":{"embed":{"dtype":"f32","shape":[1,4],"b64":"AACAPwAAAEAAAEBAAACAQA=="}}}]}"#,
-        #"{"jsonrpc":"2.0","id":5,"method":"rkllm.set_chat_template","params":[null,"s","p","q"]}"#,
-        #"{"jsonrpc":"2.0","id":6,"method":"rkllm.set_function_tools","params":{"tools":"[{\"type\":\"function\"}]"}}"#,
-        #"{"jsonrpc":"2.0","id":7,"method":"rkllm.clear_kv_cache","params":[null,1,null,null]}"#,
-        #"[{"jsonrpc":"2.0","id":8,"method":"rkllm.status"},{"jsonrpc":"2.0","method":"rkllm.abort"},{"jsonrpc":"2.0","id":9,"method":"rkllm.destroy"}]"#,
-        #"{"jsonrpc":"2.0","id":10,"method":"rpc.configure","params":{"compat":"nano","stream":true,"tensors":"base64"}}"#,
-        #"{"jsonrpc":"2.0","id":11,"method":"rkllm.cancel","params":{"request_id":"a"}}"#,
-    ]
+    private static let seeds =
+        [
+            ("rkllm.init", #"[null,{"model_path":"tiny","top_k":1,"extend_param":{"n_batch":1}},null]"#),
+            (
+                "rkllm.run",
+                #"[null,{"role":"user","input_type":0,"prompt_input":"Hi"},{"mode":0,"keep_history":0},null]"#
+            ),
+            ("rkllm.run", #"{"prompt":"Hi","mode":"RKLLM_INFER_GET_LOGITS","stop":["x"],"seed":3}"#),
+            ("rkllm.run_async", #"[null,{"token_input":{"input_ids":[1,2],"n_tokens":2}},null,null]"#),
+            (
+                "rkllm.run",
+                #"[null,{"embed_input":{"embed":{"dtype":"f32","shape":[1,4],"b64":"AACAPwAAAEAAAEBAAACAQA=="}}}]"#
+            ),
+            ("rkllm.set_chat_template", #"[null,"s","p","q"]"#),
+            ("rkllm.set_function_tools", #"{"tools":"[{\"type\":\"function\"}]"}"#),
+            ("rkllm.clear_kv_cache", "[null,1,null,null]"),
+            ("rpc.configure", #"{"compat":"nano","stream":true,"tensors":"base64"}"#),
+            ("rkllm.cancel", #"{"request_id":"a"}"#),
+        ].enumerated().map { #"{"jsonrpc":"2.0","id":\#($0),"method":"\#($1.0)","params":\#($1.1)}"# } + [
+            #"[{"jsonrpc":"2.0","id":8,"method":"rkllm.status"},{"jsonrpc":"2.0","method":"rkllm.abort"}]"#,
+            #"{"jsonrpc":"2.0","id":"a","method":"rkllm.destroy"}"#,
+        ]
 }

@@ -14,10 +14,13 @@ import Testing
     @Test(
         "positional, named, flat and full-struct-name parameters mean the same",
         arguments: [
-            #"[null, {"role": "user", "input_type": 0, "prompt_input": "Hi"}, {"mode": 0, "max_new_tokens": 5, "seed": 9}, null]"#,
+            #"[null, {"role": "user", "input_type": 0, "prompt_input": "Hi"}, "#
+                + #"{"mode": 0, "max_new_tokens": 5, "seed": 9}, null]"#,
             #"{"input": {"prompt_input": "Hi"}, "infer_param": {"max_new_tokens": 5, "seed": 9}}"#,
-            #"{"RKLLMInput": {"prompt": "Hi", "input_type": "RKLLM_INPUT_PROMPT"}, "RKLLMInferParam": {"mode": "RKLLM_INFER_GENERATE", "max_new_tokens": 5, "seed": 9, "lora_params": null}}"#,
-            #"{"prompt": "Hi", "role": "user", "input_type": 0, "mode": 0, "keep_history": 0, "max_new_tokens": 5, "seed": 9}"#,
+            #"{"RKLLMInput": {"prompt": "Hi", "input_type": "RKLLM_INPUT_PROMPT"}, "RKLLMInferParam": "#
+                + #"{"mode": "RKLLM_INFER_GENERATE", "max_new_tokens": 5, "seed": 9, "lora_params": null}}"#,
+            #"{"prompt": "Hi", "role": "user", "input_type": 0, "mode": 0, "keep_history": 0, "#
+                + #""max_new_tokens": 5, "seed": 9}"#,
         ])
     func forms(params: String) throws {
         let bench = try RPCBench()

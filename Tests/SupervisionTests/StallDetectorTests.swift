@@ -53,6 +53,11 @@ import Testing
         Case(name: "layers of 29 seconds each", looks: nil) {
             Look(progress: computing(1, layer: $0 / 116), openCalls: 1)
         },
+        Case(name: "calls that wait for credit, and an engine that looks for work", looks: nil) {
+            var progress = WorkerProgress()
+            progress.turns = UInt64($0 / 100)
+            return Look(progress: progress, openCalls: 3)
+        },
         Case(name: "steps without layers in sight", looks: nil) {
             Look(progress: computing($0, layer: 3), openCalls: 1)
         },

@@ -86,6 +86,37 @@ import Testing
         _ = try worker.end()
     }
 
+    @Test func `rows come within their credit, and inputs are embedded`() throws {
+        let worker = try WorkerProcess()
+        try worker.load(TinyModel().bytes(), context: 128)
+        var request = Self.letters("q", tokens: 3)
+        let rowBytes = UInt32(TinyModel.vocabularySize * 4)
+        request.tensors = TensorRequest(kind: .logits, credit: UInt64(rowBytes))
+        let call = worker.send(.generate(request))
+        func rows(_ events: [EngineEvent]) -> Int {
+            events.reduce(0) { if case .tensor(let chunk) = $1 { $0 + Int(chunk.tensor.rows) } else { $0 } }
+        }
+        _ = try worker.events(of: call) { rows($0) == 1 }
+        // Another call ends while this one waits.
+        #expect(Self.text(try worker.finished(worker.send(.generate(Self.letters("z", tokens: 5))))) == "zzzzz")
+        #expect(rows(try worker.events(of: call) { _ in true }) == 1)
+        worker.send(.credit(bytes: 100 * rowBytes), call: call)
+        let events = try worker.finished(call)
+        #expect(Self.text(events) == "qqq")
+        guard case .finished(let usage, _)? = events.last else { throw CancellationError() }
+        #expect(rows(events) == Int(usage.promptTokens) + 2)
+        let embedded = try worker.ask(.embed(EmbedRequest(inputs: [.text("the fox"), .ids([5])])))
+        guard case .result(.embedded(let vectors, let tokens)) = embedded else {
+            Issue.record("\(embedded)")
+            return
+        }
+        #expect(vectors.rows == 2 && vectors.columns == 32 && tokens > 4)
+        for row in 0..<2 {
+            let length = vectors.values[row * 32..<(row + 1) * 32].reduce(0) { $0 + $1 * $1 }
+            #expect(abs(length - 1) < 1e-5)
+        }
+    }
+
     @Test func `stop strings end choices across tokens`() throws {
         let worker = try WorkerProcess()
         try worker.load(TinyModel().bytes())

@@ -1,4 +1,5 @@
 public import EngineProtocol
+import JSON
 import Models
 import Tokenizers
 

@@ -6,9 +6,9 @@ public struct AssembledText: ChoiceText {
     /// Nil where the model was told of no tools.
     private var toolCalls: ToolCallSplitter?
 
-    public init(_ options: TextOptions) {
+    public init(_ options: TextOptions, limits: WorkerLimits = WorkerLimits()) {
         assembler = TextAssembler(stopStrings: options.stopStrings)
-        toolCalls = options.findsToolCalls ? ToolCallSplitter() : nil
+        toolCalls = options.findsToolCalls ? ToolCallSplitter(limits: limits) : nil
     }
 
     public var withheldBytes: Int { assembler.withheldBytes + (toolCalls?.heldBytes ?? 0) }

@@ -125,7 +125,7 @@ final class RequestProcessor {
             request.purpose == .generate
             ? try NativeEngine(
                 model: loaded, commitsWholeCache: machine.commitsWholeCache, progress: progress,
-                makeText: { AssembledText($0) }, emit: emit) : nil
+                makeText: { [limits] in AssembledText($0, limits: limits) }, emit: emit) : nil
         model = loaded
         log(loaded)
         return .loaded(loaded, engine)

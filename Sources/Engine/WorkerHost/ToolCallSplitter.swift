@@ -1,3 +1,4 @@
+import EngineProtocol
 import JSON
 public import NativeEngine
 
@@ -7,10 +8,6 @@ public import NativeEngine
 /// may be the beginning of a tag is held back; what turns out to be no call (invalid JSON, no closing tag, too long)
 /// leaves as content with its tags, so that nothing is lost. A closing tag in a JSON string is part of the string.
 public struct ToolCallSplitter: Sendable {
-    /// Bytes of one call; a longer one is content.
-    static let byteLimit = 256 << 10
-    private static let jsonLimits = JSONLimits(depth: 64, bytes: byteLimit, values: 64 << 10)
-
     private enum Place: Sendable {
         case content
         case call
@@ -23,8 +20,11 @@ public struct ToolCallSplitter: Sendable {
     private var closing = StopMatcher([ToolCallTag.closing])
     /// Content that may be the beginning of a tag, or a call without its opening tag.
     private var held: [UInt8] = []
+    private let limits: JSONLimits
 
-    public init() {}
+    public init(limits: WorkerLimits = WorkerLimits()) {
+        self.limits = JSONLimits(depth: 64, bytes: limits.toolCallBytes, values: limits.toolCallBytes)
+    }
 
     /// Bytes that were taken and not given out.
     public var heldBytes: Int { held.count + (isInCall ? ToolCallTag.opening.utf8.count : 0) }
@@ -49,7 +49,7 @@ public struct ToolCallSplitter: Sendable {
                 if byte == UInt8(ascii: "\\") { place = .string(isEscaped: true) }
                 if byte == UInt8(ascii: "\"") { place = .call }
             }
-            if isInCall, held.count > Self.byteLimit { giveUp(to: &output) }
+            if isInCall, held.count > limits.bytes { giveUp(to: &output) }
         }
         if !isInCall { release(held.count - opening.heldBack, to: &output) }
     }
@@ -61,7 +61,7 @@ public struct ToolCallSplitter: Sendable {
 
     private mutating func endCall(tag length: Int, to output: inout ChoiceOutput) {
         let json = Self.trimmed(held.dropLast(length))
-        guard (try? JSONValue.parse(json, limits: Self.jsonLimits))?.objectValue != nil else {
+        guard (try? JSONValue.parse(json, limits: limits))?.objectValue != nil else {
             return giveUp(to: &output)
         }
         output.add(String(decoding: json, as: UTF8.self), kind: .toolCall)

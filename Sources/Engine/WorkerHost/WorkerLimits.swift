@@ -10,6 +10,8 @@ public struct WorkerLimits: Sendable, Equatable {
     public var statisticsIntervalNanoseconds: UInt64 = 250_000_000
     /// Stack of the preparation thread: templates and JSON nest as deep as their limits allow.
     public var preparationStackBytes = 2 << 20
+    /// Bytes of one tool call, held back until it is whole; a longer one is content.
+    public var toolCallBytes = 256 << 10
     /// Parts of a split model.
     public var modelFiles = 512
 
