@@ -174,6 +174,8 @@ import Testing
             #expect(nano.status == 0 && lines.count > 2 && lines.last?.contains(#""_callback_state":2"#) == true)
             let asynchronous = try Programs.run("apus", arguments + ["rkllm.run_async", #"{"prompt": "Hello!"}"#])
             #expect(asynchronous.status == 0 && asynchronous.standardOutput.contains("finish_reason"))
+            let rows = try Programs.run("apus", arguments + ["rkllm.run", #"{"prompt": "Hello!", "mode": 1}"#])
+            #expect(rows.standardOutput.contains(#""embd_size": 256"#))
             let unknown = try Programs.run("apus", arguments + ["rkllm.nothing"])
             #expect(unknown.status == 1 && unknown.standardError.contains("-32601"))
             #expect(try Programs.run("apus", arguments + ["rkllm.run", "{"]).status == 2)

@@ -1,6 +1,7 @@
 import EngineProtocol
 import Foundation
 import JSON
+import Observability
 import TestSupport
 import Testing
 

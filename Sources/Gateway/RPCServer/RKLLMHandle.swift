@@ -4,7 +4,7 @@ import Platform
 
 /// What `rkllm.init` opens: a served model, as one client has set it up.
 ///
-/// Everything that the `set_…` methods change is here and goes with each run, so clients never see each other's.
+/// Everything that the `set_…` methods change is here and goes with each run: no client changes another's answers.
 final class RKLLMHandle {
     /// What `rkllm.set_chat_template` says: the prompt stands between two strings, after a third.
     struct PromptFrame {

@@ -25,6 +25,8 @@ final class RPCConnection {
     private var heldBytes = 0
     private var queue = WriteQueue()
     private var flushIsDue = false
+    /// Messages may wait because the client has to read first.
+    private var isPaused = false
     private let start = MonotonicClock.now()
     private var lastRead: UInt64
     private var lastWrite: UInt64
@@ -97,6 +99,7 @@ extension RPCConnection {
             session.receive(line)
             if session.isEnding { return finish() }
         }
+        isPaused = !session.takesMore
         countHeldBytes()
     }
 
@@ -157,6 +160,7 @@ extension RPCConnection {
     /// After output has left there may be room again.
     private func goOn() {
         guard case .open = mode, session.takesMore else { return }
+        if isPaused { lastRead = MonotonicClock.now() }
         session.outputDrained()
         takeLines()
         if case .open = mode, session.takesMore { setInterest(interest.union(.readable)) }
@@ -195,7 +199,7 @@ extension RPCConnection {
                 session.refuse(
                     RPCError(.unauthorized, type: "unauthorized", "no key was shown within \(seconds) s"))
                 finish()
-            } else if heldBytes > 0, interest.contains(.readable), now > lastRead + limits.messageStallNanoseconds {
+            } else if heldBytes > 0, !isPaused, now > lastRead + limits.messageStallNanoseconds {
                 let seconds = limits.messageStallNanoseconds / 1_000_000_000
                 session.refuse(.invalidRequest("the rest of a message did not come within \(seconds) s"))
                 finish()

@@ -84,8 +84,9 @@ final class RPCRun: CallListener {
             if choice < outcome.outputs.count { outcome.outputs[Int(choice)].reason = reason }
         case .finished(let usage, let timings):
             metrics.counted(usage)
+            // A prompt that was to be computed and no more has come to its end.
             finish(
-                outcome.reason,
+                request.generate.maximumTokens == 0 ? .stop : outcome.reason,
                 RunPerformance(
                     usage: usage, timings: timings,
                     memoryMebibytes: session.service.peakMemoryMebibytes(ofModel: handle.model)))

@@ -80,7 +80,7 @@ public final class RPCService {
         guard runsInProgress == 0, let done = onLastRun else { return }
         onLastRun = nil
         // The last answer is still to be written in this turn.
-        loop.atEndOfTurn { [loop] in loop.atEndOfTurn(done) }
+        loop.atEndOfTurn(done)
     }
 
     func countRequest(method: String, outcome: String) {

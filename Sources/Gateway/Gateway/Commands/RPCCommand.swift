@@ -25,27 +25,23 @@ struct RPCCommand {
 
     func run(console: Console) throws(CommandFailure) {
         let connection = try RPCClient(address)
-        var number = 0
-        if let key {
-            let call = Call(
-                method: "rpc.authenticate",
-                parameters: .object(.init(uniqueMembers: [.init(key: "key", value: .string(key))])))
-            _ = try answer(to: call, number: 0, connection, Console?.none)
+        let preparation = preparation
+        for (number, call) in (preparation + calls).enumerated() {
+            try answer(to: call, number: number, connection, number < preparation.count ? nil : console)
         }
-        if isNano {
-            let parameters = JSONObject(uniqueMembers: [.init(key: "compat", value: .string("nano"))])
-            _ = try answer(
-                to: Call(method: "rpc.configure", parameters: .object(parameters)), number: 0, connection, nil)
-        }
-        for call in calls {
-            number += 1
-            try answer(to: call, number: number, connection, console)
-        }
+    }
+
+    /// Calls that the user's own need.
+    private var preparation: [Call] {
+        var calls: [Call] = []
+        if let key { calls.append(Call(method: "rpc.authenticate", parameters: .array([.string(key)]))) }
+        if isNano { calls.append(Call(method: "rpc.configure", parameters: .array([.string("nano")]))) }
+        return calls
     }
 
     /// Sends a call and takes messages until its answer is complete.
     ///
-    /// - Parameter console: nil for calls that the user has not asked for.
+    /// - Parameter console: nil for calls whose answers nobody wants to see.
     private func answer(
         to call: Call, number: Int, _ connection: RPCClient, _ console: Console?
     ) throws(CommandFailure) {
@@ -58,6 +54,7 @@ struct RPCCommand {
                 console?.write(text)
                 hasText = true
             }
+            if let rows = message.streamedRows, !showsMessages { console?.result(rows.indented) }
             if let error = message.error {
                 if hasText { console?.result("") }
                 throw .failed("\(call.method): \(error)")
@@ -104,6 +101,7 @@ extension RPCCommand {
 /// A connection that waits for what it reads.
 private final class RPCClient {
     private let socket: FileDescriptor
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
     private var framer = LineFramer(limit: 1 << 30)
 
     init(_ address: RPCCommand.Address) throws(CommandFailure) {
@@ -116,6 +114,8 @@ private final class RPCClient {
             throw .failed("\(error)")
         }
     }
+
+    deinit { buffer.deallocate() }
 
     func send(_ call: RPCCommand.Call, number: Int) throws(CommandFailure) {
         var writer = JSONWriter()
@@ -148,17 +148,14 @@ private final class RPCClient {
                 }
                 return (String(decoding: line, as: UTF8.self), RPCAnswer(value: value))
             }
-            var buffer = [UInt8](repeating: 0, count: 64 << 10)
             let count: Int
             do throws(SystemError) {
-                count = try buffer.withUnsafeMutableBytes { bytes throws(SystemError) in
-                    try StandardIO.read(socket.rawValue, into: bytes)
-                }
+                count = try StandardIO.read(socket.rawValue, into: buffer)
             } catch {
                 throw .failed("\(error)")
             }
             guard count > 0 else { throw .failed("the server closed the connection") }
-            buffer.withUnsafeBytes { framer.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+            framer.append(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
         }
     }
 }
@@ -173,6 +170,13 @@ private struct RPCAnswer {
     private var callbackState: Int64? { part?["_callback_state"]?.int64Value }
 
     var streamedText: String? { callbackState == nil ? nil : part?["text"]?.stringValue }
+
+    /// A part of hidden states or logits.
+    var streamedRows: JSONValue? {
+        guard callbackState != nil else { return nil }
+        let rows: [JSONValue?] = [part?["last_hidden_layer"]?["hidden_states"], part?["logits"]?["logits"]]
+        return rows.contains { $0?.isNull == false } ? part : nil
+    }
 
     var error: String? {
         guard let error = value["error"] ?? value["params"]?["error"] ?? part?["error"] else { return nil }
