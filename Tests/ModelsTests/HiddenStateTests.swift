@@ -86,10 +86,9 @@ import Testing
         let decoder = try TinyDecoder.named(name)
         let file = try read(decoder.gguf())
         let tensor = try #require(file.tensor(named: "token_embd.weight"))
-        let table = Array(
-            try #require(
-                FloatVector(type: tensor.type, count: tensor.elementCount, bytes: file.bytes(of: tensor))
-            ).values)
+        let vector = try #require(
+            FloatVector(type: tensor.type, count: tensor.elementCount, bytes: file.bytes(of: tensor)))
+        let table = withExtendedLifetime(vector) { Array($0.values) }
         let runner = try DecoderRunner(file, cacheType: .f32)
         let expected = bits(try runner.logits(decoder.tokens, chunk: 20))
         var logits: [[Float]] = []

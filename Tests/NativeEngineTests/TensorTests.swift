@@ -1,4 +1,5 @@
 import EngineProtocol
+import ModelFiles
 import NativeEngine
 import TestSupport
 import Testing
@@ -58,7 +59,7 @@ import Testing
             #expect(row.indices.max { row[$0] < row[$1] } == Int(id))
         }
         request.sampling = SamplingParameters(
-            temperature: 0.2, topK: 3, repetitionPenalty: 3, logitBias: [LogitBias(token: 300, bias: -100)], seed: 9)
+            temperature: 0.2, topK: 3, repetitionPenalty: 3, logitBias: [LogitBias(token: 290, bias: -100)], seed: 9)
         let changed = try harness.run(request).rows()
         #expect(Array(changed[..<promptTokens]) == Array(rows[..<promptTokens]))
     }
@@ -239,7 +240,7 @@ extension [EngineEvent] {
             let columns = Int(chunk.tensor.columns)
             try #require(chunk.tensor.values.count == Int(chunk.tensor.rows) * columns && chunk.tensor.rows > 0)
             for row in 0..<Int(chunk.tensor.rows) {
-                rows.append(Array(chunk.tensor.values[row * columns..<(row + 1) * columns]))
+                rows.append([Float](chunk.tensor.values[row * columns..<(row + 1) * columns]))
             }
         }
         return rows

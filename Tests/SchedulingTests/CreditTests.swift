@@ -39,7 +39,7 @@ import Testing
         var scheduler = SchedulerTests.scheduler(slots: 2, rows: 8)
         _ = try scheduler.submit([Self.request(1)], credit: 8)
         _ = try scheduler.submit([SchedulerTests.request(2, rows: 8)])
-        #expect(Self.counts(SchedulerTests.step(&scheduler)) == [1, 7])
+        #expect(Self.counts(SchedulerTests.step(&scheduler)).sorted() == [1, 7])
         for _ in 0..<5 { #expect(SchedulerTests.step(&scheduler).slices.map(\.call.rawValue) == [2]) }
         #expect(scheduler.runningCount == 2 && !scheduler.isIdle)
         // A decoding sequence waits as one in prefill does.
@@ -103,7 +103,8 @@ import Testing
         #expect(SchedulerTests.step(&scheduler).slices.contains { $0.call.rawValue == 4 && $0.count >= 4 })
         #expect(scheduler.cachedPositions == 0)
         for slot in 0..<3 { scheduler.finish(slot: slot) }
-        #expect(scheduler.blocksUsed + scheduler.blocksCached == 3)
+        // One that the last call has computed so far is all that is left.
+        #expect(scheduler.blocksUsed + scheduler.blocksCached == 1)
     }
 
     @Test func `a prompt alone chooses no token`() throws {

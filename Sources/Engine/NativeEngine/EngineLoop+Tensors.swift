@@ -128,5 +128,8 @@ extension StepPlan.Slice {
 }
 
 extension Tensor {
-    func row(_ index: Int) -> ArraySlice<Float> { values[index * Int(columns)..<(index + 1) * Int(columns)] }
+    /// Nil for a position after the prompt's, which has a token.
+    func row(_ index: Int) -> ArraySlice<Float>? {
+        index < Int(rows) ? values[index * Int(columns)..<(index + 1) * Int(columns)] : nil
+    }
 }

@@ -125,13 +125,13 @@ extension Scheduler {
     }
 
     private mutating func appendPrefill(slot: Int, count: Int, into plan: inout StepPlan) {
-        guard let sequence = running[slot], case let computed = sequence.computed else { return }
+        guard let sequence = running[slot] else { return }
         // Another sequence of the call may have used the credit since the rows were taken.
         let count = min(count, rowsInCredit(of: sequence))
         guard count > 0 else { return }
         // A row that decodes is in the step already, so it keeps its blocks: who prefills can wait for them.
-        let room = grow(slot: slot, to: computed + count, into: &plan, mayPreempt: true)
-        append(slot: slot, count: min(count, room - computed), into: &plan)
+        let room = grow(slot: slot, to: sequence.computed + count, into: &plan, mayPreempt: true)
+        append(slot: slot, count: min(count, room - sequence.computed), into: &plan)
     }
 
     private func order(of slot: Int) -> UInt64 { running[slot]?.order ?? .max }

@@ -104,7 +104,8 @@ public struct Scheduler: Sendable {
 
     /// Fills `plan` with the next step.
     ///
-    /// An empty plan means that nothing is to do, unless sequences wait for credit. Rows of an earlier step that were not completed are planned again.
+    /// An empty plan means that nothing is to do, or that every sequence waits for credit. Rows of an earlier step that
+    /// were not completed are planned again.
     ///
     /// - Parameter costs: what steps cost, as measured; nil where nothing was.
     public mutating func planStep(into plan: inout StepPlan, costs: StepCosts? = nil) {
