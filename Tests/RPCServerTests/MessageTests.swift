@@ -147,7 +147,8 @@ import Testing
             let value = try JSONValue.parse(document)
             let isRequest = value["jsonrpc"] == .string("2.0") && value["method"]?.stringValue != nil
             if isRequest, value["id"] == nil { continue }
-            let answer = try #require(answers.popFirst())
+            let answer = try #require(answers.first)
+            answers.removeFirst()
             let code = try #require(RPCFailure(answer).code)
             kinds[code, default: 0] += 1
             #expect(code == (isRequest ? -32601 : -32600), "\(value.serializedText.prefix(200))")
