@@ -41,7 +41,7 @@ import Testing
         "what does not fit is refused by the name of its field",
         arguments: [
             (#"{"prompt": "a", "bogus": 1}"#, "bogus"),
-            (#"{"input": {"prompt_input": "a", "bogus": 1}}"#, "input[0].bogus"),
+            (#"{"input": {"prompt_input": "a", "bogus": 1}}"#, "input.bogus"),
             (
                 #"{"infer_param": {"sampling_params": {"top_p": 2}}, "prompt": "a"}"#,
                 "infer_param.sampling_params.top_p"

@@ -21,6 +21,7 @@ final class ScriptedWorker: SupervisedWorker {
     var onFailed: (String) -> Void = { _ in }
     var onStopped: () -> Void = {}
     var hasChatTemplate = true
+    private var tokenizations: [CallID] = []
 
     func start() {}
     func stop() { _ = state.handle(.stop, now: 0) }
@@ -28,8 +29,14 @@ final class ScriptedWorker: SupervisedWorker {
 
     func send(_ request: EngineRequest, call: CallID) {
         sent.append((call, request))
-        // What rkllm.init waits for.
-        if case .tokenize = request { onEvents([(call, .result(.tokenized(ids: [])))]) }
+        if case .tokenize = request { tokenizations.append(call) }
+    }
+
+    /// What rkllm.init waits for.
+    func answerTokenizations() {
+        let calls = tokenizations
+        tokenizations = []
+        for call in calls { onEvents([(call, .result(.tokenized(ids: [])))]) }
     }
 
     func becomeReady() {
@@ -99,16 +106,21 @@ final class RPCBench {
         try serving.registry.apply(serving.registry.slots.map(\.model) + [added])
     }
 
-    func connect() -> TestClient { TestClient(RPCSession(service: service)) }
+    func connect() -> TestClient {
+        TestClient(RPCSession(service: service)) { [worker] in worker.answerTokenizations() }
+    }
 }
 
 /// A client without a socket.
 final class TestClient {
     let session: RPCSession
+    private let onSent: () -> Void
     private var framer: LineFramer
 
-    init(_ session: RPCSession) {
+    /// - Parameter onSent: what happens while the client waits for an answer.
+    init(_ session: RPCSession, onSent: @escaping () -> Void) {
         self.session = session
+        self.onSent = onSent
         framer = LineFramer(limit: session.service.limits.messageBytes)
     }
 
@@ -117,6 +129,7 @@ final class TestClient {
     func send(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { framer.append($0) }
         while let line = framer.next() { session.receive(line) }
+        onSent()
     }
 
     /// Lines that the server has written since the last time.
