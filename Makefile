@@ -1,13 +1,15 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
-.PHONY: run build release test test-kernels test-neon fuzz-models lint format smoke bench bench-kernels compare faults \
-    faults-short soak soak-short clean help
+.PHONY: run build release test test-kernels test-neon fuzz fuzz-models coverage lint format smoke bench bench-kernels compare faults \
+    faults-short soak soak-short ipc-benchmarks clean help
 
 help:
 	@echo "make run      install what is missing, build, start the server with the demo model"
 	@echo "make test     install what is missing, run the whole test suite"
 	@echo "make test-kernels  compare the instruction sets of this processor, bit for bit"
 	@echo "make test-neon     the same with NEON on an emulated processor; installs what is missing"
+	@echo "make fuzz     feed ten million hostile messages and rings to the local door, with the address sanitizer: half an hour"
+	@echo "make coverage how many lines of each room the tests run"
 	@echo "make fuzz-models  load 20,000 hostile model files in confined workers: ten minutes"
 	@echo "make release  build the optimised programs into .build/release"
 	@echo "make lint     check the format"
@@ -17,6 +19,7 @@ help:
 	@echo "make faults   break the server in every way under load, and count what clients see: an hour"
 	@echo "make soak     an hour of mixed traffic: does any process grow?"
 	@echo "make faults-short, make soak-short  the same in a minute each"
+	@echo "make ipc-benchmarks  measure the local door beside sockets, Node.js and HTTP: two hours; SHORT=1: minutes"
 	@echo "make compare  measure the engine against llama.cpp: about an hour, 10 GB; OPTIONS go to the scripts"
 
 run: release
@@ -33,6 +36,7 @@ build:
 
 test:
 	@scripts/setup tests
+	@scripts/test-python
 	@scripts/test
 
 test-kernels:
@@ -41,14 +45,22 @@ test-kernels:
 test-neon:
 	@scripts/test-kernels --neon
 
+fuzz:
+	@scripts/setup
+	@scripts/fuzz
+
+coverage:
+	@scripts/setup tests
+	@scripts/coverage
+
 fuzz-models: release
 	@scripts/fuzz-models
 
 lint:
-	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks
+	@swift format lint --strict --recursive Package.swift Sources Tests Benchmarks examples
 
 format:
-	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks
+	@swift format --in-place --recursive Package.swift Sources Tests Benchmarks examples
 
 smoke: release
 	@scripts/smoke
@@ -78,6 +90,10 @@ soak: release
 
 soak-short: release
 	@python3 Benchmarks/soak/soak.py --minutes 1 --every 2
+
+ipc-benchmarks: release
+	@swift build -c release --product apus-benchmarks
+	@python3 Benchmarks/ipc/ipc.py $(if $(SHORT),--short) --write docs/performance/ipc.md $(OPTIONS)
 
 clean:
 	@swift package clean

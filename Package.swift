@@ -66,7 +66,8 @@ let rooms: [Target] = [
     library("Models", in: "Models", ["Tensors", "ModelFiles"] + system),
     // Link
     library("EngineProtocol", in: "Link", system),
-    library("EngineLink", in: "Link", ["EngineProtocol"] + system),
+    library("SharedMemory", in: "Link", system),
+    library("EngineLink", in: "Link", ["SharedMemory", "EngineProtocol"] + system),
     library("Supervision", in: "Link", ["EngineLink", "EngineProtocol"] + system),
     // Engine
     c("CDemoModel", in: "Engine", embedding: "apus-demo.gguf"),
@@ -88,18 +89,26 @@ let rooms: [Target] = [
     library("OpenAIAPI", in: "Gateway", ["HTTPServer", "Serving", "EngineProtocol"] + system),
     library("RPCServer", in: "Gateway", ["Serving", "EngineProtocol"] + system),
     library(
+        "LocalServer", in: "Gateway", ["Serving", "SharedMemory", "EngineLink", "EngineProtocol"] + system),
+    library(
         "Gateway", in: "Gateway",
         [
-            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "Supervision", "EngineLink",
-            "EngineProtocol",
+            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "LocalServer", "Supervision",
+            "EngineLink", "EngineProtocol",
         ] + system),
+    // Client
+    library("ApusClient", in: "Client", ["SharedMemory", "EngineLink", "EngineProtocol"] + system),
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"]),
     program("apus-worker", path: "Sources/Programs/apus-worker", ["WorkerHost"]),
     .target(name: "CFloatPeak", path: "Benchmarks/CFloatPeak", cSettings: cSettings),
     program(
         "apus-benchmarks", path: "Benchmarks/apus-benchmarks",
-        ["CFloatPeak", "JSON", "Platform", "Tensors", "ModelFiles", "Models"]),
+        [
+            "CFloatPeak", "JSON", "Platform", "Tensors", "ModelFiles", "Models", "SharedMemory", "EngineProtocol",
+            "EngineLink", "ApusClient",
+        ]),
+    program("apus-example", path: "examples/swift", ["ApusClient", "EngineProtocol", "JSON"]),
 ]
 
 let testRooms: [Target] = [
@@ -118,12 +127,21 @@ let testRooms: [Target] = [
     tests("Sampling", system, goldens: true),
     tests("Models", ["ModelFiles", "Tensors"] + system, goldens: true),
     tests("EngineProtocol", system, goldens: true),
-    tests("EngineLink", ["EngineProtocol"] + system),
+    .target(
+        name: "RingTestSupport", dependencies: ["SharedMemory", "TestSupport"] + system,
+        path: "Tests/RingTestSupport", swiftSettings: swiftSettings),
+    .target(name: "CRingPeer", path: "Tests/CRingPeer", cSettings: cSettings),
+    program("apus-ring-peer", path: "Tests/RingPeer", ["RingTestSupport", "CRingPeer", "SharedMemory", "Platform"]),
+    tests("SharedMemory", ["RingTestSupport", "apus-ring-peer"] + system, goldens: true),
+    tests("EngineLink", ["SharedMemory", "EngineProtocol"] + system),
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
     tests("WorkerHost", ["EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
+    tests(
+        "ApusClient",
+        ["SharedMemory", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
@@ -131,7 +149,26 @@ let testRooms: [Target] = [
         "RPCServer",
         ["Serving", "EngineProtocol", "Policies", "Supervision", "apus", "apus-worker"] + system, goldens: true),
     tests(
-        "Gateway", ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
+        "Gateway",
+        ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker", "apus-example"]
+            + system),
 ]
 
-let package = Package(name: "apus", targets: rooms + testRooms)
+/// Programs for `make fuzz`: the first one gets its `main` from the fuzzer's library.
+let fuzzers: [Target] =
+    Context.environment["APUS_FUZZ"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "apus-fuzz-messages", dependencies: ["EngineProtocol", "SharedMemory"], path: "Tests/Fuzz/Messages",
+            swiftSettings: swiftSettings + [.unsafeFlags(["-parse-as-library"])]),
+        program("apus-fuzz-rings", path: "Tests/Fuzz/Rings", ["RingTestSupport"]),
+    ]
+
+let package = Package(
+    name: "apus",
+    products: [
+        // What a program needs that talks to the local door.
+        .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"])
+    ],
+    targets: rooms + testRooms + fuzzers)

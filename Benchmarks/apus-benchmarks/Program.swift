@@ -3,7 +3,9 @@ import Foundation
 /// `apus-benchmarks GROUP [--json]`: measures parts of Apus on this machine.
 ///
 /// `apus-benchmarks kernels [NAME ...] [--json]` measures the products and attention against the machine's peaks.
+/// `apus-benchmarks ring [--json]` measures rings between two processes.
 /// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
+/// `apus-benchmarks ipc ROLE …` is one process of a measurement of the local door.
 @main
 enum Program {
     private static let groups: [(name: String, make: @Sendable () throws -> [Contest])] = [
@@ -21,6 +23,7 @@ enum Program {
 
     private static func run() throws {
         let words = CommandLine.arguments.dropFirst()
+        if words.first == "ipc" { return try IPCBenchmarks.run(Array(words.dropFirst())) }
         let wanted = words.filter { !$0.hasPrefix("--") }
         if wanted.first == "quality", wanted.count == 3 {
             var measurement = try QualityMeasurement(
@@ -30,6 +33,10 @@ enum Program {
         if wanted.first == "kernels" {
             return try measureKernels(names: Array(wanted.dropFirst()), asJSON: words.contains("--json"))
         }
+        if wanted.first == "ring", wanted.count == 1 {
+            return try RingBenchmarks.run { print(words.contains("--json") ? $0.json : $0.text) }
+        }
+        if wanted.first == "ring-peer" { return try RingBenchmarks.servePeer(Array(wanted.dropFirst())) }
         guard !wanted.isEmpty, wanted.allSatisfy({ word in groups.contains { $0.name == word } }) else {
             let names = groups.map(\.name).joined(separator: "|")
             FileHandle.standardError.write(
@@ -37,7 +44,9 @@ enum Program {
                     """
                     Usage: apus-benchmarks \(names) [--json]
                            apus-benchmarks kernels [INSTRUCTION_SET|TYPE|attention ...] [--json]
+                           apus-benchmarks ring [--json]
                            apus-benchmarks quality MODEL REFERENCE
+                           apus-benchmarks ipc ROLE …
 
                     """.utf8))
             exit(2)

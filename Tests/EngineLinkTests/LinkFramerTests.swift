@@ -84,8 +84,8 @@ extension LinkFramer {
 }
 
 @Suite("Link receiver") struct LinkReceiverTests {
-    private func receiver(_ role: Hello.Role, _ messages: [Message]) throws -> LinkReceiver {
-        var receiver = LinkReceiver(role: role, buildID: 9, limits: LinkLimits())
+    private func receiver(_ role: LinkRole, _ messages: [Message]) throws -> LinkReceiver {
+        var receiver = LinkReceiver(role: role, isStream: true, buildID: 9, limits: LinkLimits())
         let bytes = try messages.flatMap { try encoded($0) }
         receiver.fill { room in
             room.copyBytes(from: bytes)
@@ -94,7 +94,7 @@ extension LinkFramer {
         return receiver
     }
 
-    private func violation(_ role: Hello.Role, _ messages: [Message]) throws -> LinkViolation? {
+    private func violation(_ role: LinkRole, _ messages: [Message]) throws -> LinkViolation? {
         var receiver = try receiver(role, messages)
         do throws(LinkViolation) {
             while try receiver.next() != nil {}
@@ -145,7 +145,7 @@ extension LinkFramer {
     func descriptorLimit() throws {
         var limits = LinkLimits()
         limits.incomingDescriptors = 2
-        var receiver = LinkReceiver(role: .worker, buildID: 9, limits: limits)
+        var receiver = LinkReceiver(role: .worker, isStream: true, buildID: 9, limits: limits)
         let descriptor = try LinkDescriptor.duplicate(of: 0)
         try receiver.add([descriptor, descriptor])
         #expect(throws: LinkViolation.tooManyDescriptors(limit: 2)) { try receiver.add([descriptor]) }

@@ -2,6 +2,7 @@ import EngineLink
 import EngineProtocol
 import Glibc
 import Platform
+import SharedMemory
 import Synchronization
 import Testing
 
@@ -13,9 +14,21 @@ protocol LinkTransport: Sendable {
     func connect() throws -> LinkEnds
 }
 
-struct LinkEnds: ~Copyable {
-    var gateway: FileDescriptor
-    var worker: FileDescriptor
+struct LinkEnds {
+    var gateway: TransportBox
+    var worker: TransportBox
+}
+
+/// Carries one end to the thread that takes it.
+final class TransportBox: @unchecked Sendable {
+    private var transport: Transport?
+
+    init(_ transport: consuming Transport) { self.transport = consume transport }
+
+    func take() throws -> Transport {
+        guard let taken = transport.take() else { throw TimedOut() }
+        return taken
+    }
 }
 
 struct SocketPairTransport: LinkTransport, CustomTestStringConvertible {
@@ -24,7 +37,39 @@ struct SocketPairTransport: LinkTransport, CustomTestStringConvertible {
 
     func connect() throws -> LinkEnds {
         let pair = try Socket.pair()
-        return LinkEnds(gateway: pair.first, worker: pair.second)
+        return LinkEnds(gateway: TransportBox(.stream(pair.first)), worker: TransportBox(.stream(pair.second)))
+    }
+}
+
+/// Rings of shared memory, agreed on as a client and a server do.
+struct RingPairTransport: LinkTransport, CustomTestStringConvertible {
+    var name: String { "rings of \(capacity >> 10) KiB" }
+    var testDescription: String { name }
+    let capacity: Int
+
+    func connect() throws -> LinkEnds {
+        let pair = try Socket.pair()
+        let (client, server) = (pair.first.release(), pair.second.release())
+        let loop = try LoopThread(name: "handshake")
+        defer { loop.stop() }
+        let served = Slot<Result<TransportBox, HandshakeError>>()
+        try loop.run {
+            var options = ServerHandshake.Options(connectionID: 1, generation: 1)
+            options.sendCapacity = capacity
+            try ServerHandshake(
+                loop: loop.loop, socket: FileDescriptor(owning: server), options: options, authenticate: { _ in nil },
+                completion: { result in
+                    switch consume result {
+                    case .success(let connection): served.put(.success(TransportBox(connection.transport)))
+                    case .failure(let error): served.put(.failure(error))
+                    }
+                })
+        }
+        var options = Handshake.Options()
+        options.sendCapacity = capacity
+        options.receiveCapacity = capacity
+        let connection = try Handshake.connect(over: FileDescriptor(owning: client), options: options)
+        return LinkEnds(gateway: TransportBox(connection.transport), worker: try served.take().get())
     }
 }
 

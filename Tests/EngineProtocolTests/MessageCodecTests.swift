@@ -74,6 +74,18 @@ import Testing
 
     // MARK: Header
 
+    @Test("each flipped bit of a message is noticed when the checksum covers the payload")
+    func flippedBits() throws {
+        let message = Message.request(
+            .tokenize(TokenizeRequest(text: "forty-two bytes of a text that matters")), call: Samples.call)
+        let bytes = try encode(message, payloadChecksum: true)
+        for bit in 0..<bytes.count * 8 {
+            var changed = bytes
+            changed[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(throws: CodecError.self, "bit \(bit)") { _ = try decode(changed) }
+        }
+    }
+
     @Test("each flipped bit of a header is refused")
     func headerBits() throws {
         for checksum in [false, true] {

@@ -7,6 +7,12 @@ func isSame(_ left: Message, _ right: Message) -> Bool {
     case (.hello(let left), .hello(let right)): left == right
     case (.request(let left, let leftCall), .request(let right, let rightCall)): left == right && leftCall == rightCall
     case (.events(let left), .events(let right)): left.elementsEqual(right) { $0 == $1 }
+    case (.localCall(let left, let leftCall), .localCall(let right, let rightCall)):
+        left == right && leftCall == rightCall
+    case (.models(let left, let leftCall), .models(let right, let rightCall)): left == right && leftCall == rightCall
+    case (.listModels(let left), .listModels(let right)): left == right
+    case (.window(let left, let leftCall), .window(let right, let rightCall)): left == right && leftCall == rightCall
+    case (.ping(let left), .ping(let right)), (.pong(let left), .pong(let right)): left == right
     default: false
     }
 }
@@ -60,6 +66,10 @@ enum Samples {
     static let embed = EmbedRequest(
         inputs: [.text("x"), .ids([4])], pooling: .first, normalizes: true, tenant: "tenant-b", priority: 4,
         deadline: 99)
+
+    static let local = LocalCall(
+        model: "démo", requestID: "req_1.a-b", resumes: true,
+        request: .score(ScoreRequest(text: "a b c", window: 128)))
 
     static let generate: GenerateRequest = {
         var request = GenerateRequest(
@@ -181,6 +191,20 @@ enum Samples {
         ),
         ("inspect", .request(.inspect, call: call), false),
         ("cancel", .request(.cancel, call: call), true),
+        ("ping", .ping(.max), false),
+        ("pong", .pong(7), false),
+        ("window", .window(65_536, call: call), false),
+        ("localCall", .localCall(local, call: call), false),
+        ("localCallOfNothing", .localCall(LocalCall(request: .inspect), call: CallID(rawValue: 1)), false),
+        ("listModels", .listModels(call: CallID(rawValue: 5)), false),
+        (
+            "models",
+            .models(
+                [
+                    LocalModel(name: "a", state: "ready", contextLength: 4096),
+                    LocalModel(name: "b", state: "backing off", contextLength: 0),
+                ], call: CallID(rawValue: 5)), false
+        ),
         ("credit", .request(.credit(bytes: 262_144), call: call), false),
         ("embed", .request(.embed(embed), call: call), false),
         ("generate", .request(.generate(generate), call: call), true),

@@ -12,6 +12,8 @@ import Platform
 //   hang                      goes on living, and does nothing any more
 //   eat                       takes memory until somebody ends it
 //   differ                    goes on with words that no other process would say
+//
+// A conversation with tools gets a call of one, and with the tool's result an answer that quotes it.
 
 let arguments = CommandLine.arguments
 guard let link = arguments.firstIndex(of: "--link-descriptor").flatMap({ Int32(arguments[$0 + 1]) }),
@@ -65,6 +67,7 @@ final class FaultyWorker {
     }
 
     private func begin(_ request: GenerateRequest, _ call: CallID) {
+        if case .chat(let chat) = request.inputs[0], chat.toolsJSON != nil { return useTool(chat, call) }
         let prompt =
             switch request.inputs[0] {
             case .text(let text): text
@@ -76,6 +79,24 @@ final class FaultyWorker {
         answers[call] = Answer(
             seed: request.sampling.seed, words: Int(request.maximumTokens ?? 64),
             fault: order.map { String($0.1) } ?? "", faultAt: order.flatMap { Int($0.2) } ?? 0)
+    }
+
+    private func useTool(_ chat: ChatInput, _ call: CallID) {
+        let result = chat.messagesJSON.firstMatch(of: #/"role":"tool".*"content":"([^"]*)"/#)
+        let chunk =
+            result.map { TokenChunk(choice: 0, ids: [1], text: "The tool said \($0.1).") }
+            ?? TokenChunk(
+                choice: 0, ids: [1], text: #"{"name":"weather","arguments":{"town":"Oslo"}}"#, kind: .toolCall)
+        server.send([(call, .accepted(promptTokens: 1, queuePosition: 0)), (call, .tokens(chunk))])
+        finish(call, tokens: 1, .stop)
+    }
+
+    private func finish(_ call: CallID, tokens: Int, _ reason: FinishReason) {
+        let usage = Usage(promptTokens: 1, completionTokens: UInt32(tokens), cachedTokens: 0)
+        server.send([
+            (call, .choiceFinished(choice: 0, reason: reason)),
+            (call, .finished(usage: usage, timings: Timings(preparation: 1, queue: 1, prefill: 1, decode: 1))),
+        ])
     }
 
     private func tick() {
@@ -95,11 +116,7 @@ final class FaultyWorker {
         server.send([(call, .tokens(word))])
         guard answer.sent == answer.words else { return }
         answers[call] = nil
-        let usage = Usage(promptTokens: 1, completionTokens: UInt32(answer.sent), cachedTokens: 0)
-        server.send([
-            (call, .choiceFinished(choice: 0, reason: .length)),
-            (call, .finished(usage: usage, timings: Timings(preparation: 1, queue: 1, prefill: 1, decode: 1))),
-        ])
+        finish(call, tokens: answer.sent, .length)
     }
 
     private func commit(_ fault: String) {

@@ -147,7 +147,8 @@ import Testing
         #expect(stream.status == 200 && stream.serverSentEvents.last == "[DONE]")
         #expect(stream.text.contains("\"worker_lost\"") && stream.text.contains("stalled"), "\(stream.text)")
         #expect(try ends(server, "stalled") == 1)
-        #expect(server.logSoFar.contains("stalled: no progress for 1 s in 1 open call"))
+        #expect(
+            ServerProcess.eventually { server.logSoFar.contains("stalled: no progress for 1 s in 1 open call") })
         let next = try post(server, "hello", words: 3)
         try next.readAll()
         #expect(next.status == 200, "\(next.text)")

@@ -71,6 +71,20 @@ final class TemporaryFolder {
         #expect(ftruncate(open, 1) == 0)
     }
 
+    @Test func sealsAreAddedAndReadAndOnlyMemoryFilesHaveThem() throws {
+        let file = try FileDescriptor.sealableMemory(name: "test", byteCount: 8192)
+        #expect(try file.fileSize() == 8192)
+        #expect(try file.seals() == [])
+        try file.add([.shrink, .grow])
+        #expect(try file.seals() == [.shrink, .grow])
+        #expect(ftruncate(file.rawValue, 0) == -1)
+        try file.add([.futureWrite, .seals])
+        #expect(try file.seals() == [.shrink, .grow, .futureWrite, .seals])
+        #expect(throws: SystemError.self) { try file.add(.write) }
+        let pair = try Socket.pair()
+        #expect(throws: SystemError.self) { _ = try pair.first.seals() }
+    }
+
     @Test func anEmptyFileMapsToNothingAndASocketDoesNotMap() throws {
         let folder = try TemporaryFolder()
         let empty = try FileDescriptor.openForReading(path: folder.write("empty", []))

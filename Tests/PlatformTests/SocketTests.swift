@@ -161,6 +161,17 @@ import Testing
         #expect(try readText(watched) == nil)
     }
 
+    @Test func aUnixSocketKnowsItsPeerAndWaitingEndsInTime() throws {
+        let pair = try Socket.pair()
+        let peer = try PeerCredentials(of: pair.first.rawValue)
+        #expect(peer == PeerCredentials(processID: getpid(), userID: geteuid(), groupID: getegid()))
+        let near = pair.first.rawValue
+        #expect(try !Socket.waitReadable(near, milliseconds: 0))
+        #expect(try Socket.waitWritable(near, milliseconds: 0))
+        _ = try Socket.write(pair.second.rawValue, Array("x".utf8))
+        #expect(try Socket.waitReadable(near, milliseconds: 10_000))
+    }
+
     @Test func aTakenPortIsAnErrorThatNamesTheAddress() throws {
         let listener = try Socket.listenTCP(host: "127.0.0.1", port: 0)
         let port = listener.port

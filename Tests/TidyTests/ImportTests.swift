@@ -17,7 +17,8 @@ private let allowedImports: [String: Set<String>] = [
     "Sampling": [],
     "Models": ["Tensors", "ModelFiles"],
     "EngineProtocol": [],
-    "EngineLink": ["EngineProtocol"],
+    "SharedMemory": [],
+    "EngineLink": ["SharedMemory", "EngineProtocol"],
     "Supervision": ["EngineLink", "EngineProtocol"],
     "Scheduling": ["EngineProtocol"],
     "NativeEngine": [
@@ -29,10 +30,12 @@ private let allowedImports: [String: Set<String>] = [
     "HTTPServer": [],
     "OpenAIAPI": ["HTTPServer", "Serving", "EngineProtocol"],
     "RPCServer": ["Serving", "EngineProtocol"],
+    "LocalServer": ["Serving", "SharedMemory", "EngineLink", "EngineProtocol"],
     "Gateway": [
-        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "Supervision", "EngineLink",
-        "EngineProtocol",
+        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "LocalServer", "Supervision",
+        "EngineLink", "EngineProtocol",
     ],
+    "ApusClient": ["SharedMemory", "EngineLink", "EngineProtocol"],
     "apus": ["Gateway"],
     "apus-worker": ["WorkerHost"],
 ]

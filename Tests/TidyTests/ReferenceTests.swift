@@ -74,6 +74,19 @@ import Testing
         }
     }
 
+    /// Pages of proof name tests; each of them has to exist.
+    @Test(arguments: ["docs/reference/ipc-proof.md"])
+    func everyTestThatAPageNamesExists(page: String) throws {
+        let tests = try SourceTree.files(below: ["Tests"], endings: ["swift"]).flatMap(\.lines).joined(separator: "\n")
+        let names = try Self.page(page).matches(of: #/`([^`]+)`/#).map { String($0.1) }
+        let isNoTest = #/^(make |apus_|Tests\/|code$)/#
+        let named = names.filter { $0.firstMatch(of: isNoTest) == nil }
+        #expect(named.count > 40)
+        for name in named where !tests.contains("\"\(name)\"") && !tests.contains("func \(name)(") {
+            Issue.record("\(page): there is no test `\(name)`")
+        }
+    }
+
     // MARK: Limits
 
     @Test func everyLimitIsOnThePageWithItsValue() throws {

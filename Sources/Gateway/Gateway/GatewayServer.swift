@@ -2,6 +2,7 @@ import CConsole
 import Configuration
 import EngineProtocol
 import HTTPServer
+import LocalServer
 import Observability
 import OpenAIAPI
 import Platform
@@ -47,6 +48,8 @@ final class GatewayServer {
     private let routes: OpenAIRoutes
     private let server: HTTPServer
     private let rpc: RPCDoor
+    /// Where there is a path for it.
+    private let local: LocalServer?
     private let logger: Logger
     private var signals: FileDescriptor
     private let startedAtTerminal = StandardIO.isTerminal(StandardIO.input)
@@ -62,6 +65,7 @@ final class GatewayServer {
         self.manager = manager
         logger = options.logger
         Signals.ignoreBrokenPipe()
+        try DescriptorLimit.raise(to: Self.descriptors(for: options.settings))
         Signals.block(ServerSignal.all)
         signals = try Signals.descriptor(for: ServerSignal.all)
         loop = try EventLoop()
@@ -70,6 +74,12 @@ final class GatewayServer {
         serving = Serving(
             loop: loop, memoryBudget: ModelFactory.memoryBudget(options.settings), logger: logger.named("serving"))
         let registry = MetricsRegistry()
+        local = options.settings.ipc.map { [serving, loop] path in
+            LocalServer(
+                path: path, settings: Self.localSettings(options), serving: serving, loop: loop, registry: registry,
+                logger: options.logger.named("local"),
+                computeThreads: options.settings.threads ?? CPULimits.current().usableCount)
+        }
         let routes = OpenAIRoutes(
             settings: Self.routeSettings(options), serving: serving, loop: loop, registry: registry,
             logger: logger.named("http"))
@@ -141,6 +151,7 @@ final class GatewayServer {
         }
         if let path = started.socket { try server.listen(unixPath: path) }
         try openRPCDoors()
+        try local?.listen()
         for door in doors { logger.info("server.listening", .string("host", door.host), .int("port", door.port)) }
         return doors.first
     }
@@ -183,17 +194,19 @@ final class GatewayServer {
         _ = loop.after(nanoseconds: UInt64(options.settings.drainSeconds) * 1_000_000_000) { [weak self] in
             self?.endCalls()
         }
-        var answering = 2
-        let oneIsDone = { [weak self] in
-            answering -= 1
-            if answering == 0 { self?.closeDoors() }
+        let drains = [routes.drain, rpc.service.drain] + (local.map { [$0.drain] } ?? [])
+        var answering = drains.count
+        for drain in drains {
+            drain { [weak self] in
+                answering -= 1
+                if answering == 0 { self?.closeDoors() }
+            }
         }
-        routes.drain(oneIsDone)
-        rpc.service.drain(oneIsDone)
     }
 
-    /// Every answer has been written; the sockets get a moment to take it.
     private func closeDoors() {
+        local?.stopListening()
+        local?.closeAll()
         server.stopListening()
         server.drain { [weak self] in
             self?.rpc.close { [weak self] in self?.finish() }
@@ -209,8 +222,15 @@ final class GatewayServer {
     private static let farewellNanoseconds: UInt64 = 500_000_000
 
     private func finish() {
+        local?.stopListening()
+        rpc.stopListening()
         serving.stop()
         loop.stop()
+    }
+
+    /// One for each connection, and those of workers, files and the loop.
+    private static func descriptors(for settings: Settings) -> UInt64 {
+        UInt64(settings.maximumConnections + settings.rpcMaximumConnections + LocalServerLimits().connections) + 1024
     }
 
     private static func routeSettings(_ options: Options) -> OpenAIRoutes.Settings {
@@ -228,6 +248,10 @@ final class GatewayServer {
         return RPCService.Settings(
             tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
             limits: limits)
+    }
+
+    private static func localSettings(_ options: Options) -> LocalServer.Settings {
+        LocalServer.Settings(tenantOfKey: tenantLookup(options.keys))
     }
 
     private static func httpLimits(_ settings: Settings) -> HTTPLimits {
@@ -274,6 +298,7 @@ extension GatewayServer {
         let needingRestart = started.changes(to: new.settings).needingRestart
         options = new
         routes.apply(Self.routeSettings(new))
+        local?.apply(Self.localSettings(new))
         server.apply(Self.httpLimits(new.settings))
         rpc.service.apply(Self.rpcSettings(new))
         logger.setLevel(min(logger.level, new.settings.logLevel))

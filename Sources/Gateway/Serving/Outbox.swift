@@ -20,7 +20,7 @@ public struct Outbox: Sendable {
     public var isEmpty: Bool { head == events.count }
 
     public mutating func append(_ event: EngineEvent, now: UInt64) {
-        let size = Self.size(of: event)
+        let size = event.size
         bytes += size
         if bytes > Self.byteLimit {
             fullSince = fullSince ?? now
@@ -33,7 +33,7 @@ public struct Outbox: Sendable {
         guard head < events.count else { return nil }
         let event = events[head]
         head += 1
-        bytes -= Self.size(of: event)
+        bytes -= event.size
         if bytes <= Self.byteLimit { fullSince = nil }
         if head == events.count {
             events.removeAll(keepingCapacity: true)
@@ -60,22 +60,8 @@ public struct Outbox: Sendable {
         last.ids += new.ids
         last.text += new.text
         last.logProbabilities += new.logProbabilities
-        bytes -= Self.overhead
+        bytes -= EngineEvent.overhead
         events.append(.tokens(last))
         return true
     }
-
-    private static let overhead = 64
-
-    private static func size(of event: EngineEvent) -> Int {
-        if case .tensor(let chunk) = event { return overhead + chunk.tensor.byteCount }
-        guard case .tokens(let chunk) = event else { return overhead }
-        var size = overhead + chunk.text.utf8.count + chunk.ids.count * 4
-        for entry in chunk.logProbabilities {
-            size += Self.size(of: entry.chosen) + entry.top.reduce(0) { $0 + Self.size(of: $1) }
-        }
-        return size
-    }
-
-    private static func size(of token: TokenLogProbability) -> Int { overhead + token.bytes.count }
 }

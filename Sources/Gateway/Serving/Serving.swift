@@ -169,6 +169,12 @@ public final class Serving {
         call.channel?.cancel(call)
     }
 
+    /// Ends a call with `cancelled`, which its door is told.
+    public func end(_ call: ServedCall) {
+        guard call.isLive else { return }
+        call.channel?.leave(call, with: .cancelled)
+    }
+
     /// Ends every call of the tenant with this public or request id.
     ///
     /// - Returns: how many there were.

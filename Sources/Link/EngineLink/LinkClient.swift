@@ -1,5 +1,6 @@
 public import EngineProtocol
 public import Platform
+public import SharedMemory
 
 /// The gateway's end of a link: sends requests, gets events.
 ///
@@ -12,12 +13,19 @@ public final class LinkClient {
     /// Called once, after all events that came before, unless this side closed the link.
     public var onClose: ((LinkCloseReason) -> Void)?
 
-    public init(
+    public convenience init(
         loop: EventLoop, descriptor: consuming FileDescriptor, limits: LinkLimits = LinkLimits(),
         buildID: UInt64 = BuildIdentity.current
     ) throws(SystemError) {
+        try self.init(loop: loop, transport: .stream(descriptor), limits: limits, buildID: buildID)
+    }
+
+    public init(
+        loop: EventLoop, transport: consuming Transport, limits: LinkLimits = LinkLimits(),
+        buildID: UInt64 = BuildIdentity.current
+    ) throws(SystemError) {
         connection = LinkConnection(
-            loop: loop, descriptor: descriptor, role: .gateway, buildID: buildID, limits: limits)
+            loop: loop, transport: transport, role: .gateway, buildID: buildID, limits: limits)
         connection.onMessage = { [unowned self] message, _ in
             if case .events(let events) = message { onEvents?(events) }
         }
@@ -46,7 +54,7 @@ public final class LinkClient {
     }
 
     /// Delivers what a worker that has ended left in the link, up to its end.
-    public func drain() { connection.read(limit: 1 << 12) }
+    public func drain() { connection.drain() }
 
     /// Ends the link; `onClose` is not called.
     public func close() { connection.close() }

@@ -1,11 +1,13 @@
 public import EngineProtocol
 public import Platform
+public import SharedMemory
 
 /// Why a link ended without this side having closed it.
 public enum LinkCloseReason: Error, Sendable, Equatable, CustomStringConvertible {
     /// The peer closed its end, or died.
     case endOfStream
     case protocolViolation(LinkViolation)
+    case ringViolation(RingViolation)
     case systemError(SystemError)
     /// More than `LinkLimits` allows waited for the peer to read.
     case peerDoesNotRead(pendingBytes: Int)
@@ -14,6 +16,7 @@ public enum LinkCloseReason: Error, Sendable, Equatable, CustomStringConvertible
         switch self {
         case .endOfStream: "the other side closed the link"
         case .protocolViolation(let violation): "protocol violation: \(violation)"
+        case .ringViolation(let violation): "violation of the ring: \(violation)"
         case .systemError(let error): error.description
         case .peerDoesNotRead(let bytes): "the other side does not read: \(bytes) bytes are waiting"
         }
@@ -37,6 +40,8 @@ public enum LinkViolation: Error, Sendable, Equatable, CustomStringConvertible {
     case tooManyDescriptors(limit: Int)
     /// A payload's memory file has another size than its header says, or cannot be read.
     case payloadFile(expected: Int)
+    /// A record holds less or more than one message.
+    case notOneMessage(bytes: Int)
 
     public var description: String {
         switch self {
@@ -51,6 +56,7 @@ public enum LinkViolation: Error, Sendable, Equatable, CustomStringConvertible {
         case .missingDescriptor: "a message names a descriptor that did not come"
         case .unexpectedDescriptors(let count): "\(count) descriptors belong to no message"
         case .tooManyDescriptors(let limit): "more than \(limit) descriptors"
+        case .notOneMessage(let bytes): "a record of \(bytes) bytes that is not one message"
         case .payloadFile(let expected): "the payload's memory file does not hold its \(expected) bytes"
         }
     }

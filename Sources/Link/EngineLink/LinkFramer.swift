@@ -8,15 +8,12 @@ struct LinkFramer {
         case external(header: [UInt8], payloadLength: Int)
     }
 
-    private var buffer: [UInt8]
+    private var buffer: [UInt8] = []
     /// The bytes that are there and not yet consumed.
     private var filled: Range<Int> = 0..<0
     private let limits: LinkLimits
 
-    init(limits: LinkLimits) {
-        self.limits = limits
-        buffer = [UInt8](repeating: 0, count: limits.readBytes)
-    }
+    init(limits: LinkLimits) { self.limits = limits }
 
     /// Whether the stream stands between two messages.
     var isEmpty: Bool { filled.isEmpty }
@@ -43,16 +40,20 @@ struct LinkFramer {
         }
         guard let (frame, size) = try outcome.get() else { return nil }
         filled = filled.lowerBound + size..<filled.upperBound
-        if filled.isEmpty { filled = 0..<0 }
+        if filled.isEmpty { rest() }
         return frame
     }
 
-    private static func frame(
+    static func header(of bytes: UnsafeRawBufferPointer) throws(LinkViolation) -> MessageHeader {
+        do throws(CodecError) { return try MessageHeader(decoding: bytes) } catch { throw .codec(error) }
+    }
+
+    /// The message that the bytes begin with, and its length; nil when more bytes are needed.
+    static func frame(
         in bytes: UnsafeRawBufferPointer, limits: LinkLimits
     ) throws(LinkViolation) -> (Frame, Int)? {
+        let header = try header(of: bytes)
         let head = UnsafeRawBufferPointer(rebasing: bytes[..<MessageHeader.size])
-        let header: MessageHeader
-        do throws(CodecError) { header = try MessageHeader(decoding: head) } catch { throw .codec(error) }
         let length = Int(header.payloadLength)
         if header.flags.contains(.externalPayload) {
             return (.external(header: [UInt8](head), payloadLength: length), MessageHeader.size)
@@ -70,8 +71,15 @@ struct LinkFramer {
         }
     }
 
+    /// Between two messages: what a long one needed is given back.
+    private mutating func rest() {
+        filled = 0..<0
+        if buffer.count > limits.readBytes { buffer = [] }
+    }
+
     /// Moves what is there to the front when the rest is short, and grows the buffer up to one longest message.
     private mutating func makeRoom() {
+        if buffer.isEmpty { buffer = [UInt8](repeating: 0, count: limits.readBytes) }
         let needed = max(limits.readBytes / 4, 1)
         if buffer.count - filled.upperBound >= needed { return }
         let count = filled.count

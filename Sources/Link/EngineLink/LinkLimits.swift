@@ -12,6 +12,8 @@ public struct LinkLimits: Sendable {
     public var readBytes = 64 << 10
     /// Reads before the loop's other work gets its turn.
     public var readsPerTurn = 16
+    /// The same of a ring, whose records are smaller.
+    public var recordsPerTurn = 256
 
     public init() {}
 }

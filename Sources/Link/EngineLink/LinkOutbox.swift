@@ -9,13 +9,14 @@ struct LinkOutbox {
         var externalBytes: Int
     }
 
-    /// Small messages are joined up to this size, so that one write sends many.
-    private static let joinedBytes = 64 << 10
-
+    /// Small messages are joined up to this size, so that one write sends many; 0 joins none.
+    private let joinedBytes: Int
     private var chunks: [Chunk] = []
     private var first = 0
     private(set) var pendingBytes = 0
     private(set) var pendingExternalBytes = 0
+
+    init(joinedBytes: Int = 64 << 10) { self.joinedBytes = joinedBytes }
 
     var isEmpty: Bool { first == chunks.count }
 
@@ -23,7 +24,7 @@ struct LinkOutbox {
         pendingBytes += bytes.count
         pendingExternalBytes += externalBytes
         let last = chunks.count - 1
-        if descriptors.isEmpty, last >= first, chunks[last].bytes.count + bytes.count <= Self.joinedBytes {
+        if descriptors.isEmpty, last >= first, chunks[last].bytes.count + bytes.count <= joinedBytes {
             chunks[last].bytes += bytes
         } else {
             chunks.append(Chunk(bytes: bytes, descriptors: descriptors, externalBytes: externalBytes))

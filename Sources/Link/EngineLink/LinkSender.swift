@@ -1,87 +1,80 @@
 public import EngineProtocol
 public import Platform
 
-/// The writing half of a link: owns the socket and what waits for it.
+/// The writing half of a link: what carries it, and what waits for room there.
 ///
 /// Lives inside a lock.
-struct LinkSender: ~Copyable {
+struct LinkSender {
     enum Outcome {
         case done
-        /// The socket is full: call `flush` when it is writable. Said once until it has been flushed.
-        case waitForWritable
+        /// Call `flush` when the socket is writable. Said once until everything has been flushed.
+        case waitForSocket
         case broken(LinkCloseReason)
     }
 
-    private var descriptor: FileDescriptor?
-    private var outbox = LinkOutbox()
+    /// Nil when the link is closed.
+    private var output: (any LinkOutput)?
+    private var outbox: LinkOutbox
     private var waits = false
     private let limits: LinkLimits
 
-    init(descriptor: consuming FileDescriptor, limits: LinkLimits) {
-        self.descriptor = consume descriptor
+    init(output: any LinkOutput, limits: LinkLimits) {
+        self.output = output
         self.limits = limits
+        outbox = output.isStream ? LinkOutbox() : LinkOutbox(joinedBytes: 0)
     }
 
-    var isOpen: Bool { descriptor != nil }
+    var isOpen: Bool { output != nil }
+    var pendingBytes: Int { outbox.pendingBytes + outbox.pendingExternalBytes }
 
-    /// The socket, -1 when it is closed.
-    var rawValue: Int32 {
-        switch descriptor {
-        case .some(let descriptor): descriptor.rawValue
-        case .none: -1
-        }
-    }
-
-    /// Sends at once what the socket takes, and keeps the rest; never waits.
+    /// Sends at once what there is room for, and keeps the rest; never waits.
     mutating func send(_ message: OutgoingMessage) -> Outcome {
         guard isOpen else { return .done }
         let wasEmpty = outbox.isEmpty
         outbox.append(message.bytes, descriptors: message.descriptors, externalBytes: message.externalBytes)
-        if wasEmpty, case .broken(let reason) = flush() { return .broken(reason) }
+        let outcome = wasEmpty ? flush() : .done
+        if case .broken = outcome { return outcome }
         guard outbox.pendingBytes <= limits.outgoingBytes,
             outbox.pendingExternalBytes <= limits.outgoingExternalBytes
         else {
-            let pending = outbox.pendingBytes + outbox.pendingExternalBytes
+            let pending = pendingBytes
             outbox = LinkOutbox()
             return .broken(.peerDoesNotRead(pendingBytes: pending))
         }
-        if outbox.isEmpty || waits { return .done }
-        waits = true
-        return .waitForWritable
+        return outcome
     }
 
-    /// Writes until the socket is full or nothing waits.
+    /// Writes until there is no more room, or nothing waits.
     mutating func flush() -> Outcome {
-        let socket = rawValue
-        while let written = outbox.withNext({ bytes, descriptors in Self.write(socket, bytes, descriptors) }) {
+        guard let output else { return .done }
+        defer { output.publish() }
+        while let written = outbox.withNext({ output.write($0, $1) }) {
             switch written {
             case .success(.bytes(let count)): outbox.advance(by: count)
-            case .success(.wouldBlock): return .waitForWritable
-            case .success(.endOfStream):
-                outbox = LinkOutbox()
-                return .broken(.endOfStream)
-            case .failure(let error):
-                outbox = LinkOutbox()
-                return .broken(.systemError(error))
+            // The peer wakes this side, whose loop flushes then.
+            case .success(.waitsForRoom): return .done
+            case .success(.waitsForSocket):
+                defer { waits = true }
+                return waits ? .done : .waitForSocket
+            case .success(.endOfStream): return broken(.endOfStream)
+            case .failure(let reason): return broken(reason)
             }
         }
         waits = false
         return .done
     }
 
-    mutating func close() {
-        descriptor = nil
+    /// Forgets that somebody watches the socket for it.
+    mutating func forgetWatch() { waits = false }
+
+    private mutating func broken(_ reason: LinkCloseReason) -> Outcome {
         outbox = LinkOutbox()
+        return .broken(reason)
     }
 
-    private static func write(
-        _ socket: Int32, _ bytes: UnsafeRawBufferPointer, _ descriptors: [LinkDescriptor]
-    ) -> Result<Socket.IO, SystemError> {
-        Result { () throws(SystemError) in
-            descriptors.isEmpty
-                ? try Socket.write(socket, bytes)
-                : try Socket.send(socket, bytes, descriptors: descriptors.map(\.rawValue))
-        }
+    mutating func close() {
+        output = nil
+        outbox = LinkOutbox()
     }
 }
 
@@ -93,15 +86,17 @@ struct OutgoingMessage {
 
     /// Encodes a message; a long payload becomes a sealed memory file.
     ///
-    /// - Parameter attached: descriptors that belong to the message itself.
+    /// - Parameters:
+    ///   - attached: descriptors that belong to the message itself.
+    ///   - maximumInline: bytes of the longest payload that does not.
     init(
-        _ message: Message, attached: [LinkDescriptor] = [], limits: LinkLimits
+        _ message: Message, attached: [LinkDescriptor] = [], maximumInline: Int, payloadChecksum: Bool = false
     ) throws(LinkSendError) {
         var encoded: [UInt8] = []
         do throws(CodecError) {
-            try MessageCodec.encode(message, into: &encoded)
+            try MessageCodec.encode(message, payloadChecksum: payloadChecksum, into: &encoded)
             let payloadBytes = encoded.count - MessageHeader.size
-            guard payloadBytes > limits.inlinePayloadBytes else {
+            guard payloadBytes > maximumInline else {
                 bytes = encoded
                 descriptors = attached
                 return

@@ -1,5 +1,6 @@
 public import EngineProtocol
 public import Platform
+public import SharedMemory
 
 /// The worker's end of a link: gets requests, sends events.
 ///
@@ -14,12 +15,19 @@ public final class LinkServer: @unchecked Sendable {
     /// Called once, unless this side closed the link: the worker then has nobody to work for.
     public var onClose: ((LinkCloseReason) -> Void)?
 
-    public init(
+    public convenience init(
         loop: EventLoop, descriptor: consuming FileDescriptor, limits: LinkLimits = LinkLimits(),
         buildID: UInt64 = BuildIdentity.current
     ) throws(SystemError) {
+        try self.init(loop: loop, transport: .stream(descriptor), limits: limits, buildID: buildID)
+    }
+
+    public init(
+        loop: EventLoop, transport: consuming Transport, limits: LinkLimits = LinkLimits(),
+        buildID: UInt64 = BuildIdentity.current
+    ) throws(SystemError) {
         connection = LinkConnection(
-            loop: loop, descriptor: descriptor, role: .worker, buildID: buildID, limits: limits)
+            loop: loop, transport: transport, role: .worker, buildID: buildID, limits: limits)
         connection.onMessage = { [weak self] message, descriptors in
             if case .request(let request, let call) = message { self?.onRequest?(call, request, descriptors) }
         }

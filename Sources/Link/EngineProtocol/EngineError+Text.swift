@@ -22,3 +22,27 @@ extension EngineError {
         }
     }
 }
+
+extension EngineError {
+    /// The kind of error in one word, for metrics and for clients that tell errors apart.
+    public var code: String {
+        switch self {
+        case .invalidRequest: "invalid_request"
+        case .unauthorized: "unauthorized"
+        case .pathNotAllowed: "path_not_allowed"
+        case .modelNotFound: "model_not_found"
+        case .contextLengthExceeded: "context_length_exceeded"
+        case .unsupported: "unsupported"
+        case .queueFull: "queue_full"
+        case .rateLimited: "rate_limited"
+        case .cancelled: "cancelled"
+        case .deadlineExceeded: "deadline_exceeded"
+        case .modelNotReady: "model_not_ready"
+        case .workerLost: "worker_lost"
+        case .quarantined: "quarantined"
+        case .resourceExhausted: "resource_exhausted"
+        case .slowConsumer: "slow_consumer"
+        case .internalError: "internal_error"
+        }
+    }
+}

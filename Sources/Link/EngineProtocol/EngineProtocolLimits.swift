@@ -23,6 +23,10 @@ public enum EngineProtocolLimits {
     public static let topLogProbabilities = 128
     /// Tenants, model names, feature names, request fields.
     public static let nameBytes = 4_096
+    /// What a local client calls its request.
+    public static let requestIDBytes = 128
+    /// Models of one server.
+    public static let models = 4_096
     /// Explanations in errors.
     public static let explanationBytes = 65_536
 }

@@ -4,6 +4,14 @@ public enum Message: Sendable {
     case request(EngineRequest, call: CallID)
     /// What one step of the worker made, for any number of calls.
     case events([(CallID, EngineEvent)])
+    // Between a local client and the server
+    case localCall(LocalCall, call: CallID)
+    case listModels(call: CallID)
+    case models([LocalModel], call: CallID)
+    /// The client has taken so many bytes of a call's events (`EngineEvent.size`), and takes as many more.
+    case window(UInt32, call: CallID)
+    case ping(UInt64)
+    case pong(UInt64)
 }
 
 /// The only place that knows the bytes of a message; `RequestCoding` and `EventCoding` hold the structures.
@@ -48,6 +56,13 @@ public enum MessageCodec {
         return copy
     }
 
+    /// What goes into a ring for each descriptor of the message that follows.
+    public static let attachmentHeader: [UInt8] = {
+        var bytes = [UInt8](repeating: 0, count: MessageHeader.size)
+        seal(&bytes, from: 0, type: .attachment, flags: [], messageID: 0)
+        return bytes
+    }()
+
     /// Decodes one whole message.
     ///
     /// - Parameters:
@@ -85,23 +100,47 @@ public enum MessageCodec {
         case .events(let events):
             writer.events(events)
             return (type, 0, writer)
+        case .localCall(let local, let call):
+            let type = Self.type(of: local.request)
+            writer.localCall(local, type: type, requestSize: fixedSize(of: type))
+            return (.localCall, call.rawValue, writer)
+        case .models(let models, let call):
+            writer.localModels(models)
+            return (type, call.rawValue, writer)
+        case .listModels(let call): return (type, call.rawValue, writer)
+        case .window(let bytes, let call):
+            writer.integer(bytes)
+            return (type, call.rawValue, writer)
+        case .ping(let number), .pong(let number): return (type, number, writer)
         }
     }
 
     private static func type(of message: Message) -> MessageType {
         switch message {
         case .hello: .hello
-        case .request(.load, _): .load
-        case .request(.inspect, _): .inspect
-        case .request(.generate, _): .generate
-        case .request(.score, _): .score
-        case .request(.tokenize, _): .tokenize
-        case .request(.detokenize, _): .detokenize
-        case .request(.renderTemplate, _): .renderTemplate
-        case .request(.cancel, _): .cancel
-        case .request(.credit, _): .credit
-        case .request(.embed, _): .embed
+        case .request(let request, _): type(of: request)
         case .events: .events
+        case .localCall: .localCall
+        case .listModels: .listModels
+        case .models: .models
+        case .window: .window
+        case .ping: .ping
+        case .pong: .pong
+        }
+    }
+
+    private static func type(of request: EngineRequest) -> MessageType {
+        switch request {
+        case .load: .load
+        case .inspect: .inspect
+        case .generate: .generate
+        case .score: .score
+        case .tokenize: .tokenize
+        case .detokenize: .detokenize
+        case .renderTemplate: .renderTemplate
+        case .cancel: .cancel
+        case .credit: .credit
+        case .embed: .embed
         }
     }
 
@@ -109,16 +148,18 @@ public enum MessageCodec {
     private static func fixedSize(of type: MessageType) -> Int {
         switch type {
         case .hello: 12
+        case .window: 4
         case .load: 48
-        case .inspect, .cancel: 0
+        case .inspect, .cancel, .listModels, .ping, .pong, .attachment: 0
         case .generate: 200
+        case .credit: 4
+        case .embed: 28
         case .score: 16
         case .tokenize: 12
         case .detokenize: 8
         case .renderTemplate: PayloadWriter.chatInputSize
-        case .credit: 4
-        case .embed: 28
-        case .events: 8
+        case .events, .models: 8
+        case .localCall: PayloadWriter.localCallSize
         }
     }
 
@@ -127,17 +168,41 @@ public enum MessageCodec {
     ) throws(CodecError) -> Message {
         switch type {
         case .hello: .hello(try reader.hello())
-        case .load: .request(.load(try reader.load()), call: call)
-        case .inspect: .request(.inspect, call: call)
-        case .generate: .request(.generate(try reader.generate()), call: call)
-        case .score: .request(.score(try reader.score()), call: call)
-        case .tokenize: .request(.tokenize(try reader.tokenize()), call: call)
-        case .detokenize: .request(.detokenize(ids: try reader.tokenIDs("ids")), call: call)
-        case .renderTemplate: .request(.renderTemplate(try reader.chatInput()), call: call)
-        case .cancel: .request(.cancel, call: call)
-        case .credit: .request(.credit(bytes: try reader.integer("credit")), call: call)
-        case .embed: .request(.embed(try reader.embed()), call: call)
+        case .attachment: throw .unknownMessageType(type.rawValue)
         case .events: .events(try reader.events())
+        case .localCall:
+            .localCall(
+                try reader.localCall { type, reader throws(CodecError) in
+                    try reader.structure("request", size: fixedSize(of: type)) { reader throws(CodecError) in
+                        try request(of: type, &reader)
+                    }
+                }, call: call)
+        case .listModels: .listModels(call: call)
+        case .models: .models(try reader.localModels(), call: call)
+        case .window: .window(try reader.integer("bytes"), call: call)
+        case .ping: .ping(call.rawValue)
+        case .pong: .pong(call.rawValue)
+        case .load, .inspect, .generate, .score, .tokenize, .detokenize, .renderTemplate, .cancel, .credit, .embed:
+            .request(try request(of: type, &reader), call: call)
+        }
+    }
+
+    private static func request(
+        of type: MessageType, _ reader: inout PayloadReader
+    ) throws(CodecError) -> EngineRequest {
+        switch type {
+        case .load: .load(try reader.load())
+        case .inspect: .inspect
+        case .generate: .generate(try reader.generate())
+        case .score: .score(try reader.score())
+        case .tokenize: .tokenize(try reader.tokenize())
+        case .detokenize: .detokenize(ids: try reader.tokenIDs("ids"))
+        case .renderTemplate: .renderTemplate(try reader.chatInput())
+        case .cancel: .cancel
+        case .credit: .credit(bytes: try reader.integer("credit"))
+        case .embed: .embed(try reader.embed())
+        case .hello, .attachment, .events, .localCall, .listModels, .models, .window, .ping, .pong:
+            throw .unknownValue(field: "type", value: UInt64(type.rawValue))
         }
     }
 

@@ -2,6 +2,11 @@
 public enum MessageType: UInt16, Sendable, CaseIterable {
     /// The first message of both sides.
     case hello = 0x0010
+    /// In a ring: a descriptor of the message that follows.
+    case attachment = 0x0011
+    // A local client to the server, or the reverse: the message id comes back in the answer.
+    case ping = 0x0005
+    case pong = 0x0006
     // Gateway to worker: the message id is the call.
     case load = 0x0300
     case inspect = 0x0301
@@ -15,6 +20,11 @@ public enum MessageType: UInt16, Sendable, CaseIterable {
     case embed = 0x0309
     // Worker to gateway: the message id is zero, each event names its call.
     case events = 0x0340
+    // A local client to the server, and its answer: the message id is the call.
+    case window = 0x0130
+    case localCall = 0x0360
+    case listModels = 0x0361
+    case models = 0x0362
 }
 
 public struct MessageFlags: OptionSet, Sendable {

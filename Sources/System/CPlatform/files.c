@@ -89,6 +89,44 @@ int apus_map_shared(int descriptor, size_t count, bool writable, uint64_t **word
     return 0;
 }
 
+// Older headers lack these: Linux 5.1 and 6.3.
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+int apus_sealable_file(const char *name, size_t count) {
+    int descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (descriptor < 0 && errno == EINVAL) descriptor = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (descriptor < 0) return -errno;
+    if (ftruncate(descriptor, (off_t)count) < 0) return fail_closing(descriptor, errno);
+    return descriptor;
+}
+
+static const struct {
+    int ours, kernels;
+} seal_bits[] = {
+    {apus_seal_seals, F_SEAL_SEAL}, {apus_seal_shrink, F_SEAL_SHRINK}, {apus_seal_grow, F_SEAL_GROW},
+    {apus_seal_write, F_SEAL_WRITE}, {apus_seal_future_write, F_SEAL_FUTURE_WRITE},
+};
+
+int apus_seal(int descriptor, int seals) {
+    int bits = 0;
+    for (size_t i = 0; i < sizeof seal_bits / sizeof *seal_bits; i++)
+        if (seals & seal_bits[i].ours) bits |= seal_bits[i].kernels;
+    return fcntl(descriptor, F_ADD_SEALS, bits) < 0 ? -errno : 0;
+}
+
+int apus_seals(int descriptor) {
+    int bits = fcntl(descriptor, F_GET_SEALS), seals = 0;
+    if (bits < 0) return -errno;
+    for (size_t i = 0; i < sizeof seal_bits / sizeof *seal_bits; i++)
+        if (bits & seal_bits[i].kernels) seals |= seal_bits[i].ours;
+    return seals;
+}
+
 int apus_random(void *bytes, size_t count) {
     char *rest = bytes;
     while (count > 0) {
@@ -118,12 +156,15 @@ int apus_wait_ready(int descriptor, bool writing) {
     return result < 0 ? -errno : 0;
 }
 
-int apus_wait_writable(int descriptor, int milliseconds) {
-    struct pollfd wait = {.fd = descriptor, .events = POLLOUT};
+static int wait_for(int descriptor, short events, int milliseconds) {
+    struct pollfd wait = {.fd = descriptor, .events = events};
     int result = poll(&wait, 1, milliseconds);
     if (result < 0) return errno == EINTR ? 0 : -errno;
     return result;
 }
+
+int apus_wait_writable(int descriptor, int milliseconds) { return wait_for(descriptor, POLLOUT, milliseconds); }
+int apus_wait_readable(int descriptor, int milliseconds) { return wait_for(descriptor, POLLIN, milliseconds); }
 
 int64_t apus_write(int descriptor, const void *bytes, size_t count) {
     for (;;) {

@@ -114,6 +114,15 @@ int apus_wait(int process, bool blocks, int *code) {
     return WIFEXITED(status) ? 1 : 2;
 }
 
+int64_t apus_raise_descriptor_limit(uint64_t wanted) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    if (limit.rlim_cur >= wanted) return (int64_t)limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+    return (int64_t)limit.rlim_cur;
+}
+
 int apus_kill_self_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ? -errno : 0; }
 
 static void fill_set(sigset_t *set, const int *numbers, int count) {

@@ -360,3 +360,13 @@ int64_t apus_receive_descriptors(
     *received_count = 0;
     return -EMSGSIZE;
 }
+
+int apus_peer_credentials(int descriptor, int *process, uint32_t *user, uint32_t *group) {
+    struct ucred peer = {0};
+    socklen_t size = sizeof peer;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
+    *process = peer.pid;
+    *user = peer.uid;
+    *group = peer.gid;
+    return 0;
+}

@@ -13,6 +13,8 @@ public struct Settings: Sendable, Equatable {
     public var port: UInt16 = 8080
     /// A Unix socket to listen on besides the port.
     public var socket: String?
+    /// A Unix socket for clients that share memory with the server.
+    public var ipc: String?
     public var apiKeyFile: String?
     public var corsOrigins: [String] = []
     public var allowedHosts: [String] = []

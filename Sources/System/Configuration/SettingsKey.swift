@@ -59,6 +59,15 @@ public struct SettingsKey: Sendable {
             $0.socket = $1
         },
         path(
+            "server.ipc", "ipc",
+            "Unix socket for local clients with shared memory; its folder has to belong to the user alone.",
+            unset: "none"
+        ) {
+            $0.ipc
+        } set: {
+            $0.ipc = $1
+        },
+        path(
             "server.api_key_file", "api-key-file", "File with one API key on each line; clients then need one of them.",
             unset: "no key needed", reloads: true
         ) {

@@ -39,6 +39,20 @@ public struct FileDescriptor: ~Copyable, Sendable {
         return FileDescriptor(owning: try checked(made, "memory file of \(bytes.count) bytes"))
     }
 
+    /// A memory file of zero bytes that may still be sealed.
+    public static func sealableMemory(name: String, byteCount: Int) throws(SystemError) -> FileDescriptor {
+        FileDescriptor(owning: try checked(apus_sealable_file(name, byteCount), "memory file of \(byteCount) bytes"))
+    }
+
+    /// What nobody can do any more with a memory file; `EINVAL` for any other.
+    public borrowing func seals() throws(SystemError) -> Seals {
+        Seals(rawValue: try checked(apus_seals(rawValue), "seals of descriptor \(rawValue)"))
+    }
+
+    public borrowing func add(_ seals: Seals) throws(SystemError) {
+        _ = try checked(apus_seal(rawValue, seals.rawValue), "seal descriptor \(rawValue)")
+    }
+
     /// Where the open file is now, free of links; nil if the kernel does not say.
     ///
     /// Of a file that has been removed it is no path: the kernel appends words to it.
@@ -48,6 +62,18 @@ public struct FileDescriptor: ~Copyable, Sendable {
     public borrowing func fileSize() throws(SystemError) -> UInt64 {
         UInt64(try checked(apus_file_size(rawValue), "size of descriptor \(rawValue)"))
     }
+}
+
+/// What can be forbidden to everybody for as long as a memory file lives.
+public struct Seals: OptionSet, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+    public static let seals = Seals(rawValue: Int32(apus_seal_seals))
+    public static let shrink = Seals(rawValue: Int32(apus_seal_shrink))
+    public static let grow = Seals(rawValue: Int32(apus_seal_grow))
+    public static let write = Seals(rawValue: Int32(apus_seal_write))
+    /// Mappings for writing that exist stay; no new way to write.
+    public static let futureWrite = Seals(rawValue: Int32(apus_seal_future_write))
 }
 
 /// A C string ends at its first zero byte, so such a path would name another file than its text says.

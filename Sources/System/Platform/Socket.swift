@@ -15,6 +15,27 @@ public struct SocketPair: ~Copyable {
     public var second: FileDescriptor
 }
 
+/// Who was at the other end of a Unix socket when it was connected, as the kernel knows it.
+public struct PeerCredentials: Sendable, Equatable {
+    public let processID: Int32
+    public let userID: UInt32
+    public let groupID: UInt32
+
+    public init(processID: Int32, userID: UInt32, groupID: UInt32) {
+        self.processID = processID
+        self.userID = userID
+        self.groupID = groupID
+    }
+
+    public init(of socket: Int32) throws(SystemError) {
+        var process: Int32 = 0
+        var user: UInt32 = 0
+        var group: UInt32 = 0
+        _ = try checked(apus_peer_credentials(socket, &process, &user, &group), "ask who connected")
+        self.init(processID: process, userID: user, groupID: group)
+    }
+}
+
 /// Stream sockets, all non-blocking and closed on exec.
 public enum Socket {
     /// What a call that never waits has done.
@@ -168,6 +189,16 @@ public enum Socket {
     ) throws(SystemError) -> IO {
         let count = apus_send_two(descriptor, first.baseAddress, first.count, second.baseAddress, second.count)
         return try writeOutcome(count, descriptor)
+    }
+
+    /// Waits until something can be read, or the other end is gone; false when nothing happened for so long.
+    public static func waitReadable(_ descriptor: Int32, milliseconds: Int32) throws(SystemError) -> Bool {
+        try checked(apus_wait_readable(descriptor, milliseconds), "wait for descriptor \(descriptor)") > 0
+    }
+
+    /// Waits until something can be written; false when nothing could for so long.
+    public static func waitWritable(_ descriptor: Int32, milliseconds: Int32) throws(SystemError) -> Bool {
+        try checked(apus_wait_writable(descriptor, milliseconds), "wait for descriptor \(descriptor)") > 0
     }
 
     /// Tells the other end that nothing more will come, while what it sends can still be read.

@@ -7,7 +7,9 @@ The same values are written down again in GoldenMessageTests.swift.
 import struct
 
 TYPES = {"hello": 0x10, "load": 0x300, "inspect": 0x301, "generate": 0x302, "score": 0x303, "tokenize": 0x304,
-         "detokenize": 0x305, "renderTemplate": 0x306, "cancel": 0x307, "credit": 0x308, "embed": 0x309, "events": 0x340}
+         "detokenize": 0x305, "renderTemplate": 0x306, "cancel": 0x307, "credit": 0x308, "embed": 0x309, "events": 0x340,
+         "attachment": 0x11, "ping": 5, "pong": 6, "window": 0x130, "localCall": 0x360, "listModels": 0x361,
+         "models": 0x362}
 
 
 def crc32c(data):
@@ -134,6 +136,16 @@ GOLDENS = {
     "tokenize": message("tokenize", CALL, [text("naïve"), u8(1), u8(0), u16(0)]),
     "detokenize": message("detokenize", CALL, [ids(0, 1, 2)]),
     "renderTemplate": message("renderTemplate", CALL, chat("[]", template="{{ x }}", prompt=False)),
+    "attachment": message("attachment", 0, []),
+    "ping": message("ping", 2**64 - 1, []),
+    "pong": message("pong", 7, []),
+    "window": message("window", CALL, [u32(65536)]),
+    "localCall": message("localCall", CALL, [
+        text("démo"), text("req_1.a-b"), u8(1), u8(0), u16(TYPES["score"]), one([text("a b c"), optional(128)])]),
+    "localCallOfNothing": message("localCall", 1, [text(""), text(""), u8(0), u8(0), u16(TYPES["inspect"]), one([])]),
+    "listModels": message("listModels", 5, []),
+    "models": message("models", 5, [Range([
+        [text("a"), text("ready"), u32(4096)], [text("b"), text("backing off"), u32(0)]])]),
     "eventsOfAGeneration": message("events", 0, [Range([
         event(CALL, 0, [u32(17), u32(3)]),
         event(CALL, 1, [u32(16)]),

@@ -73,6 +73,8 @@ int64_t apus_send_descriptors(int descriptor, const void *bytes, size_t count, c
 /// -EMSGSIZE after closing what came when the sender's descriptors did not all fit `capacity`.
 int64_t apus_receive_descriptors(
     int descriptor, void *bytes, size_t count, int *received, int capacity, int *received_count);
+/// Who was at the other end of a Unix socket when it was connected.
+int apus_peer_credentials(int descriptor, int *process, uint32_t *user, uint32_t *group);
 
 // Files and memory
 
@@ -87,6 +89,21 @@ int64_t apus_map_private(int descriptor, size_t count, const void **bytes);
 /// A memory file of zero bytes whose size nobody can change.
 int apus_shared_memory_file(const char *name, size_t count);
 int apus_map_shared(int descriptor, size_t count, bool writable, uint64_t **words);
+
+enum {
+    apus_seal_seals = 1,
+    apus_seal_shrink = 2,
+    apus_seal_grow = 4,
+    apus_seal_write = 8,
+    /// What is mapped for writing stays so; nobody gets a new way to write.
+    apus_seal_future_write = 16,
+};
+
+/// A memory file of zero bytes that has no seal yet, and that nobody can execute where the kernel knows how.
+int apus_sealable_file(const char *name, size_t count);
+int apus_seal(int descriptor, int seals);
+/// The seals of a memory file; -EINVAL for anything else.
+int apus_seals(int descriptor);
 int apus_random(void *bytes, size_t count);
 int apus_close(int descriptor);
 
@@ -101,6 +118,8 @@ int apus_pid_open(int process);
 /// 0: still runs. 1: `*code` is its status. 2: `*code` is the signal that ended it.
 int apus_wait(int process, bool blocks, int *code);
 int apus_kill_self_with_parent(void);
+/// Raises the soft limit of descriptors to what is wanted, or as far as the hard limit allows; the limit then.
+int64_t apus_raise_descriptor_limit(uint64_t wanted);
 
 int apus_signals_block(const int *numbers, int count);
 int apus_signals_unblock(const int *numbers, int count);
@@ -116,10 +135,26 @@ int apus_thread_start(
 int apus_thread_join(uint64_t thread);
 uint64_t apus_thread_self(void);
 
-// Words that two processes share: each is read and written as a whole, in no order with others
+// Words that two processes share: each is read and written as a whole, in no order with others unless it is said
 
 static inline uint64_t apus_word_load(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
 static inline void apus_word_store(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
+static inline uint32_t apus_half_load(const uint32_t *word) { return __atomic_load_n(word, __ATOMIC_RELAXED); }
+static inline void apus_half_store(uint32_t *word, uint32_t value) { __atomic_store_n(word, value, __ATOMIC_RELAXED); }
+/// What the writer of the value had written before it is seen after this.
+static inline uint64_t apus_word_acquire(const uint64_t *word) { return __atomic_load_n(word, __ATOMIC_ACQUIRE); }
+/// All that was read and written before is done when somebody acquires the value.
+static inline void apus_word_release(uint64_t *word, uint64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
+/// All stores before this are seen by others before any load after it is done.
+static inline void apus_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+/// Tells the processor that this is a loop that waits.
+static inline void apus_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
 
 // Crashes
 
@@ -167,6 +202,8 @@ int apus_terminal_columns(int descriptor);
 int apus_wait_ready(int descriptor, bool writing);
 /// 1 when something can be written, 0 when nothing could for so long.
 int apus_wait_writable(int descriptor, int milliseconds);
+/// 1 when something can be read, or the other end is gone; 0 when nothing could for so long.
+int apus_wait_readable(int descriptor, int milliseconds);
 int64_t apus_write(int descriptor, const void *bytes, size_t count);
 const char *apus_error_text(int code, char *buffer, size_t capacity);
 

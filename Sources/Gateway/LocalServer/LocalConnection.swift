@@ -1,0 +1,229 @@
+import EngineLink
+import EngineProtocol
+import Observability
+import Platform
+import Serving
+import SharedMemory
+
+/// One local client: its link and its calls.
+///
+/// It takes events from the calls' outboxes as fast as the client reads, and no faster: what a slow client does not read
+/// stays in the outboxes, which are bounded.
+final class LocalConnection: CallListener {
+    /// What a connection needs from its server.
+    struct Context {
+        let loop: EventLoop
+        let serving: Serving
+        let limits: LocalServerLimits
+        let metrics: LocalMetrics
+        let logger: Logger
+        /// Called when a call begins (1) or ends (-1).
+        let onCalls: (Int) -> Void
+    }
+
+    private struct OpenCall {
+        let call: ServedCall
+        let request: String
+        /// What the client takes before it says that it has taken some.
+        var window = LocalProtocol.window
+    }
+
+    let id: UInt64
+    private let link: LocalLink
+    private let tenant: String
+    private let context: Context
+    private var calls: [CallID: OpenCall] = [:]
+    private var ids: [ObjectIdentifier: CallID] = [:]
+    /// Calls that have events, in the order of their turns.
+    private var ready: [CallID] = []
+    private var isReady: Set<CallID> = []
+    private var flushIsDue = false
+    private var counted = RingCounters()
+    /// Called once, when the client is gone.
+    var onEnd: (() -> Void)?
+
+    init(id: UInt64, link: LocalLink, tenant: String, context: Context) {
+        self.id = id
+        self.link = link
+        self.tenant = tenant
+        self.context = context
+        link.onMessage = { [unowned self] in receive($0) }
+        link.onDrained = { [unowned self] in flush() }
+        link.onClose = { [unowned self] in ended($0) }
+    }
+
+    /// Adds what the rings have counted to the metrics.
+    func count() {
+        guard let counters = link.meter?.counters else { return }
+        context.metrics.add(counters, since: counted)
+        counted = counters
+    }
+
+    /// Ends the link; the calls are cancelled.
+    func close() {
+        count()
+        link.close()
+        cancelCalls()
+        onEnd?()
+        onEnd = nil
+    }
+
+    private func ended(_ reason: LinkCloseReason) {
+        context.metrics.countEnd(reason)
+        if reason != .endOfStream {
+            context.logger.warning(
+                "local.link_ended", .int("connection", Int(clamping: id)), .string("reason", reason.description))
+        }
+        close()
+    }
+
+    private func cancelCalls() {
+        for open in calls.values {
+            context.serving.cancel(open.call)
+            context.onCalls(-1)
+        }
+        calls = [:]
+        ids = [:]
+        ready = []
+        isReady = []
+    }
+}
+
+// MARK: - From the client
+
+extension LocalConnection {
+    private func receive(_ message: Message) {
+        switch message {
+        case .localCall(let local, let id): begin(local, id)
+        case .request(.cancel, let id):
+            if let open = calls[id] { context.serving.end(open.call) }
+        case .window(let bytes, let id): widen(id, by: Int(bytes))
+        case .listModels(let id): answer(.models(models, call: id))
+        case .ping(let number): answer(.pong(number))
+        case .hello, .request, .events, .models, .pong: break
+        }
+    }
+
+    private func begin(_ local: LocalCall, _ id: CallID) {
+        // Whose events they are could not be told any more.
+        guard calls[id] == nil else { return refuse(local, id, Self.idInUse) }
+        do throws(EngineError) {
+            try check(local)
+            let publicID = "call-\(SystemRandom.next())"
+            let identity = CallIdentity(
+                publicID: publicID, requestID: local.requestID.isEmpty ? publicID : local.requestID, tenant: tenant)
+            let call = try context.serving.submit(
+                local.request, model: local.model, identity: identity, resumes: local.resumes, listener: self)
+            calls[id] = OpenCall(call: call, request: local.request.name)
+            ids[ObjectIdentifier(call)] = id
+            context.onCalls(1)
+            callHasEvents(call)
+        } catch {
+            refuse(local, id, error)
+        }
+    }
+
+    private func widen(_ id: CallID, by bytes: Int) {
+        guard var open = calls[id] else { return }
+        open.window = min(open.window + bytes, LocalProtocol.window)
+        calls[id] = open
+        callHasEvents(open.call)
+    }
+
+    private static let idInUse = EngineError.invalidRequest(
+        parameter: "call", message: "a call with this number has not ended yet")
+
+    private func check(_ local: LocalCall) throws(EngineError) {
+        switch local.request {
+        case .generate, .embed, .score, .tokenize, .detokenize, .renderTemplate, .inspect: break
+        case .load, .cancel, .credit:
+            throw .invalidRequest(parameter: "type", message: "'type' is not a request of a client to a model")
+        }
+        let limit = context.limits.callsPerConnection
+        guard calls.count < limit else { throw .queueFull(retryAfterMilliseconds: 1000) }
+    }
+
+    private func refuse(_ local: LocalCall, _ id: CallID, _ error: EngineError) {
+        context.metrics.countCall(local.request.name, outcome: error.code)
+        answer(.events([(id, .failed(error))]))
+    }
+
+    /// A message that no outbox holds; a client that asks for more and more without reading loses its link.
+    private func answer(_ message: Message) { try? link.send(message) }
+
+    private var models: [LocalModel] {
+        context.serving.models.map {
+            LocalModel(
+                name: $0.name, state: $0.state.rawValue,
+                contextLength: $0.description?.contextLength ?? $0.configuredContextLength ?? 0)
+        }
+    }
+}
+
+// MARK: - To the client
+
+extension LocalConnection {
+    func callHasEvents(_ call: ServedCall) {
+        guard let id = ids[ObjectIdentifier(call)] else { return }
+        if isReady.insert(id).inserted { ready.append(id) }
+        guard !flushIsDue else { return }
+        flushIsDue = true
+        // All calls of a step share one message, and the client wakes once.
+        context.loop.atEndOfTurn { [weak self] in
+            self?.flushIsDue = false
+            self?.flush()
+        }
+    }
+
+    /// Sends events while the client reads: of each call in turn, so that none waits for another's long answer.
+    private func flush() {
+        while !ready.isEmpty, link.isOpen, link.pendingBytes < context.limits.pendingBytes {
+            send(nextBatch())
+        }
+    }
+
+    private func nextBatch() -> [(CallID, EngineEvent)] {
+        var batch: [(CallID, EngineEvent)] = []
+        var bytes = 0
+        while !ready.isEmpty, bytes < context.limits.batchBytes {
+            let id = ready.removeFirst()
+            guard let open = calls[id], open.window > 0, let event = open.call.next() else {
+                isReady.remove(id)
+                continue
+            }
+            batch.append((id, event))
+            bytes += event.size
+            calls[id]?.window -= event.size
+            ready.append(id)
+            if event.isEnd { end(open, id, event) }
+        }
+        return batch
+    }
+
+    private func end(_ open: OpenCall, _ id: CallID, _ event: EngineEvent) {
+        calls[id] = nil
+        ids[ObjectIdentifier(open.call)] = nil
+        context.onCalls(-1)
+        if case .failed(let error) = event {
+            context.metrics.countCall(open.request, outcome: error.code)
+        } else {
+            context.metrics.countCall(open.request, outcome: "ok")
+        }
+    }
+
+    /// An event that no message can hold ends its call.
+    private func send(_ batch: [(CallID, EngineEvent)]) {
+        guard !batch.isEmpty else { return }
+        do throws(LinkSendError) { return try link.send(.events(batch)) } catch {}
+        for (id, event) in batch {
+            do throws(LinkSendError) { try link.send(.events([(id, event)])) } catch {
+                let failure = EngineError.internalError(id: "", message: "an event cannot be sent: \(error)")
+                if let open = calls[id] {
+                    context.serving.cancel(open.call)
+                    end(open, id, .failed(failure))
+                }
+                answer(.events([(id, .failed(failure))]))
+            }
+        }
+    }
+}
