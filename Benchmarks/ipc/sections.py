@@ -435,7 +435,7 @@ def door(context):
 
 def memory(context):
     """Over time: streams, and clients that come and go."""
-    server = DoorServer(context, step_ms=2)
+    server = DoorServer(context, step_ms=5)
     pids = {"gateway": server.process.pid, "worker": server.workers()[0]}
     taken = {name: [] for name in pids}
     every = 2 if context.minutes < 5 else 10

@@ -57,6 +57,8 @@ final class RingOutput: LinkOutput, @unchecked Sendable {
 /// Reads records of a ring, and the descriptors that belong to them.
 final class RingInput: LinkInput {
     private static let recordsPerRelease: UInt = 32
+    /// How often in a turn a peer may send the next record while its last one is being answered.
+    private static let refillsPerTurn = 4
 
     private var consumer: RingConsumer
     private let limits: LinkLimits
@@ -66,10 +68,12 @@ final class RingInput: LinkInput {
     /// Whether records have come since the last wait.
     private var hasRead = false
     private var recordsRead: UInt = 0
+    private var refills = 0
     private var peerIsGone = false
     private var violation: RingViolation?
     private var loop: EventLoop?
     private var watch: EventLoop.WatchID?
+    private var handler: ((EventLoop.Readiness) -> Void)?
 
     /// - Parameter scratch: where records are copied to before anybody looks at them.
     init(consumer: consuming RingConsumer, limits: LinkLimits, scratch: LinkScratch, spin: SpinBudget) {
@@ -83,15 +87,18 @@ final class RingInput: LinkInput {
 
     func start(on loop: EventLoop, _ handler: @escaping (EventLoop.Readiness) -> Void) throws(SystemError) {
         self.loop = loop
+        self.handler = handler
         watch = try loop.watch(consumer.wakeDescriptor, .readable) { [unowned self] _ in
             refresh()
             // Data, or room: the peer does not say which.
             handler([.readable, .writable])
         }
         // What came before this side was armed has woken nobody.
-        _ = loop.after(nanoseconds: 0) { [weak self] in
-            if self?.watch != nil { handler(.readable) }
-        }
+        comeBack()
+    }
+
+    private func comeBack() {
+        _ = loop?.after(nanoseconds: 0) { [weak self] in self?.handler?(.readable) }
     }
 
     /// The peer wakes this side when there is room.
@@ -124,7 +131,16 @@ final class RingInput: LinkInput {
                     if peerIsGone { return .success(.endOfStream) }
                     consumer.release()
                     if spinForRecord() { continue }
-                    if consumer.arm() { return .success(.wouldBlock) }
+                    if consumer.arm() {
+                        refills = 0
+                        return .success(.wouldBlock)
+                    }
+                    refills += 1
+                    guard refills == Self.refillsPerTurn else { continue }
+                    // Others have their turn before this peer's next record.
+                    refills = 0
+                    comeBack()
+                    return .success(.wouldBlock)
                 }
             }
         } catch {
@@ -164,6 +180,7 @@ final class RingInput: LinkInput {
     func stop() {
         if let watch { loop?.unwatch(watch) }
         watch = nil
+        handler = nil
     }
 }
 

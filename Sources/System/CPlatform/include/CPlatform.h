@@ -195,6 +195,10 @@ int apus_attempt(int number, int parent);
 
 // The machine
 
+/// Whether the processor has an instruction for CRC-32C that `apus_crc32c` can use.
+bool apus_has_crc32c(void);
+/// Advances the state of a checksum, which is its complement, over some bytes.
+uint32_t apus_crc32c(uint32_t state, const void *bytes, size_t count);
 int apus_affinity_count(void);
 char *const *apus_environment(void);
 int apus_terminal_columns(int descriptor);
