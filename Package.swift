@@ -87,13 +87,14 @@ let rooms: [Target] = [
     library("Serving", in: "Gateway", ["Policies", "Supervision", "EngineLink", "EngineProtocol"] + system),
     library("HTTPServer", in: "Gateway", system),
     library("OpenAIAPI", in: "Gateway", ["HTTPServer", "Serving", "EngineProtocol"] + system),
+    library("RPCServer", in: "Gateway", ["Serving", "EngineProtocol"] + system),
     library(
         "LocalServer", in: "Gateway", ["Serving", "SharedMemory", "EngineLink", "EngineProtocol"] + system),
     library(
         "Gateway", in: "Gateway",
         [
-            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "LocalServer", "Supervision", "EngineLink",
-            "EngineProtocol",
+            "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "LocalServer", "Supervision",
+            "EngineLink", "EngineProtocol",
         ] + system),
     // Client
     library("ApusClient", in: "Client", ["SharedMemory", "EngineLink", "EngineProtocol"] + system),
@@ -144,6 +145,9 @@ let testRooms: [Target] = [
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),
+    tests(
+        "RPCServer",
+        ["Serving", "EngineProtocol", "Policies", "Supervision", "apus", "apus-worker"] + system, goldens: true),
     tests(
         "Gateway",
         ["HTTPServer", "EngineLink", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker", "apus-example"]

@@ -79,6 +79,19 @@ import Testing
         }
     }
 
+    @Test(.enabled(if: hasClients, "scripts/setup tests has not installed the clients"))
+    func theExampleOverJSONRPCRuns() throws {
+        try Self.withSocket { path in
+            try FileManager.default.createDirectory(
+                atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+            let server = try ServerProcess(["--rpc", path])
+            let file = Fixtures.packageRoot.appendingPathComponent("examples/python/rpc_stream.py").path
+            let output = try Programs.run(Self.python, [file, path])
+            #expect(output.status == 0, "\(output.standardError)\(server.logSoFar)")
+            #expect(output.standardOutput.contains(#/.+\n\[(stop|length), \d+ tokens, \d+ ms\]/#))
+        }
+    }
+
     @Test func theSwiftExampleRuns() throws {
         try Self.withSocket { path in
             let server = try ServerProcess(["--ipc", path])

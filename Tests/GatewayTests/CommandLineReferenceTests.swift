@@ -87,6 +87,7 @@ import Testing
         | `bench` | a table; with `--json` an object for each batch |
         | `inspect` | a JSON document |
         | `template` | the text that the model would read |
+        | `rpc` | text of runs as it comes, then each result, indented; with `--json` each message as a line |
         | `config check` | a line for each setting: key, value, where it comes from |
         | `doctor` | a line for each finding, which begins with `ok`, `warn` or `FAIL`; status 1 if one is `FAIL` |
 

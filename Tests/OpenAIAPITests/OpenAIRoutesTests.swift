@@ -263,7 +263,7 @@ import Testing
             .filter { $0.hasPrefix("# TYPE ") }.map { $0.dropFirst(7).replacing(" ", with: "` | ") }
         let page = Fixtures.packageRoot.appendingPathComponent("docs/reference/metrics.md")
         let listed = try String(contentsOf: page, encoding: .utf8).components(separatedBy: "\n")
-            .filter { $0.hasPrefix("| `apus_") && !$0.hasPrefix("| `apus_local_") }
+            .filter { $0.hasPrefix("| `apus_") && !$0.hasPrefix("| `apus_local_") && !$0.hasPrefix("| `apus_rpc_") }
             .map { $0.dropFirst(3).components(separatedBy: " | ")[...1].joined(separator: " | ") }
         #expect(Set(listed) == Set(served.map { String($0) }))
         #expect(Set(listed).count == listed.count)

@@ -29,10 +29,11 @@ private let allowedImports: [String: Set<String>] = [
     "Serving": ["Policies", "Supervision", "EngineLink", "EngineProtocol"],
     "HTTPServer": [],
     "OpenAIAPI": ["HTTPServer", "Serving", "EngineProtocol"],
+    "RPCServer": ["Serving", "EngineProtocol"],
     "LocalServer": ["Serving", "SharedMemory", "EngineLink", "EngineProtocol"],
     "Gateway": [
-        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "LocalServer", "Supervision", "EngineLink",
-        "EngineProtocol",
+        "CConsole", "Policies", "Serving", "HTTPServer", "OpenAIAPI", "RPCServer", "LocalServer", "Supervision",
+        "EngineLink", "EngineProtocol",
     ],
     "ApusClient": ["SharedMemory", "EngineLink", "EngineProtocol"],
     "apus": ["Gateway"],

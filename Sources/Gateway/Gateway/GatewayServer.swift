@@ -7,6 +7,7 @@ import Observability
 import OpenAIAPI
 import Platform
 import Policies
+import RPCServer
 import Serving
 import Supervision
 
@@ -46,6 +47,7 @@ final class GatewayServer {
     private let factory: ModelFactory
     private let routes: OpenAIRoutes
     private let server: HTTPServer
+    private let rpc: RPCDoor
     /// Where there is a path for it.
     private let local: LocalServer?
     private let logger: Logger
@@ -85,6 +87,16 @@ final class GatewayServer {
         server = HTTPServer(
             loop: loop, limits: Self.httpLimits(options.settings), errorBody: { routes.refusalBody($0) },
             handler: { routes.handle($0, $1) })
+        rpc = RPCDoor(
+            service: RPCService(
+                settings: Self.rpcSettings(options), serving: serving, loop: loop,
+                metrics: RPCMetrics(registry: registry), logger: logger.named("rpc")))
+        rpc.service.modelAtPath = { [unowned self] path throws(EngineError) in
+            try factory.model(name: ModelName.ofFile(path), path: path, self.options.settings)
+        }
+        rpc.service.nameOfModelAtPath = { [unowned self] path in
+            self.options.models.first { $0.sources.model == .file(path: path) }?.name
+        }
         routes.modelAtPath = { [unowned self] name, path throws(EngineError) in
             try factory.model(name: name, path: path, self.options.settings)
         }
@@ -138,9 +150,21 @@ final class GatewayServer {
             doors.append(Address(host: started.host, port: try server.listen(host: started.host, port: started.port)))
         }
         if let path = started.socket { try server.listen(unixPath: path) }
+        try openRPCDoors()
         try local?.listen()
         for door in doors { logger.info("server.listening", .string("host", door.host), .int("port", door.port)) }
         return doors.first
+    }
+
+    private func openRPCDoors() throws(SystemError) {
+        if let path = started.rpcSocket {
+            try rpc.listen(unixPath: path, group: started.rpcGroup)
+            logger.info("rpc.listening", .string("path", path))
+        }
+        if let port = started.rpcPort {
+            let bound = try rpc.listen(host: started.rpcHost, port: UInt16(port))
+            logger.info("rpc.listening", .string("host", started.rpcHost), .int("port", bound))
+        }
     }
 
     private func handle(_ signal: Int32) {
@@ -170,12 +194,13 @@ final class GatewayServer {
         _ = loop.after(nanoseconds: UInt64(options.settings.drainSeconds) * 1_000_000_000) { [weak self] in
             self?.endCalls()
         }
-        routes.drain { [weak self] in
-            guard let local = self?.local else {
-                self?.closeDoors()
-                return
+        let drains = [routes.drain, rpc.service.drain] + (local.map { [$0.drain] } ?? [])
+        var answering = drains.count
+        for drain in drains {
+            drain { [weak self] in
+                answering -= 1
+                if answering == 0 { self?.closeDoors() }
             }
-            local.drain { [weak self] in self?.closeDoors() }
         }
     }
 
@@ -183,7 +208,9 @@ final class GatewayServer {
         local?.stopListening()
         local?.closeAll()
         server.stopListening()
-        server.drain { [weak self] in self?.finish() }
+        server.drain { [weak self] in
+            self?.rpc.close { [weak self] in self?.finish() }
+        }
     }
 
     /// Every open call gets its error, and the sockets a moment to take it.
@@ -196,19 +223,31 @@ final class GatewayServer {
 
     private func finish() {
         local?.stopListening()
+        rpc.stopListening()
         serving.stop()
         loop.stop()
     }
 
     /// One for each connection, and those of workers, files and the loop.
     private static func descriptors(for settings: Settings) -> UInt64 {
-        UInt64(settings.maximumConnections + LocalServerLimits().connections) + 1024
+        UInt64(settings.maximumConnections + settings.rpcMaximumConnections + LocalServerLimits().connections) + 1024
     }
 
     private static func routeSettings(_ options: Options) -> OpenAIRoutes.Settings {
         OpenAIRoutes.Settings(
             tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
             origins: options.origins, consolePage: consolePage)
+    }
+
+    private static func rpcSettings(_ options: Options) -> RPCService.Settings {
+        var limits = RPCLimits()
+        limits.connections = options.settings.rpcMaximumConnections
+        limits.messageBytes = options.settings.rpcMaximumMessageBytes
+        limits.runs = options.settings.rpcMaximumRuns
+        limits.requestsPerSecond = options.settings.rpcRequestsPerSecond
+        return RPCService.Settings(
+            tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
+            limits: limits)
     }
 
     private static func localSettings(_ options: Options) -> LocalServer.Settings {
@@ -261,6 +300,7 @@ extension GatewayServer {
         routes.apply(Self.routeSettings(new))
         local?.apply(Self.localSettings(new))
         server.apply(Self.httpLimits(new.settings))
+        rpc.service.apply(Self.rpcSettings(new))
         logger.setLevel(min(logger.level, new.settings.logLevel))
         logger.info("config.reloaded", .string("changed", changed.joined(separator: ", ")))
         logger.setLevel(new.settings.logLevel)

@@ -119,7 +119,7 @@ public enum ModelName {
     }
 
     /// The file's name without folder and extension.
-    static func ofFile(_ path: String) -> String {
+    public static func ofFile(_ path: String) -> String {
         let end = path.split(separator: "/").last.map(String.init) ?? path
         guard let dot = end.lastIndex(of: "."), dot != end.startIndex else { return end }
         return String(end[..<dot])

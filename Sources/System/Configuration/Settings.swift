@@ -27,6 +27,18 @@ public struct Settings: Sendable, Equatable {
     /// Folders below which a model must lie that is loaded over HTTP by its path.
     public var modelRoots: [String] = []
 
+    /// A Unix socket for JSON-RPC.
+    public var rpcSocket: String?
+    /// Whose members may connect to it.
+    public var rpcGroup: String?
+    /// A loopback address for JSON-RPC over TCP, which there is only with a port.
+    public var rpcHost = "127.0.0.1"
+    public var rpcPort: Int?
+    public var rpcMaximumConnections = 256
+    public var rpcMaximumMessageBytes = 64 << 20
+    public var rpcMaximumRuns = 64
+    public var rpcRequestsPerSecond = 1000
+
     /// Nil takes what the machine grants.
     public var threads: Int?
     /// How the KV cache stores keys and values: one of `kvCacheTypes`.

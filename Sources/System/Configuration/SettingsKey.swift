@@ -42,7 +42,7 @@ public struct SettingsKey: Sendable {
 
     public var defaultText: String { show(Settings()) ?? unset }
 
-    public static let all: [SettingsKey] = server + engine + log
+    public static let all: [SettingsKey] = server + rpc + engine + log
 
     private static let server = [
         text("server.host", "host", "ADDRESS", "Address to listen on; any but a loopback address needs an API key.") {
@@ -137,6 +137,62 @@ public struct SettingsKey: Sendable {
             $0.modelRoots
         } set: {
             $0.modelRoots = $1
+        },
+    ]
+
+    private static let rpc = [
+        path("rpc.socket", "rpc", "Unix socket for JSON-RPC, which only this user and root may use.", unset: "none") {
+            $0.rpcSocket
+        } set: {
+            $0.rpcSocket = $1
+        },
+        SettingsKey(
+            "rpc.group", "rpc-group", "GROUP", .text, "Group whose members may use it too.", unset: "none",
+            store: { if case .text(let name) = $1 { $0.rpcGroup = name } }, show: { $0.rpcGroup }),
+        text("rpc.host", "rpc-host", "ADDRESS", "Loopback address for JSON-RPC over TCP.") {
+            $0.rpcHost
+        } set: {
+            $0.rpcHost = $1
+        },
+        integer(
+            "rpc.port", "rpc-port", 0...65535, "TCP port for JSON-RPC; 0 lets the system choose. It needs API keys.",
+            unset: "none"
+        ) {
+            $0.rpcPort
+        } set: {
+            $0.rpcPort = $1
+        },
+        integer(
+            "rpc.max_connections", "rpc-max-connections", 1...65536, "Open JSON-RPC connections at the same time.",
+            reloads: true
+        ) {
+            $0.rpcMaximumConnections
+        } set: {
+            $0.rpcMaximumConnections = $1
+        },
+        integer(
+            "rpc.max_message_bytes", "rpc-max-message-bytes", 1024...(64 << 20), "Largest JSON-RPC message.",
+            reloads: true
+        ) {
+            $0.rpcMaximumMessageBytes
+        } set: {
+            $0.rpcMaximumMessageBytes = $1
+        },
+        integer(
+            "rpc.max_runs", "rpc-max-runs", 1...1024, "Runs of one JSON-RPC connection that have not ended.",
+            reloads: true
+        ) {
+            $0.rpcMaximumRuns
+        } set: {
+            $0.rpcMaximumRuns = $1
+        },
+        integer(
+            "rpc.requests_per_second", "rpc-requests-per-second", 1...1_000_000,
+            "Requests of one JSON-RPC connection; twice as many may come at once.", reloads: true
+        ) {
+            $0.rpcRequestsPerSecond
+        } set: {
+            $0.rpcRequestsPerSecond = $1
         },
     ]
 

@@ -92,6 +92,17 @@ public enum Socket {
         if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
     }
 
+    /// Lets a group's members connect to the Unix socket at a path, whose mode becomes 0660.
+    public static func share(unixPath: String, withGroup group: String) throws(SystemError) {
+        try refuseZeroByte(in: unixPath, "share")
+        _ = try checked(apus_share_with_group(unixPath, group), "share \(unixPath) with the group '\(group)'")
+    }
+
+    /// Whether the process at the other end of a Unix socket is this process's user's, root's, or the group's.
+    public static func peerIsTrusted(_ descriptor: Int32, group: String? = nil) -> Bool {
+        apus_peer_is_trusted(descriptor, group) == 1
+    }
+
     public static func pair() throws(SystemError) -> SocketPair {
         var made: [Int32] = [-1, -1]
         _ = try checked(apus_socket_pair(&made), "make a socket pair")

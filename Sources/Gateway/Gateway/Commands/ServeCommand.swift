@@ -45,6 +45,7 @@ struct ServeCommand {
         if let open, !keys.isRequired {
             throw .failed("\(open) is reachable from other machines: give --api-key-file, or listen on 127.0.0.1")
         }
+        try checkRPC(keys)
         let options = GatewayServer.Options(
             settings: settings, models: models, keys: keys,
             administrators: try self.keys(settings.adminKeyFile, replacing: running?.administrators),
@@ -53,6 +54,14 @@ struct ServeCommand {
             logger: logger)
         for model in options.models { try check(model) }
         return options
+    }
+
+    private func checkRPC(_ keys: APIKeys) throws(CommandFailure) {
+        guard settings.rpcPort != nil else { return }
+        guard Self.isLoopback(settings.rpcHost) else {
+            throw .failed("rpc.host is \(settings.rpcHost); JSON-RPC listens on loopback addresses only")
+        }
+        guard keys.isRequired else { throw .failed("JSON-RPC over TCP needs --api-key-file; a Unix socket does not") }
     }
 
     /// A wrong path is told before anything is started.
@@ -102,12 +111,14 @@ struct ServeCommand {
         let base = "http://\(host == "0.0.0.0" ? "127.0.0.1" : host):\(address.port)"
         let key = settings.apiKeyFile == nil ? "" : " -H \"authorization: Bearer $APUS_KEY\""
         let model = models.count > 1 ? #""model": "\#(models[0].name)", "# : ""
+        let rpc =
+            settings.rpcSocket.map { "\nJSON-RPC apus rpc --socket \($0) rkllm.run '{\"prompt\": \"Hello!\"}'" } ?? ""
         console.notice(
             """
 
             Console  \(base)/
             Try      curl -N \(base)/v1/chat/completions -H 'content-type: application/json'\(key) \
-            -d '{\(model)"messages": [{"role": "user", "content": "Hello! Who are you?"}], "stream": true}'
+            -d '{\(model)"messages": [{"role": "user", "content": "Hello! Who are you?"}], "stream": true}'\(rpc)
 
             """)
     }

@@ -8,7 +8,7 @@ struct Verb: Sendable {
     let run: @Sendable (ParsedArguments, Console) throws(CommandFailure) -> Void
 
     static let all: [Verb] = [
-        serve, generate, chat, tokenize, score, bench, inspect, template, configCheck, doctor,
+        serve, generate, chat, tokenize, score, bench, inspect, template, rpc, configCheck, doctor,
     ]
 
     private static let model = PositionalSyntax(
@@ -140,6 +140,31 @@ struct Verb: Sendable {
         try TemplateCommand(model: path(arguments), file: arguments.positionals[1]).run(console: console)
     }
 
+    static let rpc = Verb(
+        syntax: CommandSyntax(
+            "rpc", summary: "Calls JSON-RPC methods of a server that is running.",
+            positionals: [
+                PositionalSyntax("METHOD", help: "Such as rkllm.run; rpc.discover lists all."),
+                PositionalSyntax(
+                    "PARAMS", .many, help: "Its parameters as JSON; then perhaps another METHOD on the same connection."
+                ),
+            ],
+            options: [
+                OptionSyntax("--socket", value: "PATH", help: "The server's Unix socket. Default: rpc.socket."),
+                OptionSyntax("--tcp", value: "HOST:PORT", help: "The server's TCP address instead."),
+                OptionSyntax("--key-file", value: "FILE", help: "An API key to show, on the first line."),
+                OptionSyntax("--nano", help: "Streams as the ancestor of the protocol has them."),
+                OptionSyntax("--json", help: "Every message as it came, one line each."),
+            ],
+            notes: "Text of a run is written as it comes, then the rest of its answer.")
+    ) { arguments, console throws(CommandFailure) in
+        let command = RPCCommand(
+            address: try rpcAddress(arguments), calls: try RPCCommand.calls(arguments.positionals),
+            key: try arguments.value("--key-file").map(firstLine), isNano: arguments.has("--nano"),
+            showsMessages: arguments.has("--json"))
+        try command.run(console: console)
+    }
+
     static let configCheck = Verb(
         syntax: CommandSyntax(
             "config check", summary: "Checks the configuration and prints each setting and where it comes from.",
@@ -191,6 +216,19 @@ extension Verb {
     private static func path(_ arguments: ParsedArguments) throws(CommandFailure) -> String {
         let word = arguments.positionals[0]
         return try loadSettings(ParsedArguments()).path(ofModel: word)
+    }
+
+    private static func rpcAddress(_ arguments: ParsedArguments) throws(CommandFailure) -> RPCCommand.Address {
+        if let text = arguments.value("--tcp") { return try RPCCommand.tcpAddress(text) }
+        if let path = arguments.value("--socket") { return .unix(path: path) }
+        guard let path = try loadSettings(ParsedArguments()).rpcSocket else {
+            throw .usage("give the server's socket: --socket PATH")
+        }
+        return .unix(path: path)
+    }
+
+    private static func firstLine(ofFile path: String) throws(CommandFailure) -> String {
+        try CommandInput.file(path).lines.first ?? ""
     }
 
     private static func draftModel(_ arguments: ParsedArguments) throws(CommandFailure) -> String? {

@@ -41,6 +41,10 @@ void apus_eventfd_clear(int descriptor);
 
 int apus_listen_tcp(const char *host, uint16_t port, int backlog, uint16_t *bound_port);
 int apus_listen_unix(const char *path, uint32_t mode, int backlog);
+/// Gives a Unix socket to a group and lets its members connect; -ENOENT when there is no such group.
+int apus_share_with_group(const char *path, const char *group);
+/// 1 if the other end of a Unix socket belongs to this process's user, to root, or to a member of `group` (may be NULL).
+int apus_peer_is_trusted(int descriptor, const char *group);
 /// A connection may still be in progress when this returns: it is writable when it is decided.
 int apus_connect_tcp(const char *host, uint16_t port);
 int apus_connect_unix(const char *path);

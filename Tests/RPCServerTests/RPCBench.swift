@@ -1,0 +1,199 @@
+import EngineProtocol
+import Foundation
+import Observability
+import Platform
+import Supervision
+import TestSupport
+
+@testable import RPCServer
+@testable import Serving
+
+/// A worker whose answers the test writes.
+final class ScriptedWorker: SupervisedWorker {
+    private(set) var state = SupervisorState()
+    let generation: UInt16 = 1
+    let workerProcessID: Int32? = getpid()
+    let stillNanoseconds: UInt64 = 0
+    private(set) var sent: [(call: CallID, request: EngineRequest)] = []
+    var onReady: (ModelDescription) -> Void = { _ in }
+    var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
+    var onLost: (WorkerEnd) -> Void = { _ in }
+    var onFailed: (String) -> Void = { _ in }
+    var onStopped: () -> Void = {}
+    var hasChatTemplate = true
+    private var tokenizations: [CallID] = []
+
+    func start() {}
+    func stop() { _ = state.handle(.stop, now: 0) }
+    func noteServedRequest() {}
+
+    func send(_ request: EngineRequest, call: CallID) {
+        sent.append((call, request))
+        if case .tokenize = request { tokenizations.append(call) }
+    }
+
+    /// What rkllm.init waits for.
+    func answerTokenizations() {
+        let calls = tokenizations
+        tokenizations = []
+        for call in calls { onEvents([(call, .result(.tokenized(ids: [])))]) }
+    }
+
+    func becomeReady() {
+        _ = state.handle(.loaded, now: 0)
+        onReady(
+            ModelDescription(
+                architecture: "llama", name: "Tiny", parameterCount: 1, vocabularySize: 1, embeddingWidth: 4,
+                contextLength: 512, trainedContextLength: 1024, parallel: 1, threads: 2, weightBytes: 1,
+                keyValueCacheBytes: 1, hasChatTemplate: hasChatTemplate, loadNanoseconds: 1))
+    }
+
+    private var generationCalls: [(call: CallID, request: GenerateRequest)] {
+        sent.compactMap { if case .generate(let request) = $0.request { ($0.call, request) } else { nil } }
+    }
+    var generations: [GenerateRequest] { generationCalls.map(\.request) }
+    var cancels: Int { sent.count { $0.request == .cancel } }
+
+    /// Sends events of a generation as one message: of the newest if no number is given.
+    func tell(_ events: EngineEvent..., of number: Int? = nil) {
+        guard let call = number.map({ generationCalls[$0] }) ?? generationCalls.last else { return }
+        onEvents(events.map { (call.call, $0) })
+    }
+}
+
+/// Real sessions in front of a real `Serving` and a scripted worker: no socket, no thread.
+final class RPCBench {
+    let loop: EventLoop
+    let serving: Serving
+    let service: RPCService
+    let worker = ScriptedWorker()
+    let sink = MemorySink()
+
+    init(
+        models: [String] = ["tiny"], keys: [String: String]? = nil, administrators: [String: String]? = nil,
+        limits change: (inout RPCLimits) -> Void = { _ in }, isReady: Bool = true, hasChatTemplate: Bool = true
+    ) throws {
+        loop = try EventLoop()
+        let logger = Logger(component: "test", level: .trace, sink: sink)
+        serving = Serving(loop: loop, logger: logger)
+        var limits = RPCLimits()
+        change(&limits)
+        service = RPCService(
+            settings: Self.settings(keys, administrators, limits), serving: serving, loop: loop,
+            metrics: RPCMetrics(registry: MetricsRegistry()), logger: logger)
+        worker.hasChatTemplate = hasChatTemplate
+        for name in models { try add(name) }
+        if isReady { worker.becomeReady() }
+    }
+
+    static func settings(
+        _ keys: [String: String]?, _ administrators: [String: String]? = nil, _ limits: RPCLimits = RPCLimits()
+    ) -> RPCService.Settings {
+        let tenantOfKey: (@Sendable (String) -> String?)? =
+            if let keys { { @Sendable key in keys[key] } } else { nil }
+        let administratorOfKey: (@Sendable (String) -> String?)? =
+            if let administrators { { @Sendable key in administrators[key] } } else { nil }
+        return RPCService.Settings(tenantOfKey: tenantOfKey, administratorOfKey: administratorOfKey, limits: limits)
+    }
+
+    /// Only the first model's worker is the test's own.
+    private func add(_ name: String) throws {
+        let worker = serving.modelNames.isEmpty ? self.worker : ScriptedWorker()
+        let settings = ServedModel.Settings(
+            sources: ModelSources(.bundledDemo),
+            load: LoadRequest(source: .bundledDemo, purpose: .generate, displayName: name))
+        let added = ServedModel(name: name, settings: settings) { _ in worker }
+        try serving.registry.apply(serving.registry.slots.map(\.model) + [added])
+    }
+
+    func connect() -> TestClient {
+        TestClient(RPCSession(service: service)) { [worker] in worker.answerTokenizations() }
+    }
+}
+
+/// A client without a socket.
+final class TestClient {
+    let session: RPCSession
+    private let onSent: () -> Void
+    private var framer: LineFramer
+
+    /// - Parameter onSent: what happens while the client waits for an answer.
+    init(_ session: RPCSession, onSent: @escaping () -> Void) {
+        self.session = session
+        self.onSent = onSent
+        framer = LineFramer(limit: session.service.limits.messageBytes)
+    }
+
+    func send(_ text: String) { send(Array((text + "\n").utf8)) }
+
+    func send(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { framer.append($0) }
+        while let line = framer.next() { session.receive(line) }
+        onSent()
+    }
+
+    /// Lines that the server has written since the last time.
+    func takeLines() -> [String] {
+        let text = String(decoding: session.takeOutput(), as: UTF8.self)
+        session.outputLeft()
+        session.outputDrained()
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        lines.removeLast()
+        return lines
+    }
+
+    /// Messages since the last time, as objects.
+    func take() throws -> [[String: Any]] { try takeLines().map(Self.object) }
+
+    static func object(_ line: String) throws -> [String: Any] {
+        let value = try JSONSerialization.jsonObject(with: Data(line.utf8))
+        return value as? [String: Any] ?? ["batch": value]
+    }
+
+    /// Calls a method that is answered at once, and returns its message.
+    func call(_ method: String, _ params: String? = nil, id: String = "1") throws -> [String: Any] {
+        let members = params.map { #","params":\#($0)"# } ?? ""
+        send(#"{"jsonrpc":"2.0","id":\#(id),"method":"\#(method)"\#(members)}"#)
+        return try take().first ?? [:]
+    }
+
+    func result(_ method: String, _ params: String? = nil) throws -> [String: Any] {
+        let message = try call(method, params)
+        return message["result"] as? [String: Any] ?? ["error": message["error"] ?? "nothing"]
+    }
+
+    /// The code and the data of the error that a call gets.
+    func error(_ method: String, _ params: String? = nil) throws -> RPCFailure {
+        RPCFailure(try call(method, params))
+    }
+}
+
+/// What an error says.
+struct RPCFailure {
+    let code: Int?
+    let message: String
+    let data: [String: Any]
+
+    init(_ answer: [String: Any]) {
+        let error = answer["error"] as? [String: Any]
+        code = error?["code"] as? Int
+        message = error?["message"] as? String ?? ""
+        data = error?["data"] as? [String: Any] ?? [:]
+    }
+
+    var field: String? { data["field"] as? String }
+    var type: String? { data["type"] as? String }
+}
+
+let accepted = EngineEvent.accepted(promptTokens: 3, queuePosition: 0)
+let started = EngineEvent.started(cachedTokens: 1)
+
+func tokens(_ text: String, _ ids: [Int32] = [7], choice: UInt32 = 0) -> EngineEvent {
+    .tokens(TokenChunk(choice: choice, ids: ids, text: text))
+}
+
+func finished(completion: UInt32 = 2) -> EngineEvent {
+    .finished(
+        usage: Usage(promptTokens: 3, completionTokens: completion, cachedTokens: 1),
+        timings: Timings(preparation: 1_000_000, queue: 2_000_000, prefill: 30_000_000, decode: 50_000_000))
+}
