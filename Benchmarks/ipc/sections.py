@@ -488,7 +488,8 @@ def errors(context):
 
 def slow_reader(context):
     """One client that reads nothing, beside 16 streams that do."""
-    seconds = 5 if context.short else 40
+    # Until its outbox is full, and half a minute more.
+    seconds = 5 if context.short else 60
     server = DoorServer(context, step_ms=1)
     try:
         alone = context.start("streams", path=server.door, streams=16, words=500, samples=context.samples("slow-alone"))
