@@ -18,7 +18,7 @@ from pathlib import Path
 
 from processes import Context, samples
 from sections import CARRIERS, KIB, SECTIONS, SIZES, STREAM_KINDS, size_name
-from tables import STREAM_NAMES, TABLES, find, targets
+from tables import STREAM_NAMES, TABLES, best, targets
 
 import plots  # noqa: E402
 import report  # noqa: E402, found by way of processes
@@ -59,7 +59,7 @@ def draw(results, raw, folder):
         series = {}
         for carrier in CARRIERS:
             for waiting in ("spin", "blocked"):
-                found = [(size, find(rows, pin="two", size=size, waiting=waiting, checksum="off", carrier=carrier))
+                found = [(size, best(rows, pin="two", size=size, waiting=waiting, checksum="off", carrier=carrier))
                          for size in SIZES]
                 series[f"{carrier}, {waiting}"] = [(size, row["p50"]) for size, row in found if row]
         for peer, name in (("node_json.js", "Node.js, JSON"), ("node_http2.js", "Node.js, HTTP/2")):

@@ -16,6 +16,8 @@ from soak import judge  # noqa: E402
 KIB = 1024
 SIZES = [64, KIB, 4 * KIB, 16 * KIB, 64 * KIB, KIB * KIB, 8 * KIB * KIB]
 CARRIERS = ["rings", "socket"]
+# A cache line there and back takes less between processors that share a cache.
+NEAR_US = 0.25
 PINS = {"two": ({CPUS[0]}, {CPUS[-1]}), "one": ({CPUS[0]}, {CPUS[0]}), "free": (None, None)}
 
 
@@ -40,6 +42,7 @@ def rounds_of(context, cases, measure):
 def pair(context, name, role, size, carrier, waiting, pin, **options):
     """An echo and who asks it: the summary of one run, with the load beside it."""
     first, second = PINS[pin]
+    placed = place(context) if pin == "two" else "–"
     path = context.socket()
     common = dict(path=path, carrier=carrier, waiting=waiting, bytes=size, **options)
     echo = context.start("echo", first, **common)
@@ -49,7 +52,20 @@ def pair(context, name, role, size, carrier, waiting, pin, **options):
         said = client.word()
         client.end()
         echo.end()
-    return said, load
+    return said, load.facts() | {"place": placed}
+
+
+def place(context):
+    """Whether the two processors are near each other now: a virtual machine's come and go among the host's."""
+    return "near" if line(context, "line")["p50"] < NEAR_US else "far"
+
+
+def by_place(case, kept):
+    """Rounds on processors that were near each other, and the others, are two measurements."""
+    for name in ("near", "far", "–"):
+        of_place = [{key: value for key, value in one.items() if key != "place"} for one in kept if one["place"] == name]
+        if of_place:
+            yield case | {"place": name, "rounds": len(of_place)} | median_summary(of_place)
 
 
 def round_trip_cases(context):
@@ -73,15 +89,14 @@ def round_trips(context):
         name = "round-trip-" + "-".join(str(word) for word in case) + f"-{number}"
         slow = pin == "one" and waiting == "spin"
         count = 20_000 if size <= 4 * KIB else 4000 if size <= 64 * KIB else 200 if size <= KIB * KIB else 20
-        _, load = pair(
+        _, facts = pair(
             context, name, "round-trips", size, carrier, waiting, pin, checksum=checksum, count=count,
             warm_up=5 if slow or size > 64 * KIB else 500, most_ms=100 if context.short else 1000)
-        return summary(samples(context.samples(name))) | load.facts()
+        return summary(samples(context.samples(name))) | facts
 
     rows = []
     for case, kept in zip(cases, rounds_of(context, cases, measure)):
-        if kept:
-            rows.append(dict(zip(("pin", "size", "waiting", "checksum", "carrier"), case)) | median_summary(kept))
+        rows += by_place(dict(zip(("pin", "size", "waiting", "checksum", "carrier"), case)), kept)
     return {"rows": rows}
 
 
@@ -99,32 +114,32 @@ def carriers_alone(context):
         if kind == "line":
             return line(context, name)
         if kind == "round":
-            _, load = pair(context, name, "round-trips", size, carrier, waiting, "two", raw=raw, count=50_000,
-                           warm_up=2000, most_ms=300)
-            return summary(samples(context.samples(name))) | load.facts()
+            _, facts = pair(context, name, "round-trips", size, carrier, waiting, "two", raw=raw, count=50_000,
+                            warm_up=2000, most_ms=300)
+            return summary(samples(context.samples(name))) | facts
         messages = (200_000 if size <= KIB else 20_000) // (1 if raw == "on" else 4) // (2 if context.short else 1)
-        _, load = pair(context, name, "one-way", size, carrier, waiting, "two", raw=raw, one_way=messages, count=3)
+        _, facts = pair(context, name, "one-way", size, carrier, waiting, "two", raw=raw, one_way=messages, count=3)
         best = median([messages / (nanoseconds / 1e9) for nanoseconds in samples(context.samples(name))])
-        return {"per_second": best} | load.facts()
+        return {"per_second": best} | facts
 
     rows = []
     for case, kept in zip(cases, rounds_of(context, cases, measure)):
-        if kept:
-            rows.append(dict(zip(("kind", "size", "waiting", "raw", "carrier"), case)) | median_summary(kept))
+        rows += by_place(dict(zip(("kind", "size", "waiting", "raw", "carrier"), case)), kept)
     return {"rows": rows}
 
 
 def line(context, name):
     """One word to and fro: the floor of everything that two processes can do on this machine."""
     first, second = PINS["two"]
-    echo = context.start("line-echo", first, count=100_000)
+    echo = context.start("line-echo", first, count=20_000)
     path = echo.word()["path"]
     with Load() as load:
-        client = context.start("line", second, path=path, count=100_000, samples=context.samples(name))
+        client = context.start("line", second, path=path, count=20_000, samples=context.samples(name))
         client.word()
         client.end()
         echo.end()
-    return summary(samples(context.samples(name))) | load.facts()
+    facts = summary(samples(context.samples(name)))
+    return facts | load.facts() | {"place": "near" if facts["p50"] < NEAR_US else "far"}
 
 
 # MARK: 2. The same work in Node.js
@@ -143,8 +158,9 @@ def node(context):
         count = (3000 if size <= 16 * KIB else 500) // (2 if context.short else 1)
         if not peer.startswith("node"):
             carrier, waiting = peer.split()
-            _, load = pair(context, name, "round-trips", size, carrier, waiting, "free" if waiting == "blocked" else
-                           "two", checksum="on", count=count, warm_up=500)
+            _, facts = pair(context, name, "round-trips", size, carrier, waiting, "free" if waiting == "blocked" else
+                            "two", checksum="on", count=count, warm_up=500)
+            del facts["place"]
         else:
             path = context.socket()
             server = context.start_node(peer, "serve", path)
@@ -155,7 +171,8 @@ def node(context):
                 client.word()
                 client.end()
                 server.kill()
-        return summary(samples(context.samples(name))) | load.facts()
+            facts = load.facts()
+        return summary(samples(context.samples(name))) | facts
 
     rows = []
     for case, kept in zip(cases, rounds_of(context, cases, measure)):
@@ -471,7 +488,8 @@ def errors(context):
 
 def slow_reader(context):
     """One client that reads nothing, beside 16 streams that do."""
-    seconds = 5 if context.short else 40
+    # Until its outbox is full, and half a minute more.
+    seconds = 5 if context.short else 60
     server = DoorServer(context, step_ms=1)
     try:
         alone = context.start("streams", path=server.door, streams=16, words=500, samples=context.samples("slow-alone"))
@@ -513,6 +531,8 @@ def killed_clients(context):
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline and server.metrics().get("apus_local_connections", 0) > 0:
             time.sleep(0.05)
+        # What asked for the metrics is gone then, too.
+        time.sleep(0.3)
         after = processes.memory(pid)
         metrics = server.metrics()
         return {"kills": done, "outcomes": said["outcomes"], "wrong": said["wrong"], "before": before, "after": after,

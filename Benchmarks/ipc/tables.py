@@ -46,6 +46,11 @@ def find(rows, **wanted):
     return next((row for row in rows or [] if all(row.get(name) == value for name, value in wanted.items())), None)
 
 
+def best(rows, **wanted):
+    """Where the processors were near each other, if they ever were."""
+    return find(rows, place="near", **wanted) or find(rows, place="far", **wanted)
+
+
 def load_note(rows):
     """How quiet the machine was."""
     shares = [row["foreign"] for row in rows if "foreign" in row]
@@ -58,6 +63,7 @@ def load_note(rows):
 
 # MARK: Tables
 
+PLACE_NAMES = {"near": ", near each other", "far": ", far from each other", "–": ""}
 PIN_NAMES = {"two": "a processor each", "one": "both on one processor", "free": "where the system puts them"}
 
 
@@ -65,29 +71,38 @@ def round_trips(results):
     rows, parts = results["rows"], [load_note(results["rows"])]
     for pin, words in PIN_NAMES.items():
         for checksum in ("off", "on"):
-            lines = []
-            for size in SIZES:
-                line = [size_name(size)]
-                for waiting in ("spin", "adaptive", "blocked"):
-                    for carrier in CARRIERS:
-                        line.append(pair(find(
-                            rows, pin=pin, size=size, checksum=checksum, waiting=waiting, carrier=carrier)))
-                if any(cell != "–" for cell in line[1:]):
-                    lines.append(line)
-            if not lines:
-                continue
-            head = ["Text"] + [f"{carrier}, {waiting}" for waiting in ("spin", "adaptive", "blocked")
-                               for carrier in CARRIERS]
-            covered = "and payloads" if checksum == "on" else "only"
-            parts.append(f"Processes: {words}; checksums over headers {covered}; p50 / p99 in µs.\n\n"
-                         + markdown(head, lines) + "\n\n")
+            for place, place_words in PLACE_NAMES.items():
+                parts.append(round_trip_table(
+                    [row for row in rows if (row["pin"], row["checksum"], row["place"]) == (pin, checksum, place)],
+                    words + place_words, "and payloads" if checksum == "on" else "only"))
     return "".join(parts).strip()
 
 
+def round_trip_table(rows, words, covered):
+    lines = []
+    for size in SIZES:
+        cells = [pair(find(rows, size=size, waiting=waiting, carrier=carrier))
+                 for waiting in ("spin", "adaptive", "blocked") for carrier in CARRIERS]
+        if any(cell != "–" for cell in cells):
+            lines.append([size_name(size)] + cells)
+    if not lines:
+        return ""
+    head = ["Text"] + [f"{carrier}, {waiting}" for waiting in ("spin", "adaptive", "blocked") for carrier in CARRIERS]
+    return (f"Processes: {words}; checksums over headers {covered}; p50 / p99 in µs.\n\n"
+            + markdown(head, lines) + "\n\n")
+
+
 def carriers(results):
-    rows = results["rows"]
-    line = find(rows, kind="line")
-    lines = [["one word of memory to another process and back", "µs, p50 / p99", pair(line), "–"]]
+    parts = [load_note(results["rows"])]
+    for place, words in PLACE_NAMES.items():
+        rows = [row for row in results["rows"] if row["place"] == place]
+        if rows:
+            parts.append(f"A processor each{words}.\n\n" + carrier_table(rows) + "\n\n")
+    return "".join(parts).strip()
+
+
+def carrier_table(rows):
+    lines = [["one word of memory to another process and back", "µs, p50 / p99", pair(find(rows, kind="line")), "–"]]
     for waiting in ("spin", "blocked"):
         lines.append([f"round trip, 64 B, {waiting}, no codec", "µs, p50 / p99"] + [
             pair(find(rows, kind="round", waiting=waiting, carrier=carrier)) for carrier in CARRIERS])
@@ -98,7 +113,7 @@ def carriers(results):
                          for carrier in CARRIERS]
                 lines.append([f"one way, {size_name(size)}, {waiting}, {words}", "messages/s"] + [
                     rate(row and row["per_second"]) for row in found])
-    return load_note(rows) + markdown(["Case", "Unit", "Rings", "Socket"], lines)
+    return markdown(["Case", "Unit", "Rings", "Socket"], lines)
 
 
 def node(results):
@@ -276,25 +291,32 @@ def targets(all_results):
                       "not measured" if value is None else "reached" if value >= limit else "**not reached**"])
 
     def trip(size, waiting, checksum, carrier="rings"):
-        return find(trips, pin="two", size=size, waiting=waiting, checksum=checksum, carrier=carrier)
+        return best(trips, pin="two", size=size, waiting=waiting, checksum=checksum, carrier=carrier)
 
+    floor = best(alone, kind="line")
+    if floor:
+        lines.append(["One word of memory to another process and back: this machine's floor", "",
+                      f"p50 {time(floor['p50'])}", ""])
     at_most("Round trip, 64 B, no codec, spinning", "p50 ≤ 0.40 µs",
-            find(alone, kind="round", waiting="spin", carrier="rings"), p50=0.40)
+            best(alone, kind="round", waiting="spin", carrier="rings"), p50=0.40)
     at_most("Round trip, 64 B, spinning", "p50 ≤ 0.8, p99 ≤ 2 µs", trip(64, "spin", "off"), p50=0.8, p99=2)
     at_most("Round trip, 1 KiB, payload checksum, spinning", "p50 ≤ 2.5, p99 ≤ 6 µs", trip(KIB, "spin", "on"),
             p50=2.5, p99=6)
-    at_most("Round trip, 1 KiB, blocked", "p50 ≤ 15, p99 ≤ 30 µs", trip(KIB, "blocked", "off"), p50=15, p99=30)
-    rings, socket = trip(KIB, "blocked", "off"), trip(KIB, "blocked", "off", "socket")
-    if rings and socket:
-        factor = rings["p50"] / socket["p50"]
-        lines.append(["The same against the socket", "≤ 1.1 ×", f"{factor:.2f} ×",
-                      "reached" if factor <= 1.1 else "**not reached**"])
+    for pin, words in (("free", "where the system puts them"), ("two", "a processor each")):
+        rings, socket = (
+            next((row for row in trips or [] if (row["pin"], row["size"], row["waiting"], row["checksum"], row["carrier"])
+                  == (pin, KIB, "blocked", "off", carrier)), None) for carrier in CARRIERS)
+        at_most(f"Round trip, 1 KiB, blocked, {words}", "p50 ≤ 15, p99 ≤ 30 µs", rings, p50=15, p99=30)
+        if rings and socket:
+            factor = rings["p50"] / socket["p50"]
+            lines.append(["The same against the socket", "≤ 1.1 ×", f"{factor:.2f} ×",
+                          "reached" if factor <= 1.1 else "**not reached**"])
     at_most("Round trip, 16 KiB, spinning", "p50 ≤ 9 µs", trip(16 * KIB, "spin", "off"), p50=9)
     at_most("Round trip, 64 KiB, spinning", "p50 ≤ 25 µs", trip(64 * KIB, "spin", "off"), p50=25)
     for size, limit in ((64, 8e6), (KIB, 3e6), (16 * KIB, 0.5e6)):
-        row = find(alone, kind="one-way", waiting="spin", raw="on", carrier="rings", size=size)
+        row = best(alone, kind="one-way", waiting="spin", raw="on", carrier="rings", size=size)
         at_least(f"One way, {size_name(size)}, no codec", f"≥ {limit / 1e6:g} M/s", row and row["per_second"], limit)
-    row = find(alone, kind="one-way", waiting="spin", raw="off", carrier="rings", size=64)
+    row = best(alone, kind="one-way", waiting="spin", raw="off", carrier="rings", size=64)
     at_least("One way, text of a stream (64 B), typed", "≥ 1.5 M/s", row and row["per_second"], 1.5e6)
     for count, limit, p99 in ((100, 400e3, 800), (1000, 280e3, 10_000)):
         row = find(crowd, connections=count, kind="rings")

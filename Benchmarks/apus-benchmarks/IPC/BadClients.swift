@@ -43,16 +43,23 @@ enum SlowReader {
         try end.send(bytes, flushes: true)
         sleep(UInt32(try words.integer("seconds")))
         var text = StampedText()
+        var taken = 0
         while let received = try end.receive() {
             guard case .events(let events) = try MessageCodec.decode(header: received.header, payload: received.payload)
             else { throw BenchmarkError("something else than events") }
             for (_, event) in events {
                 if case .tokens(let chunk) = event { _ = text.take(chunk.text) }
+                taken += event.size
                 guard event.isEnd else { continue }
                 var outcome = "whole"
                 if case .failed(let error) = event { outcome = error.code }
                 return Output.report(["words": text.words, "wrong": text.wrong, "outcome": "\"\(outcome)\""])
             }
+            guard taken >= LocalProtocol.window / 4 else { continue }
+            bytes.removeAll(keepingCapacity: true)
+            try MessageCodec.encode(.window(UInt32(taken), call: CallID(rawValue: 1)), into: &bytes)
+            try end.send(bytes, flushes: true)
+            taken = 0
         }
         Output.report(["words": text.words, "wrong": text.wrong, "outcome": "\"connection_lost\""])
     }
