@@ -187,7 +187,8 @@ extension LocalConnection {
         var bytes = 0
         while !ready.isEmpty, bytes < context.limits.batchBytes {
             let id = ready.removeFirst()
-            guard let open = calls[id], open.window > 0, let event = open.call.next() else {
+            // What is left of a call that is over is bounded, and its end has to come through.
+            guard let open = calls[id], open.window > 0 || !open.call.isLive, let event = open.call.next() else {
                 isReady.remove(id)
                 continue
             }

@@ -84,8 +84,8 @@ public final class ServedCall {
     /// Without a record of it, text that was sent would come twice.
     var canBeReplayed: Bool { !hasSentText || delivered != nil }
 
-    /// Whether its door still waits for events.
-    var isLive: Bool {
+    /// Whether there can be more events than those in the outbox.
+    public var isLive: Bool {
         switch phase {
         case .waiting, .sent: true
         case .cancelling, .ended: false
