@@ -142,7 +142,7 @@ let testRooms: [Target] = [
     tests("Scheduling", ["EngineProtocol"] + system),
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
     tests("RKLLMEngine", ["EngineProtocol"] + system),
-    tests("WorkerHost", ["EngineLink", "EngineProtocol", "apus-worker"] + system),
+    tests("WorkerHost", ["RKLLMEngine", "EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
     tests(
         "ApusClient",

@@ -180,4 +180,38 @@ import Testing
         #expect(!told.contains("the path did not last"))
         #expect(!told.contains("run_async") && !told.contains("is_running"))
     }
+
+    @Test(arguments: FakeRuntime.families) func `an abort never ends the run after the one that it was meant for`(
+        family: Int
+    ) throws {
+        let harness = try RuntimeHarness(family, "on long delay 1\non long many 100000 a\nsay b\nsay c\nsay d")
+        var random = SeededRandom(seed: 20)
+        for _ in 0..<60 {
+            let long = try harness.submit(harness.ask("long"))
+            let begins = Int.random(in: 0..<4, using: &random)
+            _ = try harness.events(of: long) { $0.count >= begins }
+            let short = try harness.submit(harness.ask("short"))
+            harness.engine.cancel(long)
+            #expect(try harness.finished(short).text == "bcd")
+            #expect(try harness.finished(long).failure == .cancelled)
+        }
+        #expect(!harness.told.contains("two runs at once"))
+    }
+
+    @Test func `the end does not wait for a runtime that goes on`() throws {
+        let harness = try RuntimeHarness(130, "stubborn\ndelay 1\nmany 100000 a")
+        let call = try harness.submit(harness.ask("Hello"))
+        _ = try harness.events(of: call) { !$0.text.isEmpty }
+        harness.engine.stop()
+        #expect(harness.told.contains("abort") && harness.told.last != "destroy")
+    }
+
+    @Test(arguments: FakeRuntime.families) func `a model is loaded and given back again and again`(family: Int) throws {
+        for _ in 0..<200 {
+            let harness = try RuntimeHarness(family, "say a")
+            #expect(try harness.run(harness.ask("Hello")).text == "a")
+            harness.engine.stop()
+            #expect(harness.told.last == "destroy")
+        }
+    }
 }

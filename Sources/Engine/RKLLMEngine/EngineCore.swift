@@ -66,6 +66,15 @@ final class EngineCore: Sendable {
 
     func wantAbort() { queue.change { $0.wantAbort() } }
 
+    /// Waits for a state, but no longer than so, however often something else changes meanwhile.
+    func wait(
+        atMost nanoseconds: UInt64, until condition: (RunQueue) -> Bool, then body: (inout RunQueue) -> Void = { _ in }
+    ) {
+        let deadline = MonotonicClock.now() + nanoseconds
+        queue.wait(
+            until: { condition($0) || MonotonicClock.now() >= deadline }, atMost: { _ in nanoseconds }, then: body)
+    }
+
     // MARK: The run thread
 
     /// Serves calls one after the other until the engine stops.
@@ -132,7 +141,7 @@ final class EngineCore: Sendable {
         while let run = nextAbort() {
             model.abort()
             queue.change { $0.endAbort() }
-            queue.wait(until: { !$0.isInRun || $0.run != run }, atMost: { [limits] _ in limits.abortNanoseconds }) {
+            wait(atMost: limits.abortNanoseconds, until: { !$0.isInRun || $0.run != run }) {
                 $0.repeatAbort(ofRun: run)
             }
         }

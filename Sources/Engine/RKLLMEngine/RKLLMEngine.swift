@@ -101,6 +101,6 @@ public final class RKLLMEngine: Sendable {
             queue.isStopping = true
             queue.wantAbort()
         }
-        core.queue.wait(until: \.hasStopped, atMost: { [limits] _ in limits.stopNanoseconds }) { _ in }
+        core.wait(atMost: limits.stopNanoseconds, until: \.hasStopped)
     }
 }

@@ -2,10 +2,11 @@ import Platform
 
 /// What a worker gives up before the first byte of a model or of a request reaches it.
 ///
-/// Of the native engine's worker that is everything: model files come as open descriptors over a link that is open too, so nothing that it needs afterwards has a path, an
-/// address or a program behind it. Two layers refuse the same things: Landlock knows what a file and a socket are, the
-/// filter of system calls knows every call. The library of a vendor asks for files, folders and devices that nobody here
-/// knows, so its worker keeps reading and devices, and loses what no engine needs.
+/// Of the native engine's worker that is everything: model files come as open descriptors over a link that is open too,
+/// so nothing that it needs afterwards has a path, an address or a program behind it. Two layers refuse the same things:
+/// Landlock knows what a file and a socket are, the filter of system calls knows every call. The library of a vendor asks
+/// for files, folders and devices that nobody here knows, so its worker keeps reading and devices, and loses what no
+/// engine needs.
 struct Confinement {
     enum Mode: String, CaseIterable {
         /// As far as the kernel can.

@@ -82,7 +82,12 @@ struct WorkerArguments: Sendable, Equatable {
     }
 
     private static func runtime(_ values: [String: String]) throws(UsageError) -> RuntimeChoice? {
-        guard let path = values["--rkllm-runtime"] else { return nil }
+        guard let path = values["--rkllm-runtime"] else {
+            guard values["--rkllm-release"] == nil else {
+                throw UsageError(description: "--rkllm-release needs --rkllm-runtime")
+            }
+            return nil
+        }
         guard !path.isEmpty else { throw UsageError(description: "--rkllm-runtime needs a path") }
         let word = values["--rkllm-release"] ?? "auto"
         let family = RuntimeFamily(rawValue: word)
