@@ -17,6 +17,7 @@ let cSettings: [CSetting] = [
     .unsafeFlags(["-O3", "-std=gnu2x", "-ffp-contract=off"]),
 ]
 
+/// - Parameter file: what the C code takes in, and no compiler reads by itself.
 func c(_ name: String, in floor: String, embedding file: String? = nil) -> Target {
     .target(name: name, path: "Sources/\(floor)/\(name)", exclude: file.map { [$0] } ?? [], cSettings: cSettings)
 }
@@ -76,11 +77,14 @@ let rooms: [Target] = [
         "NativeEngine", in: "Engine",
         ["Scheduling", "Sampling", "Tokenizers", "ChatTemplates", "Models", "Tensors", "ModelFiles", "EngineProtocol"]
             + system),
+    c("CRKLLM", in: "Engine", embedding: "family.inc"),
+    library("RKLLMEngine", in: "Engine", ["CRKLLM", "EngineProtocol"] + system),
     .systemLibrary(
         name: "CSeccomp", path: "Sources/Engine/CSeccomp", pkgConfig: "libseccomp",
         providers: [.apt(["libseccomp-dev"])]),
     library(
-        "WorkerHost", in: "Engine", ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"] + system),
+        "WorkerHost", in: "Engine",
+        ["NativeEngine", "RKLLMEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"] + system),
     // Gateway
     c("CConsole", in: "Gateway", embedding: "console.html"),
     library("Policies", in: "Gateway", ["EngineProtocol"] + system),
@@ -137,7 +141,8 @@ let testRooms: [Target] = [
     tests("Supervision", ["EngineLink", "EngineProtocol"] + system),
     tests("Scheduling", ["EngineProtocol"] + system),
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
-    tests("WorkerHost", ["EngineLink", "EngineProtocol", "apus-worker"] + system),
+    tests("RKLLMEngine", ["EngineProtocol"] + system),
+    tests("WorkerHost", ["RKLLMEngine", "EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
     tests(
         "ApusClient",

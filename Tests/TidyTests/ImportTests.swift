@@ -24,7 +24,8 @@ private let allowedImports: [String: Set<String>] = [
     "NativeEngine": [
         "Scheduling", "Sampling", "Tokenizers", "ChatTemplates", "Models", "Tensors", "ModelFiles", "EngineProtocol",
     ],
-    "WorkerHost": ["NativeEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"],
+    "RKLLMEngine": ["CRKLLM", "EngineProtocol"],
+    "WorkerHost": ["NativeEngine", "RKLLMEngine", "EngineLink", "EngineProtocol", "CDemoModel", "CSeccomp"],
     "Policies": ["EngineProtocol"],
     "Serving": ["Policies", "Supervision", "EngineLink", "EngineProtocol"],
     "HTTPServer": [],

@@ -1,3 +1,4 @@
+import RKLLMEngine
 import Testing
 
 @testable import WorkerHost
@@ -17,6 +18,27 @@ import Testing
             try WorkerArguments.parse(arguments)
                 == WorkerArguments(
                     linkDescriptor: 3, parentProcessID: 77, progressDescriptor: 4, crashDescriptor: 5))
+    }
+
+    @Test func `the Rockchip runtime is given by its library, and its release if it is known`() throws {
+        let link = ["--link-descriptor", "3", "--parent", "77"]
+        let found = try WorkerArguments.parse(link + ["--rkllm-runtime", "lib.so", "--rkllm-release", "1.2"])
+        #expect(found.runtime == RuntimeChoice(path: "lib.so", family: .release12))
+        let searched = try WorkerArguments.parse(link + ["--rkllm-runtime", "lib.so"])
+        #expect(searched.runtime == RuntimeChoice(path: "lib.so"))
+        #expect(try WorkerArguments.parse(link).runtime == nil)
+        for (words, message) in [
+            (["--rkllm-runtime"], "--rkllm-runtime needs a path"),
+            (["--rkllm-release", "1.2"], "--rkllm-release needs --rkllm-runtime"),
+            (
+                ["--rkllm-runtime", "lib.so", "--rkllm-release", "2"],
+                "the release is '2'; allowed is one of auto, 1.1, 1.2.0, 1.2, 1.3"
+            ),
+        ] {
+            #expect(throws: WorkerArguments.UsageError(description: message)) {
+                _ = try WorkerArguments.parse(link + words)
+            }
+        }
     }
 
     @Test(arguments: [

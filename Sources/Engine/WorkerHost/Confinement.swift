@@ -2,9 +2,11 @@ import Platform
 
 /// What a worker gives up before the first byte of a model or of a request reaches it.
 ///
-/// Model files come as open descriptors over a link that is open too, so nothing that it needs afterwards has a path, an
-/// address or a program behind it. Two layers refuse the same things: Landlock knows what a file and a socket are, the
-/// filter of system calls knows every call.
+/// Of the native engine's worker that is everything: model files come as open descriptors over a link that is open too,
+/// so nothing that it needs afterwards has a path, an address or a program behind it. Two layers refuse the same things:
+/// Landlock knows what a file and a socket are, the filter of system calls knows every call. The library of a vendor asks
+/// for files, folders and devices that nobody here knows, so its worker keeps reading and devices, and loses what no
+/// engine needs.
 struct Confinement {
     enum Mode: String, CaseIterable {
         /// As far as the kernel can.
@@ -19,13 +21,24 @@ struct Confinement {
         let description: String
     }
 
+    /// Whose code runs in the worker.
+    enum Code {
+        case own
+        /// A library that drives a device.
+        case vendor
+    }
+
     private let limits: ConfinementLimits
+    private let code: Code
     /// What is in force.
     private(set) var measures: [String] = []
     /// What this kernel does not have, or did not do.
     private(set) var lacks: [String] = []
 
-    init(limits: ConfinementLimits = ConfinementLimits()) { self.limits = limits }
+    init(limits: ConfinementLimits = ConfinementLimits(), code: Code = .own) {
+        self.limits = limits
+        self.code = code
+    }
 
     /// Everything, in the right order; call it before any thread is started.
     ///
@@ -56,16 +69,17 @@ struct Confinement {
     /// Landlock: files and programs, and with newer kernels TCP, signals and abstract sockets.
     mutating func refuseFiles() {
         do throws(SystemError) {
-            let version = try SelfRestriction.refuseByLandlock()
+            let version = try SelfRestriction.refuseByLandlock(leaving: code == .own ? .none : .readingAndDevices)
+            let files = code == .own ? "no files" : "files read only, devices"
             let newer = version >= 6 ? ", no TCP, no signals" : version >= 4 ? ", no TCP" : ""
-            measures.append("Landlock, version \(version): no files\(newer)")
+            measures.append("Landlock, version \(version): \(files)\(newer)")
         } catch {
             lacks.append("Landlock, which Linux has from 5.13 on if it is enabled (\(error.reason))")
         }
     }
 
     mutating func filterCalls() {
-        note("a filter of system calls") { () throws(SystemError) in try SystemCallFilter.install() }
+        note("a filter of system calls") { [code] () throws(SystemError) in try SystemCallFilter.install(for: code) }
     }
 
     private mutating func note(_ measure: String, _ step: () throws(SystemError) -> Void) {

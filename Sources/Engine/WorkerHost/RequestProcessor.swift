@@ -4,35 +4,25 @@ import NativeEngine
 import Observability
 import Platform
 
-/// What becomes of a request once it is prepared.
-enum Preparation {
-    /// Everything is said: a result or an error.
-    case answer(EngineEvent)
-    /// The engine goes on with it.
-    case generation(PreparedGeneration)
-    case scoring(PreparedScore)
-    case embedding(PreparedEmbedding)
-    /// The model is loaded, with an engine if it is to generate.
-    case loaded(LoadedModel, NativeEngine?)
-}
-
 /// Does the part of each request that needs no engine loop.
 ///
 /// Belongs to the preparation thread.
 final class RequestProcessor {
     private let limits: WorkerLimits
     private let machine: Machine
+    private let runtime: VendorRuntime?
     private let logger: Logger
     private let progress: ProgressPage
-    private let emit: NativeEngine.Emit
-    private var model: LoadedModel?
+    private let emit: WorkerHost.Emit
+    private var engine: (any HostedEngine)?
 
     init(
-        limits: WorkerLimits, machine: Machine, logger: Logger, progress: ProgressPage,
-        emit: @escaping NativeEngine.Emit
+        limits: WorkerLimits, machine: Machine, runtime: VendorRuntime?, logger: Logger, progress: ProgressPage,
+        emit: @escaping WorkerHost.Emit
     ) {
         self.limits = limits
         self.machine = machine
+        self.runtime = runtime
         self.logger = logger
         self.progress = progress
         self.emit = emit
@@ -44,32 +34,11 @@ final class RequestProcessor {
             switch request {
             case .load(let request):
                 return try load(request, descriptors: descriptors)
-            case .generate(let request):
-                try checkDeadline(request.deadline)
-                var prepared = try requireModel().prepare(request)
-                try checkDeadline(request.deadline)
-                prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
-                return .generation(prepared)
-            case .score(let request):
-                var prepared = try requireModel().prepare(request)
-                prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
-                return .scoring(prepared)
-            case .inspect:
-                return .answer(.result(.inspected(json: try requireModel().inspect())))
-            case .tokenize(let request):
-                return .answer(.result(.tokenized(ids: try requireModel().tokenize(request))))
-            case .detokenize(let ids):
-                return .answer(.result(.detokenized(bytes: try requireModel().detokenize(ids))))
-            case .renderTemplate(let chat):
-                return .answer(.result(.rendered(text: try requireModel().renderTemplate(chat))))
-            case .embed(let request):
-                try checkDeadline(request.deadline)
-                var prepared = try requireModel().prepare(request)
-                prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
-                return .embedding(prepared)
-            case .cancel, .credit:
-                // They go past this thread.
-                return .answer(.failed(.invalidRequest(parameter: "", message: "there is nothing to prepare")))
+            default:
+                try checkDeadline(of: request)
+                let prepared = try requireEngine().prepare(request, since: startedAt)
+                try checkDeadline(of: request)
+                return prepared
             }
         } catch {
             if case .load(let request) = request { logFailure(error, of: request) }
@@ -77,15 +46,21 @@ final class RequestProcessor {
         }
     }
 
-    private func requireModel() throws(EngineError) -> LoadedModel {
-        guard let model else {
+    private func requireEngine() throws(EngineError) -> any HostedEngine {
+        guard let engine else {
             throw .modelNotReady(
                 reason: "no model is loaded", retryAfterMilliseconds: limits.retryAfterMilliseconds)
         }
-        return model
+        return engine
     }
 
-    private func checkDeadline(_ deadline: UInt64) throws(EngineError) {
+    private func checkDeadline(of request: EngineRequest) throws(EngineError) {
+        let deadline: UInt64
+        switch request {
+        case .generate(let request): deadline = request.deadline
+        case .embed(let request): deadline = request.deadline
+        default: return
+        }
         if deadline != 0, MonotonicClock.now() >= deadline { throw .deadlineExceeded }
     }
 
@@ -96,22 +71,43 @@ final class RequestProcessor {
             "model_load_failed", .string("model", request.displayName), .string("error", String(describing: error)))
     }
 
-    private func log(_ loaded: LoadedModel) {
-        let model = loaded.description
+    private func log(_ model: ModelDescription, draftParameters: UInt64) {
         logger.info(
             "model_loaded", .string("architecture", model.architecture), .int("parameters", model.parameterCount),
             .int("weight_bytes", model.weightBytes), .int("cache_bytes", model.keyValueCacheBytes),
             .int("context", model.contextLength), .int("trained_context", model.trainedContextLength),
             .int("parallel", model.parallel), .int("threads", model.threads),
             .string("instruction_set", model.compute.instructionSet), .string("kv_cache", model.compute.cacheType.name),
-            .int("draft_parameters", loaded.draftParameterCount),
+            .int("draft_parameters", draftParameters),
             .double("milliseconds", Double(model.loadNanoseconds) / 1e6))
     }
 
     private func load(_ request: LoadRequest, descriptors: [LinkDescriptor]) throws(EngineError) -> Preparation {
-        guard model == nil else {
+        guard engine == nil else {
             throw .invalidRequest(parameter: "model", message: "this worker has loaded its model already")
         }
+        let loaded: any HostedEngine
+        if let runtime {
+            loaded = try load(request, descriptors: descriptors, into: runtime)
+        } else {
+            loaded = try loadNative(request, descriptors: descriptors)
+        }
+        engine = loaded
+        return .loaded(loaded)
+    }
+
+    private func load(
+        _ request: LoadRequest, descriptors: [LinkDescriptor], into runtime: VendorRuntime
+    ) throws(EngineError) -> any HostedEngine {
+        let loaded = try HostedRKLLMEngine(
+            request, descriptors: descriptors, runtime: runtime, machine: machine, progress: progress, emit: emit)
+        log(loaded.description, draftParameters: 0)
+        return loaded
+    }
+
+    private func loadNative(
+        _ request: LoadRequest, descriptors: [LinkDescriptor]
+    ) throws(EngineError) -> any HostedEngine {
         let modelFiles = min(request.source.descriptorCount, descriptors.count)
         let loaded = try LoadedModel(
             parts: try ModelSource.parts(
@@ -126,8 +122,7 @@ final class RequestProcessor {
             ? try NativeEngine(
                 model: loaded, commitsWholeCache: machine.commitsWholeCache, progress: progress,
                 makeText: { [limits] in AssembledText($0, limits: limits) }, emit: emit) : nil
-        model = loaded
-        log(loaded)
-        return .loaded(loaded, engine)
+        log(loaded.description, draftParameters: loaded.draftParameterCount)
+        return HostedNativeEngine(model: loaded, engine: engine)
     }
 }

@@ -2,9 +2,10 @@ import CSeccomp
 import Glibc
 import Platform
 
-/// The system calls that the native engine makes once it is confined; all others fail.
+/// The system calls of a confined worker.
 ///
-/// They fail with `EPERM` instead of ending the process. The C library asks for a call now and then and manages without
+/// They are those that the native engine makes, or, where a vendor's library runs, all but those that no engine needs.
+/// Others fail with `EPERM` instead of ending the process. The C library asks for a call now and then and manages without
 /// it, and with another release it asks for others: a list that kills would turn an update of the system into a server
 /// that does not start.
 enum SystemCallFilter {
@@ -60,9 +61,31 @@ enum SystemCallFilter {
         ] + commands.map { Rule("fcntl", equal(1, UInt64($0))) } + names.map { Rule("prctl", equal(0, $0)) }
     }
 
+    /// Calls that a vendor's library may not make: what it calls besides is unknown.
+    ///
+    /// They start programs, make sockets, touch other processes, or change the machine. Files are Landlock's part.
+    private static let refusedCalls = [
+        "execve", "execveat", "fork", "vfork", "socket", "connect", "bind", "listen", "accept", "accept4",
+        "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd",
+        "pidfd_send_signal", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setns", "unshare", "mount", "umount2",
+        "pivot_root", "chroot", "open_tree", "move_mount", "fsopen", "fsmount", "fspick", "mount_setattr",
+        "open_by_handle_at", "io_uring_setup", "bpf", "perf_event_open", "userfaultfd", "keyctl", "add_key",
+        "request_key", "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
+        "swapon", "swapoff", "sethostname", "setdomainname", "settimeofday", "clock_settime", "adjtimex",
+        "clock_adjtime", "acct", "quotactl", "ioperm", "iopl",
+    ]
+
+    private static var refusedRules: [Rule] {
+        let own = UInt64(getpid())
+        return [
+            Rule("clone", bits(0, of: apus_clone_thread, are: 0)), Rule("kill", other(0, than: own)),
+            Rule("tgkill", other(0, than: own)),
+        ]
+    }
+
     /// Puts the filter into force for all threads, for good.
-    static func install() throws(SystemError) {
-        guard let filter = seccomp_init(apus_seccomp_refuse) else {
+    static func install(for code: Confinement.Code) throws(SystemError) {
+        guard let filter = seccomp_init(code == .own ? apus_seccomp_refuse : apus_seccomp_allow) else {
             throw SystemError(operation: "make a system-call filter", code: ENOMEM)
         }
         defer { seccomp_release(filter) }
@@ -73,8 +96,11 @@ enum SystemCallFilter {
         // Older kernels would also slow all code down, against a process that reads its own memory by speculation. Nothing
         // in here is kept from anything else in here. Kernels without that choice refuse it.
         _ = seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1)
-        for call in calls { try add(call, [], apus_seccomp_allow, to: filter) }
-        for rule in rules { try add(rule.call, rule.conditions, apus_seccomp_allow, to: filter) }
+        let (listed, action) =
+            code == .own
+            ? (calls.map { Rule($0) } + rules, apus_seccomp_allow)
+            : (refusedCalls.map { Rule($0) } + refusedRules, apus_seccomp_refuse)
+        for rule in listed { try add(rule.call, rule.conditions, action, to: filter) }
         // Its flags are in memory, where a filter cannot look. The C library then starts threads with `clone`.
         try add("clone3", [], apus_seccomp_unknown, to: filter)
         try check(seccomp_load(filter), "put into force")
@@ -88,7 +114,7 @@ enum SystemCallFilter {
         guard number != -1 else { return }
         let result = seccomp_rule_add_array(filter, action, number, UInt32(conditions.count), conditions)
         // Some calls exist on some processors only.
-        if result != -EDOM { try check(result, "allow \(call)") }
+        if result != -EDOM { try check(result, "rule for \(call)") }
     }
 
     private static func check(_ result: Int32, _ step: String) throws(SystemError) {
@@ -97,6 +123,10 @@ enum SystemCallFilter {
 
     private static func equal(_ argument: UInt32, _ value: UInt64) -> scmp_arg_cmp {
         scmp_arg_cmp(arg: argument, op: SCMP_CMP_EQ, datum_a: value, datum_b: 0)
+    }
+
+    private static func other(_ argument: UInt32, than value: UInt64) -> scmp_arg_cmp {
+        scmp_arg_cmp(arg: argument, op: SCMP_CMP_NE, datum_a: value, datum_b: 0)
     }
 
     private static func bits(_ argument: UInt32, of mask: UInt64, are value: UInt64) -> scmp_arg_cmp {

@@ -1,6 +1,5 @@
 import EngineLink
 import EngineProtocol
-import NativeEngine
 import Observability
 import Platform
 
@@ -13,7 +12,7 @@ final class Worker {
     private let logger: Logger
 
     init(
-        linkDescriptor: Int32, machine: Machine, progress: ProgressPage, logger: Logger,
+        linkDescriptor: Int32, machine: Machine, runtime: VendorRuntime?, progress: ProgressPage, logger: Logger,
         limits: WorkerLimits = WorkerLimits()
     ) throws(SystemError) {
         let loop = try EventLoop()
@@ -22,7 +21,9 @@ final class Worker {
         self.link = link
         self.limits = limits
         self.logger = logger
-        host = try WorkerHost(limits: limits, machine: machine, logger: logger, progress: progress) { events in
+        host = try WorkerHost(
+            limits: limits, machine: machine, runtime: runtime, logger: logger, progress: progress
+        ) { events in
             Self.logInternalErrors(events, logger)
             link.send(events)
         }

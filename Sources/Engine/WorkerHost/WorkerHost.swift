@@ -1,6 +1,5 @@
 import EngineLink
 import EngineProtocol
-import NativeEngine
 import Observability
 import Platform
 
@@ -16,9 +15,11 @@ final class WorkerHost: Sendable {
         let descriptors: [LinkDescriptor]
     }
 
+    typealias Emit = @Sendable ([(CallID, EngineEvent)]) -> Void
+
     private struct State: Sendable {
         var queue: PreparationQueue<Request>
-        var engine: NativeEngine?
+        var engine: (any HostedEngine)?
         var isStopping = false
         /// Calls that were cancelled before the engine had them.
         var cancelled: UInt64 = 0
@@ -26,18 +27,22 @@ final class WorkerHost: Sendable {
 
     private let limits: WorkerLimits
     private let machine: Machine
+    private let runtime: VendorRuntime?
     private let logger: Logger
     private let progress: ProgressPage
     private let state: Monitor<State>
-    private let emit: NativeEngine.Emit
+    private let emit: Emit
 
     /// Starts the preparation thread.
+    ///
+    /// - Parameter runtime: the library that runs the model; nil for the native engine.
     init(
-        limits: WorkerLimits, machine: Machine, logger: Logger, progress: ProgressPage,
-        emit: @escaping NativeEngine.Emit
+        limits: WorkerLimits, machine: Machine, runtime: VendorRuntime?, logger: Logger, progress: ProgressPage,
+        emit: @escaping Emit
     ) throws(SystemError) {
         self.limits = limits
         self.machine = machine
+        self.runtime = runtime
         self.logger = logger
         self.progress = progress
         self.emit = emit
@@ -101,7 +106,7 @@ final class WorkerHost: Sendable {
 
     private func prepareRequests() {
         let processor = RequestProcessor(
-            limits: limits, machine: machine, logger: logger, progress: progress, emit: emit)
+            limits: limits, machine: machine, runtime: runtime, logger: logger, progress: progress, emit: emit)
         while let entry = nextRequest() {
             progress.beginPreparation(entry.job.request.isLoad ? .loading : .preparing, call: entry.call)
             defer { progress.endPreparation() }
@@ -129,15 +134,11 @@ final class WorkerHost: Sendable {
                 switch prepared {
                 case .answer(let event):
                     return event
-                case .generation(let generation):
-                    try Self.require(state.engine).submit(generation, call: call)
-                case .scoring(let score):
-                    try Self.require(state.engine).submit(score, call: call)
-                case .embedding(let embedding):
-                    try Self.require(state.engine).submit(embedding, call: call)
-                case .loaded(let model, let engine):
+                case .submission(let submit):
+                    try submit(call)
+                case .loaded(let engine):
                     state.engine = engine
-                    return .result(.loaded(model.description))
+                    return .result(.loaded(engine.description))
                 }
                 return nil
             } catch {
@@ -145,11 +146,6 @@ final class WorkerHost: Sendable {
             }
         }
         if let answer { emit([(call, answer)]) }
-    }
-
-    private static func require(_ engine: NativeEngine?) throws(EngineError) -> NativeEngine {
-        guard let engine else { throw .unsupported(feature: "generation: the model was loaded without its weights") }
-        return engine
     }
 }
 

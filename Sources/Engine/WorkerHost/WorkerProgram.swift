@@ -3,6 +3,7 @@ import EngineProtocol
 import Glibc
 import Observability
 import Platform
+import RKLLMEngine
 
 /// The whole life of a worker process.
 public enum WorkerProgram {
@@ -41,15 +42,23 @@ public enum WorkerProgram {
             // A terminal sends Ctrl-C to the whole process group; here only the end of the link counts.
             Signals.block([SIGINT, SIGHUP, SIGQUIT, SIGPIPE])
             do throws(Confinement.Refusal) {
-                try confine(arguments.confinement, machine: machine, logger: logger)
+                try confine(
+                    arguments.confinement, code: arguments.runtime == nil ? .own : .vendor, machine: machine,
+                    logger: logger)
             } catch {
                 // In plain words, because the command line shows them to its user.
                 write("apus-worker: \(error.description)\n", to: StandardIO.error)
                 return 1
             }
+            let runtime = try arguments.runtime.map { choice throws(SystemError) in
+                VendorRuntime(choice: choice, log: try RuntimeLog())
+            }
             let worker = try Worker(
-                linkDescriptor: arguments.linkDescriptor, machine: machine, progress: progress, logger: logger)
-            return worker.run()
+                linkDescriptor: arguments.linkDescriptor, machine: machine, runtime: runtime, progress: progress,
+                logger: logger)
+            let status = worker.run()
+            runtime?.log.flush()
+            return status
         } catch {
             logger.error("worker_start_failed", .string("error", error.description))
             return 1
@@ -65,7 +74,7 @@ public enum WorkerProgram {
 
     /// Before the first byte of a model or a request is read, and before there are threads.
     private static func confine(
-        _ mode: Confinement.Mode, machine: Machine, logger: Logger
+        _ mode: Confinement.Mode, code: Confinement.Code, machine: Machine, logger: Logger
     ) throws(Confinement.Refusal) {
         let limits = ConfinementLimits()
         do throws(SystemError) {
@@ -73,7 +82,7 @@ public enum WorkerProgram {
         } catch {
             logger.warning("memory_killer_score", .string("error", error.description))
         }
-        var confinement = Confinement(limits: limits)
+        var confinement = Confinement(limits: limits, code: code)
         try confinement.enter(mode, memory: machine.memoryLimit(limits))
         if mode == .off {
             logger.warning("confinement_off")

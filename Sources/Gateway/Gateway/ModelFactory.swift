@@ -26,7 +26,9 @@ struct ModelFactory {
         return ServedModel(name: model.name, settings: served) { [loop, logger] served in
             let worker = WorkerSupervisor.Settings(
                 workerPath: ModelSession.workerPath,
-                options: WorkerOptions(confinement: settings.confinement, committedCache: settings.committedCache),
+                options: WorkerOptions(
+                    confinement: settings.confinement, committedCache: settings.committedCache,
+                    runtime: WorkerOptions.Runtime(for: served.sources.model, settings)),
                 sources: served.sources, load: served.load,
                 loadNanosecondsLimit: UInt64(settings.loadSeconds) * 1_000_000_000,
                 stallNanosecondsLimit: UInt64(settings.stallSeconds) * 1_000_000_000)
@@ -54,5 +56,14 @@ struct ModelFactory {
         let all = min(machine.limitBytes ?? .max, machine.totalBytes)
         let reserve = all / 16 + 64 << 20
         return all > reserve ? all - reserve : all
+    }
+}
+
+extension WorkerOptions.Runtime {
+    /// The runtime of a model that needs one.
+    init?(for model: ModelSource, _ settings: Settings) {
+        guard model.isForRuntime else { return nil }
+        self.init(release: settings.rkllmRelease)
+        if let path = settings.rkllmRuntime { library = path }
     }
 }

@@ -5,8 +5,13 @@ import Platform
 /// Where a model comes from.
 public enum ModelSource: Sendable, Equatable {
     case bundledDemo
-    /// A GGUF file; of a split model, any of its parts.
+    /// A GGUF file, of a split model any of its parts; or a file for the Rockchip NPU runtime, which ends in `.rkllm`.
     case file(path: String)
+
+    /// Whether it is a file for the Rockchip NPU runtime.
+    public var isForRuntime: Bool {
+        if case .file(let path) = self { path.hasSuffix(".rkllm") } else { false }
+    }
 
     /// What logs and errors call it.
     public var displayName: String {

@@ -6,16 +6,36 @@ public struct WorkerOptions: Sendable, Equatable {
     public var committedCache: String
     /// Private memory that the worker may have; nil for what the machine has left.
     public var memoryBytes: UInt64?
+    /// The library that runs the model; nil for the native engine.
+    public var runtime: Runtime?
 
-    public init(confinement: String = "best", committedCache: String = "context", memoryBytes: UInt64? = nil) {
+    /// The Rockchip NPU runtime.
+    public struct Runtime: Sendable, Equatable {
+        /// A path, or a name that the system's loader searches.
+        public var library: String
+        /// A word that `apus-worker` knows: which release it is.
+        public var release: String
+
+        public init(library: String = "librkllmrt.so", release: String = "auto") {
+            self.library = library
+            self.release = release
+        }
+    }
+
+    public init(
+        confinement: String = "best", committedCache: String = "context", memoryBytes: UInt64? = nil,
+        runtime: Runtime? = nil
+    ) {
         self.confinement = confinement
         self.committedCache = committedCache
         self.memoryBytes = memoryBytes
+        self.runtime = runtime
     }
 
     var arguments: [String] {
         ["--confinement", confinement, "--cache", committedCache]
             + (memoryBytes.map { ["--memory", String($0)] } ?? [])
+            + (runtime.map { ["--rkllm-runtime", $0.library, "--rkllm-release", $0.release] } ?? [])
     }
 
     /// What a worker needs of the gateway's environment, which may hold keys of all kinds: where libraries are, and the

@@ -59,7 +59,21 @@ struct landlock_ruleset {
     uint64_t files, network, scoped;
 };
 
-enum { landlock_create_ruleset = 444, landlock_restrict_self = 446, landlock_tell_version = 1 };
+struct landlock_path {
+    uint64_t allowed;
+    int32_t folder;
+} __attribute__((packed));
+
+enum {
+    landlock_create_ruleset = 444,
+    landlock_add_rule = 445,
+    landlock_restrict_self = 446,
+    landlock_tell_version = 1,
+    landlock_rule_path = 1,
+};
+
+/// Rights to files.
+enum { may_write = 1 << 1, may_read = 1 << 2, may_list = 1 << 3, may_control_devices = 1 << 15 };
 
 int apus_landlock_version(void) {
     long version = syscall(landlock_create_ruleset, NULL, 0, landlock_tell_version);
@@ -72,10 +86,19 @@ static int file_rights(int version) {
     return counts[version < 5 ? version : 5];
 }
 
-int apus_landlock_refuse_all(void) {
+static int allow_below(const char *path, uint64_t rights, int ruleset) {
+    int folder = open(path, O_PATH | O_CLOEXEC);
+    if (folder < 0) return errno;
+    struct landlock_path rule = {rights, folder};
+    int code = syscall(landlock_add_rule, ruleset, landlock_rule_path, &rule, 0) < 0 ? errno : 0;
+    close(folder);
+    return code;
+}
+
+int apus_landlock_refuse(bool all_files) {
     int version = apus_landlock_version();
     if (version <= 0) return version < 0 ? version : -ENOSYS;
-    // What a rule set handles is refused where no rule allows it, and there are no rules.
+    // What a rule set handles is refused where no rule allows it.
     struct landlock_ruleset handled = {
         .files = (1ull << file_rights(version)) - 1,
         .network = 3,  // binding and connecting of TCP sockets
@@ -84,7 +107,13 @@ int apus_landlock_refuse_all(void) {
     size_t size = version < 4 ? 8 : version < 6 ? 16 : 24;
     long ruleset = syscall(landlock_create_ruleset, &handled, size, 0);
     if (ruleset < 0) return -errno;
-    int code = syscall(landlock_restrict_self, (int)ruleset, 0) < 0 ? errno : 0;
+    int code = 0;
+    if (!all_files) {
+        uint64_t devices = may_read | may_list | may_write | may_control_devices;
+        code = allow_below("/", may_read | may_list, (int)ruleset);
+        if (!code) code = allow_below("/dev", devices & handled.files, (int)ruleset);
+    }
+    if (!code) code = syscall(landlock_restrict_self, (int)ruleset, 0) < 0 ? errno : 0;
     close((int)ruleset);
     return code ? -code : version;
 }

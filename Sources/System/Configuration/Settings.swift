@@ -68,6 +68,12 @@ public struct Settings: Sendable, Equatable {
     public var confinement = "best"
     public static let confinementModes = ["best", "required", "off"]
 
+    /// The Rockchip NPU runtime's library; nil lets the system's loader search it.
+    public var rkllmRuntime: String?
+    /// Which release it is: one of `rkllmReleases`.
+    public var rkllmRelease = "auto"
+    public static let rkllmReleases = ["auto", "1.1", "1.2.0", "1.2", "1.3"]
+
     public var logLevel = LogLevel.info
     public var logStyle = LogStyle.auto
 

@@ -284,6 +284,20 @@ public struct SettingsKey: Sendable {
             "How workers are confined: as far as the kernel can, only completely or not at all (they do not start), off.",
             reloads: true,
             store: { if case .text(let word) = $1 { $0.confinement = word } }, show: { $0.confinement }),
+        path(
+            "engine.rkllm_runtime", "rkllm-runtime",
+            "Library of the Rockchip NPU runtime, which runs models whose files end in .rkllm.",
+            unset: "librkllmrt.so where the system's loader finds it", reloads: true
+        ) {
+            $0.rkllmRuntime
+        } set: {
+            $0.rkllmRuntime = $1
+        },
+        SettingsKey(
+            "engine.rkllm_release", "rkllm-release", "RELEASE", .choice(Settings.rkllmReleases),
+            "Which release that library is: 1.1.x, 1.2.0, 1.2.1 to 1.2.3, or 1.3.0; auto finds out.",
+            reloads: true,
+            store: { if case .text(let word) = $1 { $0.rkllmRelease = word } }, show: { $0.rkllmRelease }),
     ]
 
     private static let log = [

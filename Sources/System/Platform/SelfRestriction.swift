@@ -34,11 +34,18 @@ public enum SelfRestriction {
         _ = try checked(apus_offer_to_memory_killer(points), "raise oom_score_adj")
     }
 
+    /// What Landlock leaves to a process of the file system.
+    public enum Files: Sendable {
+        case none
+        /// Reading everywhere, and devices with it.
+        case readingAndDevices
+    }
+
     /// Refuses this thread, and those that it starts, what the kernel's Landlock covers.
     ///
     /// - Returns: Landlock's version: from 1 on files, from 4 on TCP, from 6 on signals and abstract Unix sockets.
-    public static func refuseByLandlock() throws(SystemError) -> Int {
-        Int(try checked(apus_landlock_refuse_all(), "Landlock"))
+    public static func refuseByLandlock(leaving files: Files = .none) throws(SystemError) -> Int {
+        Int(try checked(apus_landlock_refuse(files == .none), "Landlock"))
     }
 }
 

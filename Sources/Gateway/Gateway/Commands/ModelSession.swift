@@ -32,7 +32,9 @@ final class ModelSession {
             source: .bundledDemo, purpose: purpose, displayName: sources.model.displayName,
             contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
             measuresMachine: measuresMachine)
-        let options = WorkerOptions(confinement: try Verb.loadSettings(ParsedArguments()).confinement)
+        let settings = try Verb.loadSettings(ParsedArguments())
+        let options = WorkerOptions(
+            confinement: settings.confinement, runtime: WorkerOptions.Runtime(for: sources.model, settings))
         let logger = Logger(component: "apus", sink: Unheard())
         let begun = MonotonicClock.now()
         do throws(WorkerSession.Failure) {

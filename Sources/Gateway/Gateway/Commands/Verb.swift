@@ -12,7 +12,8 @@ struct Verb: Sendable {
     ]
 
     private static let model = PositionalSyntax(
-        "MODEL", help: "A GGUF file, a model's name from the configuration, or 'demo' for the bundled model.")
+        "MODEL",
+        help: "A GGUF or .rkllm file, a model's name from the configuration, or 'demo' for the bundled model.")
 
     private static let samplingOptions = [
         OptionSyntax("--max-tokens", value: "N", help: "Longest answer; default: the rest of the context."),
@@ -29,7 +30,8 @@ struct Verb: Sendable {
         syntax: CommandSyntax(
             "serve", summary: "Starts the server. Without a model it serves the bundled demo model.",
             positionals: [
-                PositionalSyntax("[NAME=]MODEL", .many, help: "A GGUF file; its id is NAME, else the file's name.")
+                PositionalSyntax(
+                    "[NAME=]MODEL", .many, help: "A GGUF or .rkllm file; its id is NAME, else the file's name.")
             ], options: ConfigurationLoader.settingsOptions)
     ) { arguments, console throws(CommandFailure) in
         let load = { () throws(CommandFailure) in try loadSettings(arguments, servesModels: true) }

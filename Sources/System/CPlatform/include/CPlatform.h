@@ -185,8 +185,9 @@ int apus_limit(enum apus_resource resource, uint64_t most);
 int apus_offer_to_memory_killer(int points);
 /// The version of Landlock that the kernel has.
 int apus_landlock_version(void);
-/// Refuses the calling thread, and those that it starts, all that the kernel's Landlock knows; its version.
-int apus_landlock_refuse_all(void);
+/// Refuses the calling thread, and those that it starts, all that the kernel's Landlock knows; its version. Without
+/// `all_files`, files can still be read, and devices below /dev be written to and controlled.
+int apus_landlock_refuse(bool all_files);
 
 /// Things that a confined process may not do, by number from 0; NULL after the last.
 const char *apus_attempt_name(int number);

@@ -37,11 +37,11 @@ public final class Monitor<State>: @unchecked Sendable {
         return try body(&state)
     }
 
-    /// Changes the state and wakes the thread that waits.
+    /// Changes the state and wakes the threads that wait.
     public func change<Result, Failure>(_ body: (inout State) throws(Failure) -> Result) throws(Failure) -> Result {
         pthread_mutex_lock(mutex)
         defer {
-            pthread_cond_signal(changed)
+            pthread_cond_broadcast(changed)
             pthread_mutex_unlock(mutex)
         }
         return try body(&state)

@@ -1,0 +1,2 @@
+#define RKLLM_ABI 110
+#include "family.inc"

@@ -1,0 +1,2 @@
+#define RKLLM_ABI 120
+#include "family.inc"

@@ -1,0 +1,2 @@
+#define RKLLM_ABI 121
+#include "family.inc"

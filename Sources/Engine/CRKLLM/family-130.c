@@ -1,0 +1,2 @@
+#define RKLLM_ABI 130
+#include "family.inc"

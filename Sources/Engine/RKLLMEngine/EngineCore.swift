@@ -1,0 +1,173 @@
+import EngineProtocol
+import Platform
+
+/// What the run thread, the abort thread and the callers of the engine have in common.
+final class EngineCore: Sendable {
+    let model: RuntimeModel
+    let limits: RKLLMLimits
+    let progress: ProgressPage
+    let makeText: RKLLMEngine.MakeText
+    let lastWords: @Sendable () -> String
+    let queue = Monitor(RunQueue())
+    private let emit: RKLLMEngine.Emit
+
+    init(
+        model: RuntimeModel, limits: RKLLMLimits, progress: ProgressPage, makeText: @escaping RKLLMEngine.MakeText,
+        lastWords: @escaping @Sendable () -> String, emit: @escaping RKLLMEngine.Emit
+    ) {
+        self.model = model
+        self.limits = limits
+        self.progress = progress
+        self.makeText = makeText
+        self.lastWords = lastWords
+        self.emit = emit
+    }
+
+    // MARK: Any thread
+
+    /// Queues a call and says `accepted`; one that goes on with a conversation is accepted when that is known to be there.
+    func submit(_ entry: RunQueue.Entry) throws(EngineError) {
+        try queue.change { queue throws(EngineError) in
+            guard !queue.isStopping else { throw .cancelled }
+            guard !queue.has(entry.call) else {
+                throw .invalidRequest(parameter: "", message: "the call is already running")
+            }
+            guard let position = queue.append(entry, limit: limits.waitingCalls) else {
+                throw .queueFull(retryAfterMilliseconds: limits.retryAfterMilliseconds)
+            }
+            guard case .generation = entry.work.answer, !entry.work.continues else { return }
+            // Said under the lock, so that it comes before all that the run thread says.
+            emit([(entry.call, Self.accepted(entry.work, position: position))])
+        }
+    }
+
+    static func accepted(_ work: PreparedRuns, position: Int) -> EngineEvent {
+        .accepted(
+            promptTokens: UInt32(clamping: work.knownPromptTokens), queuePosition: UInt32(clamping: position))
+    }
+
+    /// The call ends at once; the runtime is asked to end its run, and what it still tells is dropped.
+    func cancel(_ call: CallID) {
+        queue.change { queue in
+            if queue.cancel(call) { emit([(call, .failed(.cancelled))]) }
+        }
+    }
+
+    /// Says events of the running call, unless it has ended.
+    func say(_ events: [EngineEvent], of call: CallID) {
+        queue.withLock { queue in
+            guard queue.isOpen(call) else { return }
+            if events.contains(where: \.isEnd) { _ = queue.end(call) }
+            emit(events.map { (call, $0) })
+        }
+    }
+
+    func isOpen(_ call: CallID) -> Bool { queue.withLock { $0.isOpen(call) } }
+
+    func wantAbort() { queue.change { $0.wantAbort() } }
+
+    /// Waits for a state, but no longer than so, however often something else changes meanwhile.
+    func wait(
+        atMost nanoseconds: UInt64, until condition: (RunQueue) -> Bool, then body: (inout RunQueue) -> Void = { _ in }
+    ) {
+        let deadline = MonotonicClock.now() + nanoseconds
+        queue.wait(
+            until: { condition($0) || MonotonicClock.now() >= deadline }, atMost: { _ in nanoseconds }, then: body)
+    }
+
+    // MARK: The run thread
+
+    /// Serves calls one after the other until the engine stops.
+    func serveCalls() {
+        var cache = RuntimeCache()
+        while let entry = nextCall() {
+            let call = RunningCall(entry, core: self)
+            call.perform(cache: &cache)
+            queue.change { $0.leave() }
+        }
+        model.unload()
+        queue.change { $0.hasStopped = true }
+    }
+
+    private func nextCall() -> RunQueue.Entry? {
+        progress.setCalls(0)
+        progress.enter(.idle)
+        let entry = queue.wait(until: { $0.isStopping || !$0.waiting.isEmpty }) { $0.next() }
+        progress.beginTurn()
+        progress.setCalls(1)
+        return entry
+    }
+
+    /// False if nobody wants it.
+    func beginRun(of call: CallID) -> Bool {
+        queue.withLock { queue in
+            guard queue.isOpen(call) else { return false }
+            queue.beginRun()
+            return true
+        }
+    }
+
+    func endRun(nanoseconds: UInt64) {
+        queue.change { queue in
+            queue.endRun()
+            queue.statistics.steps += 1
+            queue.statistics.stepNanoseconds += nanoseconds
+        }
+        // A runtime that does not come back from an abort is one that hangs: the progress page stands still.
+        queue.wait(until: { $0.abort == .none }) { _ in }
+    }
+
+    /// Bytes of rows that may be sent, once there are any; nil if nobody wants them any more.
+    func waitForCredit(of call: CallID, deadline: UInt64) -> Int? {
+        while true {
+            let credit = queue.wait(
+                until: { $0.credit > 0 || !$0.isOpen(call) }, atMost: { _ in Self.turnNanoseconds }
+            ) { $0.isOpen(call) ? $0.credit : nil }
+            guard let credit else { return nil }
+            if credit > 0 { return credit }
+            if deadline != 0, MonotonicClock.now() >= deadline { return 0 }
+            // A client that is slow is no runtime that hangs.
+            progress.beginTurn()
+            progress.enter(.idle)
+        }
+    }
+
+    private static let turnNanoseconds: UInt64 = 250_000_000
+
+    // MARK: The abort thread
+
+    /// Tells the runtime to end runs that nobody wants, again and again until they end.
+    func abortRuns() {
+        while let run = nextAbort() {
+            model.abort()
+            queue.change { $0.endAbort() }
+            wait(atMost: limits.abortNanoseconds, until: { !$0.isInRun || $0.run != run }) {
+                $0.repeatAbort(ofRun: run)
+            }
+        }
+    }
+
+    private func nextAbort() -> UInt64? {
+        queue.wait(until: { $0.mustAbort || $0.hasStopped }) { queue in
+            guard !queue.hasStopped else { return nil }
+            queue.beginAbort()
+            return queue.run
+        }
+    }
+}
+
+/// What the runtime's cache has: nothing, a conversation that can go on, or something else.
+struct RuntimeCache {
+    private(set) var turns: [ChatTurn] = []
+    private(set) var isClear = true
+
+    /// Whether the turns before the last one are in it.
+    func continues(_ turns: [ChatTurn]) -> Bool { !self.turns.isEmpty && turns.dropLast() == self.turns[...] }
+
+    mutating func clear() { self = RuntimeCache() }
+
+    /// A run has put something into it.
+    ///
+    /// - Parameter turns: the conversation, if all of its turns are as they were said.
+    mutating func fill(_ turns: [ChatTurn]?) { (self.turns, isClear) = (turns ?? [], false) }
+}
