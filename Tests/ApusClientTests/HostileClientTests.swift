@@ -170,6 +170,9 @@ import Testing
             let records = "apus_local_ring_records_total{direction=\"\(direction)\"}"
             #expect(try ServerProcess.eventually { try door.server.metric(records) ?? 0 > 0 })
         }
+        for name in ["apus_time_to_first_token_seconds_count", "apus_request_seconds_count"] {
+            #expect(try door.server.metric(name) == 1)
+        }
         let served = try HTTPExchange.get(port: door.server.port, "/metrics").text
             .matches(of: #/# TYPE (apus_local_[a-z_]+) (\w+)/#).map { "\($0.1) \($0.2)" }
         let page = Fixtures.packageRoot.appendingPathComponent("docs/reference/metrics.md")

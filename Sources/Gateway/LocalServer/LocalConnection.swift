@@ -26,6 +26,8 @@ final class LocalConnection: CallListener {
         let request: String
         /// What the client takes before it says that it has taken some.
         var window = LocalProtocol.window
+        /// Of a generation.
+        let times: GenerationTimes?
     }
 
     let id: UInt64
@@ -78,8 +80,10 @@ final class LocalConnection: CallListener {
     }
 
     private func cancelCalls() {
+        if !calls.isEmpty { context.metrics.generations.countDisconnect() }
         for open in calls.values {
             context.serving.cancel(open.call)
+            open.times?.finished()
             context.onCalls(-1)
         }
         calls = [:]
@@ -109,18 +113,22 @@ extension LocalConnection {
         guard calls[id] == nil else { return refuse(local, id, Self.idInUse) }
         do throws(EngineError) {
             try check(local)
-            let publicID = "call-\(SystemRandom.next())"
+            let publicID = PublicID.make(prefix: "call")
             let identity = CallIdentity(
                 publicID: publicID, requestID: local.requestID.isEmpty ? publicID : local.requestID, tenant: tenant)
             let call = try context.serving.submit(
                 local.request, model: local.model, identity: identity, resumes: local.resumes, listener: self)
-            calls[id] = OpenCall(call: call, request: local.request.name)
+            calls[id] = OpenCall(call: call, request: local.request.name, times: times(of: local.request))
             ids[ObjectIdentifier(call)] = id
             context.onCalls(1)
             callHasEvents(call)
         } catch {
             refuse(local, id, error)
         }
+    }
+
+    private func times(of request: EngineRequest) -> GenerationTimes? {
+        if case .generate = request { context.metrics.generations.begin() } else { nil }
     }
 
     private func widen(_ id: CallID, by bytes: Int) {
@@ -192,6 +200,7 @@ extension LocalConnection {
                 isReady.remove(id)
                 continue
             }
+            note(event, of: open)
             batch.append((id, event))
             bytes += event.size
             calls[id]?.window -= event.size
@@ -199,6 +208,15 @@ extension LocalConnection {
             if event.isEnd { end(open, id, event) }
         }
         return batch
+    }
+
+    private func note(_ event: EngineEvent, of open: OpenCall) {
+        switch event {
+        case .tokens(let chunk): open.times?.receivedTokens(chunk.ids.count)
+        case .finished(let usage, _): open.times?.counted(usage)
+        case .accepted, .started, .choiceFinished, .tensor, .failed, .result, .statistics: break
+        }
+        if event.isEnd { open.times?.finished() }
     }
 
     private func end(_ open: OpenCall, _ id: CallID, _ event: EngineEvent) {

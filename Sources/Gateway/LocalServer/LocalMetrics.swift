@@ -1,11 +1,13 @@
 import EngineLink
 import EngineProtocol
 import Observability
+import Serving
 import SharedMemory
 
 /// What the door for local clients counts.
 final class LocalMetrics {
     private let registry: MetricsRegistry
+    let generations: GenerationMetrics
     private let connections: Gauge
     private let recordsSent: Counter
     private let bytesSent: Counter
@@ -17,6 +19,7 @@ final class LocalMetrics {
 
     init(registry: MetricsRegistry) {
         self.registry = registry
+        generations = GenerationMetrics(registry: registry)
         connections = registry.gauge("apus_local_connections", "Local clients that are connected.")
         let (sent, received) = (MetricLabel("direction", "sent"), MetricLabel("direction", "received"))
         let records = ("apus_local_ring_records_total", "Messages in rings of shared memory, by direction.")

@@ -14,7 +14,7 @@ final class GenerationResponder: CallListener {
     private let streams: Bool
     private let headers: [HTTPHeader]
     private let loop: EventLoop
-    private let metrics: GenerationMetrics
+    private let metrics: GenerationTimes
     private let onFinished: (_ status: Int, _ errorCode: String?) -> Void
     private var choices: [CollectedChoice]
     /// Choices whose first chunk has been written.
@@ -31,7 +31,7 @@ final class GenerationResponder: CallListener {
     ///   - onFinished: called once with the status and error code that the client got, or would have got.
     init(
         response: HTTPResponseWriter, format: ResponseFormat, streams: Bool, choices: [CollectedChoice],
-        headers: [HTTPHeader], loop: EventLoop, metrics: GenerationMetrics,
+        headers: [HTTPHeader], loop: EventLoop, metrics: GenerationTimes,
         onFinished: @escaping (_ status: Int, _ errorCode: String?) -> Void
     ) {
         self.response = response

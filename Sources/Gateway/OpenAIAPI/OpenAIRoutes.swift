@@ -227,7 +227,7 @@ extension OpenAIRoutes {
                 shape: shape, id: identity.publicID, model: name, created: WallClock.now() / 1_000_000_000,
                 includesUsage: parsed.includesUsage),
             streams: parsed.streams, choices: choices, headers: exchange.headers, loop: loop,
-            metrics: metrics.generation(),
+            metrics: metrics.generations.begin(),
             onFinished: { [self] status, code in
                 generationsInProgress -= 1
                 reportLastAnswer()
@@ -246,7 +246,7 @@ extension OpenAIRoutes {
         // The connection owns the responder from here on.
         exchange.response.onDrained = { responder.callHasEvents(call) }
         exchange.response.onClientGone = { [self] in
-            metrics.countDisconnect()
+            metrics.generations.countDisconnect()
             serving.cancel(call)
             responder.clientIsGone()
         }

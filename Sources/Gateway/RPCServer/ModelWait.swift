@@ -19,7 +19,7 @@ final class ModelWait: CallListener {
     ) {
         self.service = service
         self.model = model
-        let name = PublicName.make(prefix: "init")
+        let name = PublicID.make(prefix: "init")
         identity = CallIdentity(publicID: name, requestID: name, tenant: tenant)
         deadline = MonotonicClock.now() + service.limits.initNanoseconds
         self.done = done

@@ -18,7 +18,7 @@ final class RPCRun: CallListener {
     private var frames: RunFrames
     private let options: RPCOptions
     private let identity: CallIdentity
-    private let metrics: RPCRunMetrics
+    private let metrics: GenerationTimes
     private var call: ServedCall?
     private(set) var outcome: RunOutcome
     private(set) var isStarted = false
@@ -39,8 +39,8 @@ final class RPCRun: CallListener {
         self.slot = slot
         self.session = session
         options = session.options
-        metrics = session.service.metrics.run()
-        let name = PublicName.make(prefix: "rkllm")
+        metrics = session.service.metrics.generations.begin()
+        let name = PublicID.make(prefix: "rkllm")
         identity = CallIdentity(publicID: name, requestID: name, tenant: session.tenant ?? "")
         outcome = RunOutcome(inputs: request.generate.inputs.count, arrival: MonotonicClock.now())
         frames = RunFrames(

@@ -110,7 +110,7 @@ extension RPCSession {
             return call.slot.fail(
                 .limit("open handles of one connection", limit: service.limits.handles, value: handleCount + 1))
         }
-        let handle = RKLLMHandle(id: PublicName.make(prefix: "handle"), model: model, settings: settings)
+        let handle = RKLLMHandle(id: PublicID.make(prefix: "handle"), model: model, settings: settings)
         succeed(call, "the handle is open") { writer in
             writer.key("handle")
             writer.string(handle.id)

@@ -68,7 +68,7 @@ final class RPCSession {
     func end() {
         isEnding = true
         onOutput = {}
-        if !runs.isEmpty { service.metrics.countDisconnect() }
+        if !runs.isEmpty { service.metrics.generations.countDisconnect() }
         for run in Array(runs.values) { run.abandon() }
         for wait in waits.values { wait.abandon() }
         waits = [:]
