@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What running answers feel of a long prompt: the gaps between their chunks, alone and while it is prefilled.
 
-Usage: long_prompt.py MODEL.gguf [--programs .build/release] [--prompt 8192] [--clients 4] [--repeats 5]
+Usage: long_prompt.py MODEL.gguf [--programs .build/release] [--prompt 8192] [--clients 4] [--repeats 5] [--alone 30]
 
-Only the standard library. `--clients` answers stream without a break; in turns, they do so alone for as long as the
-prompt took, and beside a request of `--prompt` tokens of which one token is generated. Drafts are off, so that each
-chunk is one step's. Prints one JSON object.
+Only the standard library. `--clients` answers stream without a break; in turns, they do so beside a request of `--prompt`
+tokens of which one token is generated, and alone for `--alone` seconds. Drafts are off, so that each chunk is one step's.
+Prints one JSON object.
 """
 import argparse
 import http.client
@@ -73,6 +73,7 @@ def main():
     parser.add_argument("--prompt", type=int, default=8192)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--alone", type=float, default=30, help="seconds without the prompt, after each")
     arguments = parser.parse_args()
     port = free_port()
     server = subprocess.Popen(
@@ -93,7 +94,7 @@ def main():
                 pass
             end = time.monotonic()
             took.append(end - start)
-            time.sleep(end - start)
+            time.sleep(arguments.alone)
             for streamer in streamers:
                 beside += streamer.gaps(start, end)
                 alone += streamer.gaps(end, time.monotonic())
