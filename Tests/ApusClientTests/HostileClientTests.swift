@@ -126,17 +126,17 @@ import Testing
     @Test func versionsThatDoNotMeetAreToldInWords() throws {
         let door = try LocalDoor(worker: Scripted.worker)
         var options = Handshake.Options()
-        options.versions = 2...9
+        options.versions = 3...9
         do {
             _ = try Handshake.connect(path: door.path, options: options)
             Issue.record("let in")
         } catch {
-            #expect(error.description.contains("the server speaks versions 1 to 1"), "\(error)")
+            #expect(error.description.contains("the server speaks versions 2 to 2"), "\(error)")
         }
         // A newer client that still speaks the old version gets that.
         options.versions = 1...9
         let agreed = try Handshake.connect(path: door.path, options: options)
-        #expect(agreed.agreement.version == 1)
+        #expect(agreed.agreement.version == 2)
     }
 
     @Test func aFolderThatOthersMayEnterIsNoPlaceForTheDoor() throws {
@@ -158,7 +158,7 @@ import Testing
             while case .events(let events)? = try client.receive(), !events.contains(where: { $0.1.isEnd }) {}
         }
         var options = Handshake.Options()
-        options.versions = 2...2
+        options.versions = 3...3
         #expect(throws: HandshakeError.self) { _ = try Handshake.connect(path: door.path, options: options) }
         let ok = #"apus_local_calls_total{request="generate",outcome="ok"}"#
         #expect(try ServerProcess.eventually { try door.server.metric(ok) == 1 })

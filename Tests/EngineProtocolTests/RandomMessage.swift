@@ -5,7 +5,7 @@ import TestSupport
 enum RandomMessage {
     static func make(_ random: inout SeededRandom) -> Message {
         let call = CallID(rawValue: random.next())
-        switch Int.random(in: 0..<14, using: &random) {
+        switch Int.random(in: 0..<16, using: &random) {
         case 0: return .hello(Hello(role: random.next() % 2 == 0 ? .gateway : .worker, buildID: random.next()))
         case 1: return .request(.load(load(&random)), call: call)
         case 2: return .request(random.next() % 2 == 0 ? .inspect : .cancel, call: call)
@@ -20,6 +20,11 @@ enum RandomMessage {
         case 8: return .request(.renderTemplate(chat(&random)), call: call)
         case 9: return .request(.credit(bytes: number(&random)), call: call)
         case 10: return .request(.embed(embed(&random)), call: call)
+        case 11: return .request(sessionRequest(&random), call: call)
+        case 12:
+            let adapter = AdapterRequest(name: text(&random), scale: Float.random(in: -2...2, using: &random))
+            return .request(
+                random.next() % 2 == 0 ? .loadAdapter(adapter) : .unloadAdapter(name: adapter.name), call: call)
         default:
             let count = Int.random(in: 0..<6, using: &random)
             return .events((0..<count).map { _ in (CallID(rawValue: random.next()), event(&random)) })
@@ -63,10 +68,12 @@ enum RandomMessage {
 
     private static func inputs(_ random: inout SeededRandom) -> [GenerateRequest.Input] {
         (0..<Int.random(in: 0..<4, using: &random)).map { _ in
-            switch random.next() % 4 {
+            switch random.next() % 6 {
             case 0: .chat(chat(&random))
             case 1: .text(text(&random))
             case 2: .embeddings(tensor(&random))
+            case 3: .resumed
+            case 4: .multimodal(multimodal(&random))
             default: .ids(ids(&random))
             }
         }
@@ -77,6 +84,31 @@ enum RandomMessage {
         let (rows, columns) = (UInt32(random.next() % 4), UInt32(random.next() % 4))
         let values = (0..<rows * columns).map { _ in Float.random(in: -2...2, using: &random) }
         return Tensor(rows: rows, columns: columns, values: values)
+    }
+
+    private static func sessionRequest(_ random: inout SeededRandom) -> EngineRequest {
+        let id = SessionID(rawValue: random.next())
+        switch random.next() % 7 {
+        case 0: return .openSession(id)
+        case 1: return .closeSession(id)
+        case 2: return .changeSession(id, .clear(keepsSystemPrompt: random.next() % 2 == 0))
+        case 3: return .changeSession(id, .clearRange(first: number(&random), end: number(&random)))
+        case 4: return .changeSession(id, .loadCache)
+        case 5: return .changeSession(id, .releaseCache)
+        default: return .pause
+        }
+    }
+
+    private static func multimodal(_ random: inout SeededRandom) -> MultimodalInput {
+        MultimodalInput(
+            prompt: text(&random),
+            media: (0..<Int.random(in: 0..<3, using: &random)).map { _ in
+                MultimodalInput.Media(
+                    kind: random.next() % 2 == 0 ? .image : .video, count: number(&random),
+                    framesPerItem: number(&random), tokensPerFrame: number(&random), width: number(&random),
+                    height: number(&random), startTag: text(&random), endTag: text(&random), contentTag: text(&random),
+                    embeddings: tensor(&random))
+            })
     }
 
     private static func embed(_ random: inout SeededRandom) -> EmbedRequest {
@@ -116,6 +148,16 @@ enum RandomMessage {
         request.minimumTokens = number(&random)
         request.speculation = [.off, .ngram, .automatic, .model].randomElement(using: &random) ?? .off
         request.cacheSalt = text(&random)
+        if random.next() % 2 == 0 {
+            request.session = SessionUse(
+                id: SessionID(rawValue: random.next()), keepsHistory: random.next() % 2 == 0,
+                savesCache: random.next() % 2 == 0)
+        }
+        request.adapter = maybeText(&random)
+        if random.next() % 4 == 0 {
+            request.crossAttention = CrossAttention(
+                keys: tensor(&random), values: tensor(&random), mask: tensor(&random), positions: ids(&random))
+        }
         if random.next() % 2 == 0 {
             request.tensors = TensorRequest(
                 kind: random.next() % 2 == 0 ? .logits : .hiddenStates, credit: random.next())

@@ -71,15 +71,37 @@ enum Samples {
         model: "démo", requestID: "req_1.a-b", resumes: true,
         request: .score(ScoreRequest(text: "a b c", window: 128)))
 
+    static let session = SessionID(rawValue: 1 << 60)
+
+    static let multimodal = MultimodalInput(
+        prompt: "<image>?",
+        media: [
+            MultimodalInput.Media(
+                kind: .image, count: 1, tokensPerFrame: 2, width: 392, height: 393, startTag: "<a>", endTag: "<b>",
+                contentTag: "", embeddings: tensor),
+            MultimodalInput.Media(
+                kind: .video, count: 2, framesPerItem: 3, tokensPerFrame: 4, width: 5, height: 6,
+                embeddings: Tensor(rows: 0, columns: 8, values: [])),
+        ])
+
     static let generate: GenerateRequest = {
         var request = GenerateRequest(
-            inputs: [.chat(chat), .text("Once upon"), .ids([1, -2, 300]), .embeddings(tensor)], choices: 2,
+            inputs: [
+                .chat(chat), .text("Once upon"), .ids([1, -2, 300]), .embeddings(tensor), .resumed,
+                .multimodal(multimodal),
+            ],
+            choices: 2,
             maximumTokens: 64,
             sampling: sampling, stopStrings: ["\n\n", "Ende ✓"], stopTokenIDs: [2, 32000], ignoreEndOfSequence: true,
             tenant: "tenant-a", priority: -5, deadline: 123_456_789_012_345)
         request.minimumTokens = 3
         request.speculation = .model
         request.cacheSalt = "salt §"
+        request.session = SessionUse(id: session, keepsHistory: true, savesCache: true)
+        request.adapter = "Märchen"
+        request.crossAttention = CrossAttention(
+            keys: tensor, values: Tensor(rows: 1, columns: 2, values: [1, 2]),
+            mask: Tensor(rows: 1, columns: 1, values: [0.5]), positions: [0, -1])
         request.tensors = TensorRequest(kind: .logits, credit: 1 << 40)
         request.logProbabilities = LogProbabilityOptions(top: 5, stage: .sampling)
         return request
@@ -122,6 +144,16 @@ enum Samples {
                     rejectedDraftTokens: 4),
                 timings: Timings(preparation: 1, queue: 2, prefill: 3, decode: 4))
         ),
+        (
+            call,
+            .finished(
+                usage: Usage(promptTokens: 1, completionTokens: 0, cachedTokens: 0),
+                timings: Timings(
+                    preparation: 0, queue: 0, prefill: 0, decode: 0,
+                    runtime: RuntimeFigures(
+                        prefillMilliseconds: 1.5, prefillTokens: 2, generateMilliseconds: 2.5, generateTokens: 4,
+                        memoryMegabytes: 512)))
+        ),
     ]
 
     static let errors: [EngineError] = [
@@ -160,6 +192,8 @@ enum Samples {
         (call, .result(.detokenized(bytes: [0xFF, 0x00]))),
         (call, .result(.rendered(text: "<s>"))),
         (call, .result(.embedded(tensor, promptTokens: 21))),
+        (call, .result(.session(SessionState(positions: 40, cachedPositions: 32, isPaused: true)))),
+        (call, .result(.done)),
         (
             .link,
             .statistics(
@@ -181,8 +215,10 @@ enum Samples {
                     LoadRequest(
                         source: .descriptors(count: 3), draftSource: .descriptors(count: 2), purpose: .generate,
                         displayName: "модель.gguf", contextLength: 4096, parallel: 8, threads: 2, cacheType: .q8,
-                        memoryLimit: 1 << 34,
-                        measuresMachine: true)),
+                        memoryLimit: 1 << 34, measuresMachine: true,
+                        runtime: RuntimeOptions(
+                            baseDomain: 1, readsEmbeddingsFromStorage: true, processors: 4, batch: 2,
+                            usesCrossAttention: true, processorMask: 0xF0))),
                 call: call), false
         ),
         (
@@ -218,6 +254,15 @@ enum Samples {
                     ChatInput(messagesJSON: "[]", templateOverride: "{{ x }}", addGenerationPrompt: false)),
                 call: call), false
         ),
+        ("pause", .request(.pause, call: call), false),
+        ("openSession", .request(.openSession(session), call: call), false),
+        ("closeSession", .request(.closeSession(session), call: call), false),
+        ("clearSession", .request(.changeSession(session, .clear(keepsSystemPrompt: true)), call: call), false),
+        ("clearRange", .request(.changeSession(session, .clearRange(first: 3, end: 9)), call: call), false),
+        ("loadCache", .request(.changeSession(session, .loadCache), call: call), false),
+        ("releaseCache", .request(.changeSession(session, .releaseCache), call: call), false),
+        ("loadAdapter", .request(.loadAdapter(AdapterRequest(name: "Märchen", scale: 0.5)), call: call), false),
+        ("unloadAdapter", .request(.unloadAdapter(name: "Märchen"), call: call), false),
         ("eventsOfAGeneration", .events(generation), false),
         ("eventsOfFailures", .events(failures), false),
         ("eventsOfResults", .events(results), true),

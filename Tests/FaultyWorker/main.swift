@@ -60,8 +60,9 @@ final class FaultyWorker {
         case .generate(let generate): begin(generate, call)
         case .cancel:
             if answers.removeValue(forKey: call) != nil { server.send([(call, .failed(.cancelled))]) }
-        case .credit: break
-        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .embed:
+        case .credit, .pause: break
+        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .embed, .openSession, .changeSession,
+            .closeSession, .loadAdapter, .unloadAdapter:
             server.send([(call, .failed(.unsupported(feature: "anything but answers")))])
         }
     }
@@ -72,7 +73,7 @@ final class FaultyWorker {
             switch request.inputs[0] {
             case .text(let text): text
             case .chat(let chat): chat.messagesJSON
-            case .ids, .embeddings: ""
+            case .ids, .embeddings, .resumed, .multimodal: ""
             }
         let order = prompt.firstMatch(of: #/(segv|abort|kill|exit|hang|eat|differ)@(\d+)/#)
         server.send([(call, .accepted(promptTokens: 1, queuePosition: 0)), (call, .started(cachedTokens: 0))])

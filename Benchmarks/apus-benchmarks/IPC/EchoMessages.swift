@@ -44,7 +44,9 @@ enum EchoMessages {
             guard case .ids(let ids)? = embed.inputs.first, ids.count == 1 else { throw BenchmarkError("no ids") }
             return .result(.embedded(vector(seed: ids[0]), promptTokens: 1))
         case .renderTemplate(let chat): return .result(.rendered(text: chat.messagesJSON))
-        case .load, .inspect, .score, .detokenize, .cancel, .credit: throw BenchmarkError("a request that nobody sent")
+        case .load, .inspect, .score, .detokenize, .cancel, .credit, .pause, .openSession, .changeSession,
+            .closeSession, .loadAdapter, .unloadAdapter:
+            throw BenchmarkError("a request that nobody sent")
         }
     }
 

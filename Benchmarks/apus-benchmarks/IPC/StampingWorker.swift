@@ -55,7 +55,8 @@ final class StampingWorker {
             if !isStepping { takeStep() }
         case .cancel:
             if answers.removeValue(forKey: call) != nil { server.send([(call, .failed(.cancelled))]) }
-        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .embed, .credit:
+        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .embed, .credit, .pause, .openSession,
+            .changeSession, .closeSession, .loadAdapter, .unloadAdapter:
             server.send([(call, .failed(.unsupported(feature: "anything but answers")))])
         }
     }

@@ -101,6 +101,8 @@ extension LoadedModel {
         case .ids(let ids):
             for id in ids { try checkToken(id, field: field, vocabularySize: configuration.vocabularySize) }
             tokens = ids
+        case .resumed: throw .unsupported(feature: "sessions")
+        case .multimodal: throw .unsupported(feature: "images and videos")
         case .embeddings(let rows):
             try check(rows, field: field, width: configuration.width)
             return Prompt(embeddings: rows)
@@ -144,6 +146,9 @@ extension LoadedModel {
     // MARK: Checks
 
     private func checkShape(of request: GenerateRequest) throws(EngineError) {
+        if request.session != nil { throw .unsupported(feature: "sessions") }
+        if request.adapter != nil { throw .unsupported(feature: "adapters (LoRA)") }
+        if request.crossAttention != nil { throw .unsupported(feature: "cross-attention") }
         try check(!request.inputs.isEmpty, "prompt", "there is no input")
         try check(request.choices >= 1, "n", "n is 0, the least is 1")
         let sequences = request.inputs.count.multipliedReportingOverflow(by: Int(request.choices))

@@ -1,3 +1,4 @@
+import EngineLink
 import EngineProtocol
 
 /// A loaded model with the engine that runs it: all that the host asks of either kind.
@@ -6,9 +7,15 @@ import EngineProtocol
 protocol HostedEngine: Sendable {
     var description: ModelDescription { get }
     /// Does the part of a request that needs no engine loop.
-    func prepare(_ request: EngineRequest, since startedAt: UInt64) throws(EngineError) -> Preparation
+    ///
+    /// - Parameter descriptors: the files that came beside the request: of a prompt cache or an adapter.
+    func prepare(
+        _ request: EngineRequest, descriptors: [LinkDescriptor], since startedAt: UInt64
+    ) throws(EngineError) -> Preparation
     /// Ends a call; unknown ones are ignored.
     func cancel(_ call: CallID)
+    /// Pauses a generation of a session; unknown ones are ignored.
+    func pause(_ call: CallID)
     func credit(_ bytes: UInt32, call: CallID)
     /// Nil where nothing can run.
     var statistics: WorkerStatistics? { get }

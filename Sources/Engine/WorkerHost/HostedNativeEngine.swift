@@ -1,3 +1,4 @@
+import EngineLink
 import EngineProtocol
 import NativeEngine
 import Platform
@@ -10,7 +11,9 @@ struct HostedNativeEngine: HostedEngine {
     var description: ModelDescription { model.description }
     var statistics: WorkerStatistics? { engine?.statistics }
 
-    func prepare(_ request: EngineRequest, since startedAt: UInt64) throws(EngineError) -> Preparation {
+    func prepare(
+        _ request: EngineRequest, descriptors: [LinkDescriptor], since startedAt: UInt64
+    ) throws(EngineError) -> Preparation {
         switch request {
         case .generate(let request):
             var prepared = try model.prepare(request)
@@ -32,7 +35,9 @@ struct HostedNativeEngine: HostedEngine {
             return .answer(.result(.detokenized(bytes: try model.detokenize(ids))))
         case .renderTemplate(let chat):
             return .answer(.result(.rendered(text: try model.renderTemplate(chat))))
-        case .load, .cancel, .credit:
+        case .openSession, .changeSession, .closeSession: throw .unsupported(feature: "sessions")
+        case .loadAdapter, .unloadAdapter: throw .unsupported(feature: "adapters (LoRA)")
+        case .load, .cancel, .credit, .pause:
             // The host keeps them for itself.
             throw .invalidRequest(parameter: "", message: "there is nothing to prepare")
         }
@@ -44,6 +49,7 @@ struct HostedNativeEngine: HostedEngine {
     }
 
     func cancel(_ call: CallID) { engine?.cancel(call) }
+    func pause(_ call: CallID) {}
     func credit(_ bytes: UInt32, call: CallID) { engine?.credit(bytes, call: call) }
     func stop() { engine?.stop() }
 }

@@ -33,7 +33,9 @@ struct HostedRKLLMEngine: HostedEngine {
     var description: ModelDescription { engine.description }
     var statistics: WorkerStatistics? { engine.statistics }
 
-    func prepare(_ request: EngineRequest, since startedAt: UInt64) throws(EngineError) -> Preparation {
+    func prepare(
+        _ request: EngineRequest, descriptors: [LinkDescriptor], since startedAt: UInt64
+    ) throws(EngineError) -> Preparation {
         var prepared: PreparedRuns
         switch request {
         case .generate(let request): prepared = try engine.prepare(request)
@@ -42,7 +44,9 @@ struct HostedRKLLMEngine: HostedEngine {
         case .inspect: throw Self.absent("looking into a model")
         case .tokenize, .detokenize: throw Self.absent("tokenizing: the tokenizer is the runtime's own")
         case .renderTemplate: throw Self.absent("rendering: the template is the runtime's own")
-        case .load, .cancel, .credit:
+        case .openSession, .changeSession, .closeSession: throw Self.absent("sessions")
+        case .loadAdapter, .unloadAdapter: throw Self.absent("adapters (LoRA)")
+        case .load, .cancel, .credit, .pause:
             throw .invalidRequest(parameter: "", message: "there is nothing to prepare")
         }
         prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
@@ -54,6 +58,7 @@ struct HostedRKLLMEngine: HostedEngine {
     }
 
     func cancel(_ call: CallID) { engine.cancel(call) }
+    func pause(_ call: CallID) {}
     func credit(_ bytes: UInt32, call: CallID) { engine.credit(bytes, call: call) }
     func stop() { engine.stop() }
 }

@@ -36,7 +36,7 @@ final class RequestProcessor {
                 return try load(request, descriptors: descriptors)
             default:
                 try checkDeadline(of: request)
-                let prepared = try requireEngine().prepare(request, since: startedAt)
+                let prepared = try requireEngine().prepare(request, descriptors: descriptors, since: startedAt)
                 try checkDeadline(of: request)
                 return prepared
             }

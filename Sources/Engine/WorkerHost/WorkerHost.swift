@@ -56,6 +56,7 @@ final class WorkerHost: Sendable {
         switch request {
         case .cancel: return cancel(call)
         case .credit(let bytes): return credit(bytes, call: call)
+        case .pause: return pause(call)
         default: break
         }
         let isQueued = state.change { state in
@@ -84,6 +85,8 @@ final class WorkerHost: Sendable {
     private func credit(_ bytes: UInt32, call: CallID) {
         state.withLock { $0.engine }?.credit(bytes, call: call)
     }
+
+    private func pause(_ call: CallID) { state.withLock { $0.engine }?.pause(call) }
 
     /// A snapshot, once there is an engine to tell about.
     var statistics: WorkerStatistics? {
@@ -155,13 +158,16 @@ extension EngineRequest {
     /// Bytes that the request keeps while it waits, apart from small change.
     var textBytes: Int {
         switch self {
-        case .generate(let request): request.inputs.reduce(0) { $0 + $1.textBytes }
+        case .generate(let request):
+            request.inputs.reduce(request.crossAttention?.byteCount ?? 0) { $0 + $1.textBytes }
         case .score(let request): request.text.utf8.count
         case .tokenize(let request): request.text.utf8.count
         case .detokenize(let ids): ids.count * MemoryLayout<Int32>.size
         case .renderTemplate(let chat): chat.textBytes
         case .embed(let request): request.inputs.reduce(0) { $0 + $1.textBytes }
-        case .load, .inspect, .cancel, .credit: 0
+        case .load, .inspect, .cancel, .credit, .pause, .openSession, .changeSession, .closeSession, .loadAdapter,
+            .unloadAdapter:
+            0
         }
     }
 }
@@ -173,7 +179,15 @@ extension GenerateRequest.Input {
         case .text(let text): text.utf8.count
         case .ids(let ids): ids.count * MemoryLayout<Int32>.size
         case .embeddings(let rows): rows.byteCount
+        case .resumed: 0
+        case .multimodal(let input): input.media.reduce(input.prompt.utf8.count) { $0 + $1.embeddings.byteCount }
         }
+    }
+}
+
+extension CrossAttention {
+    fileprivate var byteCount: Int {
+        keys.byteCount + values.byteCount + mask.byteCount + positions.count * MemoryLayout<Int32>.size
     }
 }
 

@@ -144,7 +144,7 @@ extension LocalConnection {
     private func check(_ local: LocalCall) throws(EngineError) {
         switch local.request {
         case .generate, .embed, .score, .tokenize, .detokenize, .renderTemplate, .inspect: break
-        case .load, .cancel, .credit:
+        case .load, .cancel, .credit, .pause, .openSession, .changeSession, .closeSession, .loadAdapter, .unloadAdapter:
             throw .invalidRequest(parameter: "type", message: "'type' is not a request of a client to a model")
         }
         let limit = context.limits.callsPerConnection

@@ -97,6 +97,12 @@ extension EngineRequest {
         case .cancel: "cancel"
         case .credit: "credit"
         case .embed: "embed"
+        case .pause: "pause"
+        case .openSession: "open_session"
+        case .changeSession: "change_session"
+        case .closeSession: "close_session"
+        case .loadAdapter: "load_adapter"
+        case .unloadAdapter: "unload_adapter"
         }
     }
 }

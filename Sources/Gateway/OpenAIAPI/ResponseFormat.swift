@@ -214,6 +214,7 @@ extension FinishReason {
         switch self {
         case .stop: "stop"
         case .length: "length"
+        case .paused: "paused"
         }
     }
 }

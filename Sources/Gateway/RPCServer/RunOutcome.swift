@@ -155,6 +155,7 @@ extension FinishReason {
         switch self {
         case .stop: "stop"
         case .length: "length"
+        case .paused: "paused"
         }
     }
 }

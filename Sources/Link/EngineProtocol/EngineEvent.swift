@@ -88,6 +88,8 @@ public enum FinishReason: UInt8, Sendable {
     case stop = 0
     /// The token limit or the context was reached.
     case length = 1
+    /// `EngineRequest.pause` ended it; its session can go on.
+    case paused = 2
 }
 
 public struct Usage: Sendable, Equatable {
@@ -120,12 +122,17 @@ public struct Timings: Sendable, Equatable {
     public var prefill: UInt64
     /// From the first sampled token to the last.
     public var decode: UInt64
+    /// What the engine's runtime measured; nil where it measures nothing.
+    public var runtime: RuntimeFigures?
 
-    public init(preparation: UInt64, queue: UInt64, prefill: UInt64, decode: UInt64) {
+    public init(
+        preparation: UInt64, queue: UInt64, prefill: UInt64, decode: UInt64, runtime: RuntimeFigures? = nil
+    ) {
         self.preparation = preparation
         self.queue = queue
         self.prefill = prefill
         self.decode = decode
+        self.runtime = runtime
     }
 }
 
@@ -141,6 +148,9 @@ public enum EngineResult: Sendable, Equatable {
     case rendered(text: String)
     /// One row for each input.
     case embedded(Tensor, promptTokens: UInt32)
+    case session(SessionState)
+    /// An adapter was loaded or unloaded.
+    case done
 }
 
 /// What a loaded model is and can do.

@@ -27,6 +27,8 @@ public enum EngineProtocolLimits {
     public static let requestIDBytes = 128
     /// Models of one server.
     public static let models = 4_096
+    /// Sets of images or videos beside one prompt.
+    public static let media = 2
     /// Explanations in errors.
     public static let explanationBytes = 65_536
 }

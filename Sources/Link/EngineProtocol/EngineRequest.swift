@@ -9,9 +9,19 @@ public enum EngineRequest: Sendable, Equatable {
     case renderTemplate(ChatInput)
     /// Ends the call that the message names. Unknown calls are ignored.
     case cancel
+    /// Ends the generation that the message names as `FinishReason.paused`, so that another of its session can go on.
+    ///
+    /// Unknown calls, and those without a session, are ignored.
+    case pause
     /// Lets a generation send so many more bytes of tensors. Unknown calls are ignored.
     case credit(bytes: UInt32)
     case embed(EmbedRequest)
+    /// A session that is not closed lives as long as its worker.
+    case openSession(SessionID)
+    case changeSession(SessionID, SessionChange)
+    case closeSession(SessionID)
+    case loadAdapter(AdapterRequest)
+    case unloadAdapter(name: String)
 }
 
 /// Loads the one model of this worker.
@@ -71,11 +81,13 @@ public struct LoadRequest: Sendable, Equatable {
     public var memoryLimit: UInt64
     /// Measures what the processor can do at most, for comparison with what a model reaches.
     public var measuresMachine: Bool
+    /// For engines that have one; nil is its own choice in everything.
+    public var runtime: RuntimeOptions?
 
     public init(
         source: Source, draftSource: Source? = nil, purpose: Purpose, displayName: String,
         contextLength: UInt32? = nil, parallel: UInt32 = 0, threads: UInt32 = 0, cacheType: CacheType = .f16,
-        memoryLimit: UInt64 = 0, measuresMachine: Bool = false
+        memoryLimit: UInt64 = 0, measuresMachine: Bool = false, runtime: RuntimeOptions? = nil
     ) {
         self.source = source
         self.draftSource = draftSource
@@ -87,6 +99,7 @@ public struct LoadRequest: Sendable, Equatable {
         self.cacheType = cacheType
         self.memoryLimit = memoryLimit
         self.measuresMachine = measuresMachine
+        self.runtime = runtime
     }
 
     /// How many descriptors belong to the message.
@@ -112,6 +125,9 @@ public struct GenerateRequest: Sendable, Equatable {
         case ids([Int32])
         /// Rows that stand in the place of the embedding's, one for each position of the prompt.
         case embeddings(Tensor)
+        /// Nothing new: goes on with the answer that was paused in the request's session, as if it had not been.
+        case resumed
+        case multimodal(MultimodalInput)
     }
 
     public var inputs: [Input]
@@ -133,6 +149,11 @@ public struct GenerateRequest: Sendable, Equatable {
     public var speculation = SpeculationMode.automatic
     /// Prompts are found in the cache only by requests with the same salt and tenant; empty: by all without a salt.
     public var cacheSalt = ""
+    /// Nil: the request shares nothing with others but the prefix cache.
+    public var session: SessionUse?
+    /// The name of a loaded adapter; nil is the model alone.
+    public var adapter: String?
+    public var crossAttention: CrossAttention?
     /// Who asked: fairness in the queue is per tenant.
     public var tenant: String
     /// Higher goes first.

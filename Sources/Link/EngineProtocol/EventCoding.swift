@@ -17,7 +17,7 @@ private enum EventCode: UInt16 {
         case .accepted, .choiceFinished: 8
         case .started: 4
         case .tokens: 32
-        case .finished: 56
+        case .finished: 64
         case .failed, .result: 12
         case .statistics: 128
         case .tensor: 12 + PayloadWriter.tensorSize
@@ -94,6 +94,7 @@ extension PayloadWriter {
         integer(timings.queue)
         integer(timings.prefill)
         integer(timings.decode)
+        structure("runtime", timings.runtime, size: Self.runtimeFiguresSize) { $0.runtimeFigures($1) }
     }
 
     private mutating func statistics(_ statistics: WorkerStatistics) {
@@ -204,7 +205,10 @@ extension PayloadReader {
         try zeros("usage", 4)
         let timings = Timings(
             preparation: try integer("preparation"), queue: try integer("queue"), prefill: try integer("prefill"),
-            decode: try integer("decode"))
+            decode: try integer("decode"),
+            runtime: try optionalStructure("runtime", size: PayloadWriter.runtimeFiguresSize) {
+                (reader: inout PayloadReader) throws(CodecError) in try reader.runtimeFigures()
+            })
         return .finished(usage: usage, timings: timings)
     }
 

@@ -1,6 +1,6 @@
 /// What a local client asks of the server: a request, and what a door adds to it.
 ///
-/// Of the requests, a client may send those that ask a model for something; `load` and `cancel` are not among them.
+/// Of the requests, a client may send those that ask a model for something; `load`, `cancel`, and what concerns sessions and adapters, are not.
 public struct LocalCall: Sendable, Equatable {
     /// As `/v1/models` lists it; empty is the only model.
     public var model: String
@@ -38,7 +38,7 @@ public enum LocalProtocol {
     /// Those that this build speaks.
     ///
     /// The structures of `EngineProtocol` are part of it: a change of one of them that clients can see is a new version.
-    public static let versions: ClosedRange<UInt16> = 1...1
+    public static let versions: ClosedRange<UInt16> = 2...2
     /// What the events of one call may count (`EngineEvent.size`) before the client has to say that it took some.
     ///
     /// The last event may go over it.

@@ -141,6 +141,12 @@ public enum MessageCodec {
         case .cancel: .cancel
         case .credit: .credit
         case .embed: .embed
+        case .pause: .pause
+        case .openSession: .openSession
+        case .changeSession: .changeSession
+        case .closeSession: .closeSession
+        case .loadAdapter: .loadAdapter
+        case .unloadAdapter: .unloadAdapter
         }
     }
 
@@ -149,11 +155,14 @@ public enum MessageCodec {
         switch type {
         case .hello: 12
         case .window: 4
-        case .load: 48
-        case .inspect, .cancel, .listModels, .ping, .pong, .attachment: 0
-        case .generate: 200
+        case .load: 56
+        case .inspect, .cancel, .pause, .listModels, .ping, .pong, .attachment: 0
+        case .generate: 224
         case .credit: 4
         case .embed: 28
+        case .openSession, .closeSession, .unloadAdapter: 8
+        case .changeSession: PayloadWriter.sessionChangeSize
+        case .loadAdapter: 12
         case .score: 16
         case .tokenize: 12
         case .detokenize: 8
@@ -182,7 +191,8 @@ public enum MessageCodec {
         case .window: .window(try reader.integer("bytes"), call: call)
         case .ping: .ping(call.rawValue)
         case .pong: .pong(call.rawValue)
-        case .load, .inspect, .generate, .score, .tokenize, .detokenize, .renderTemplate, .cancel, .credit, .embed:
+        case .load, .inspect, .generate, .score, .tokenize, .detokenize, .renderTemplate, .cancel, .credit, .embed,
+            .pause, .openSession, .changeSession, .closeSession, .loadAdapter, .unloadAdapter:
             .request(try request(of: type, &reader), call: call)
         }
     }
@@ -201,9 +211,20 @@ public enum MessageCodec {
         case .cancel: .cancel
         case .credit: .credit(bytes: try reader.integer("credit"))
         case .embed: .embed(try reader.embed())
+        case .pause: .pause
+        case .openSession: .openSession(try reader.session())
+        case .changeSession: try changeSession(&reader)
+        case .closeSession: .closeSession(try reader.session())
+        case .loadAdapter: .loadAdapter(try reader.adapter())
+        case .unloadAdapter: .unloadAdapter(name: try reader.text("name", limit: EngineProtocolLimits.nameBytes))
         case .hello, .attachment, .events, .localCall, .listModels, .models, .window, .ping, .pong:
             throw .unknownValue(field: "type", value: UInt64(type.rawValue))
         }
+    }
+
+    private static func changeSession(_ reader: inout PayloadReader) throws(CodecError) -> EngineRequest {
+        let (session, change) = try reader.sessionChange()
+        return .changeSession(session, change)
     }
 
     private static func seal(

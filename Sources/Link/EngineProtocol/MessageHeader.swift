@@ -18,6 +18,12 @@ public enum MessageType: UInt16, Sendable, CaseIterable {
     case cancel = 0x0307
     case credit = 0x0308
     case embed = 0x0309
+    case pause = 0x030A
+    case openSession = 0x030B
+    case changeSession = 0x030C
+    case closeSession = 0x030D
+    case loadAdapter = 0x030E
+    case unloadAdapter = 0x030F
     // Worker to gateway: the message id is zero, each event names its call.
     case events = 0x0340
     // A local client to the server, and its answer: the message id is the call.

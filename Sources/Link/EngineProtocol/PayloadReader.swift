@@ -123,7 +123,16 @@ struct PayloadReader {
     }
 
     mutating func structure<Value>(_ field: String, size: Int, _ read: ReadElement<Value>) throws(CodecError) -> Value {
-        let slice = try required(field, elementSize: 1, limit: size)
+        guard let value = try optionalStructure(field, size: size, read) else {
+            throw .badRange(field: field, offset: 0, length: 0)
+        }
+        return value
+    }
+
+    mutating func optionalStructure<Value>(
+        _ field: String, size: Int, _ read: ReadElement<Value>
+    ) throws(CodecError) -> Value? {
+        guard let slice = try range(field, elementSize: 1, limit: size) else { return nil }
         guard slice.count == size else {
             throw .badLength(field: field, length: UInt32(slice.count), elementSize: size)
         }

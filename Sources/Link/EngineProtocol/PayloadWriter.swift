@@ -109,6 +109,12 @@ struct PayloadWriter {
         (cursor, cursorEnd) = outer
     }
 
+    mutating func structure<Value>(
+        _ field: String, _ value: Value?, size: Int, _ write: (inout PayloadWriter, Value) -> Void
+    ) {
+        if let value { structure(field, size: size) { write(&$0, value) } } else { zeros(8) }
+    }
+
     private mutating func range(_ field: String, count: Int, elementSize: Int = 1, limit: Int) {
         let offset = bytes.count - base
         let total = EngineProtocolLimits.payloadBytes

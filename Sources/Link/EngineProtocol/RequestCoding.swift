@@ -11,7 +11,7 @@ extension PayloadWriter {
     mutating func request(_ request: EngineRequest) {
         switch request {
         case .load(let load): self.load(load)
-        case .inspect, .cancel: break
+        case .inspect, .cancel, .pause: break
         case .credit(let bytes): integer(bytes)
         case .embed(let embed): self.embed(embed)
         case .generate(let generate): self.generate(generate)
@@ -19,6 +19,10 @@ extension PayloadWriter {
         case .tokenize(let tokenize): self.tokenize(tokenize)
         case .detokenize(let ids): tokenIDs("ids", ids)
         case .renderTemplate(let chat): chatInput(chat)
+        case .openSession(let id), .closeSession(let id): session(id)
+        case .changeSession(let id, let change): sessionChange(change, of: id)
+        case .loadAdapter(let adapter): self.adapter(adapter)
+        case .unloadAdapter(let name): text("name", name, limit: EngineProtocolLimits.nameBytes)
         }
     }
 }
@@ -67,6 +71,7 @@ extension PayloadWriter {
         integer(load.threads)
         integer(load.memoryLimit)
         text("displayName", load.displayName, limit: EngineProtocolLimits.nameBytes)
+        structure("runtime", load.runtime, size: Self.runtimeOptionsSize) { $0.runtimeOptions($1) }
     }
 }
 
@@ -94,7 +99,10 @@ extension PayloadReader {
             source: source, draftSource: draftSource, purpose: purpose,
             displayName: try text("displayName", limit: EngineProtocolLimits.nameBytes),
             contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
-            memoryLimit: memoryLimit, measuresMachine: measuresMachine)
+            memoryLimit: memoryLimit, measuresMachine: measuresMachine,
+            runtime: try optionalStructure("runtime", size: PayloadWriter.runtimeOptionsSize) {
+                (reader: inout PayloadReader) throws(CodecError) in try reader.runtimeOptions()
+            })
     }
 
     /// The rest of a source: how many descriptors it has.
@@ -115,6 +123,8 @@ private enum InputCode: UInt8 {
     case text = 1
     case ids = 2
     case embeddings = 3
+    case resumed = 4
+    case multimodal = 5
 }
 
 extension PayloadWriter {
@@ -141,6 +151,9 @@ extension PayloadWriter {
         tokenIDs("stopTokenIDs", request.stopTokenIDs, limit: EngineProtocolLimits.stopTokenIDs)
         text("tenant", request.tenant, limit: EngineProtocolLimits.nameBytes)
         text("cacheSalt", request.cacheSalt, limit: EngineProtocolLimits.nameBytes)
+        structure("session", request.session, size: Self.sessionUseSize) { $0.sessionUse($1) }
+        text("adapter", request.adapter, limit: EngineProtocolLimits.nameBytes)
+        structure("crossAttention", request.crossAttention, size: Self.crossAttentionSize) { $0.crossAttention($1) }
     }
 
     private mutating func input(_ input: GenerateRequest.Input) {
@@ -161,6 +174,13 @@ extension PayloadWriter {
             integer(InputCode.embeddings.rawValue)
             zeros(3)
             structure("embeddings", size: Self.tensorSize) { $0.tensor("embeddings", rows) }
+        case .resumed:
+            integer(InputCode.resumed.rawValue)
+            zeros(11)
+        case .multimodal(let input):
+            integer(InputCode.multimodal.rawValue)
+            zeros(3)
+            structure("multimodal", size: Self.multimodalSize) { $0.multimodal(input) }
         }
     }
 
@@ -236,6 +256,13 @@ extension PayloadReader {
         request.stopTokenIDs = try tokenIDs("stopTokenIDs", limit: EngineProtocolLimits.stopTokenIDs)
         request.tenant = try text("tenant", limit: EngineProtocolLimits.nameBytes)
         request.cacheSalt = try text("cacheSalt", limit: EngineProtocolLimits.nameBytes)
+        request.session = try optionalStructure("session", size: PayloadWriter.sessionUseSize) {
+            (reader: inout PayloadReader) throws(CodecError) in try reader.sessionUse()
+        }
+        request.adapter = try optionalText("adapter", limit: EngineProtocolLimits.nameBytes)
+        request.crossAttention = try optionalStructure("crossAttention", size: PayloadWriter.crossAttentionSize) {
+            (reader: inout PayloadReader) throws(CodecError) in try reader.crossAttention()
+        }
         return request
     }
 
@@ -254,6 +281,14 @@ extension PayloadReader {
             return .embeddings(
                 try reader.structure("embeddings", size: PayloadWriter.tensorSize) {
                     (reader: inout PayloadReader) throws(CodecError) in try reader.tensor("embeddings")
+                })
+        case .resumed:
+            try reader.zeros("resumed", 8)
+            return .resumed
+        case .multimodal:
+            return .multimodal(
+                try reader.structure("multimodal", size: PayloadWriter.multimodalSize) {
+                    (reader: inout PayloadReader) throws(CodecError) in try reader.multimodal()
                 })
         }
     }

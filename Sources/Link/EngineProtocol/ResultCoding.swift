@@ -8,12 +8,16 @@ private enum ResultCode: UInt16 {
     case detokenized = 4
     case rendered = 5
     case embedded = 6
+    case session = 7
+    case done = 8
 
     var size: Int {
         switch self {
         case .loaded: 124
         case .scored: 16
         case .embedded: PayloadWriter.tensorSize + 4
+        case .session: PayloadWriter.sessionStateSize
+        case .done: 0
         case .inspected, .tokenized, .detokenized, .rendered: 8
         }
     }
@@ -27,6 +31,8 @@ private enum ResultCode: UInt16 {
         case .detokenized: self = .detokenized
         case .rendered: self = .rendered
         case .embedded: self = .embedded
+        case .session: self = .session
+        case .done: self = .done
         }
     }
 }
@@ -53,6 +59,8 @@ extension PayloadWriter {
         case .embedded(let vectors, let promptTokens):
             tensor("embedded", vectors)
             integer(promptTokens)
+        case .session(let state): sessionState(state)
+        case .done: break
         }
     }
 
@@ -102,6 +110,8 @@ extension PayloadReader {
         case .tokenized: return .tokenized(ids: try tokenIDs("ids"))
         case .detokenized: return .detokenized(bytes: try raw("bytes", limit: limit))
         case .rendered: return .rendered(text: try text("text", limit: limit))
+        case .session: return .session(try sessionState())
+        case .done: return .done
         case .embedded: return .embedded(try tensor("embedded"), promptTokens: try integer("promptTokens"))
         }
     }

@@ -7,7 +7,9 @@ The same values are written down again in GoldenMessageTests.swift.
 import struct
 
 TYPES = {"hello": 0x10, "load": 0x300, "inspect": 0x301, "generate": 0x302, "score": 0x303, "tokenize": 0x304,
-         "detokenize": 0x305, "renderTemplate": 0x306, "cancel": 0x307, "credit": 0x308, "embed": 0x309, "events": 0x340,
+         "detokenize": 0x305, "renderTemplate": 0x306, "cancel": 0x307, "credit": 0x308, "embed": 0x309, "pause": 0x30A,
+         "openSession": 0x30B, "changeSession": 0x30C, "closeSession": 0x30D, "loadAdapter": 0x30E, "unloadAdapter": 0x30F,
+         "events": 0x340,
          "attachment": 0x11, "ping": 5, "pong": 6, "window": 0x130, "localCall": 0x360, "listModels": 0x361,
          "models": 0x362}
 
@@ -105,13 +107,15 @@ def result(code, fields):
 
 
 CALL = 3 << 48 | 77
+SESSION = 1 << 60
 TENSOR = tensor(2, 3, 0, -1.5, float("inf"), 2.0 ** -149, 340282346638528859811704183484516925440.0, 7)
 GOLDENS = {
     "hello": message("hello", 0, [u8(1), bytes(3), u64(0x0123456789ABCDEF)]),
     "load": message("load", CALL, [u8(0), u8(2), u8(8), u8(1), u32(3), u8(0), bytes(3), u32(2), optional(4096), u32(8), u32(2),
-                                    u64(1 << 34), text("модель.gguf")]),
+                                    u64(1 << 34), text("модель.gguf"),
+                                    one([optional(1), u8(1), u8(4), u8(2), u8(1), u32(0xF0)])]),
     "loadDemo": message("load", 0, [u8(1), u8(0), u8(1), u8(0), u32(0), u8(255), bytes(3), u32(0), optional(None), u32(0), u32(0),
-                                     u64(0), text("")]),
+                                     u64(0), text(""), Range(None)]),
     "inspect": message("inspect", CALL, []),
     "cancel": message("cancel", CALL, [], checksum=True),
     "credit": message("credit", CALL, [u32(262144)]),
@@ -122,7 +126,12 @@ GOLDENS = {
         Range([[u8(0), bytes(3), one(chat('[{"role":"user"}]', tools="[]", variables="{}"))],
                [u8(1), bytes(3), text("Once upon")],
                [u8(2), bytes(3), ids(1, -2, 300)],
-               [u8(3), bytes(3), one(TENSOR)]]),
+               [u8(3), bytes(3), one(TENSOR)],
+               [u8(4), bytes(3), Range(None)],
+               [u8(5), bytes(3), one([text("<image>?"), Range([
+                   [u8(0), bytes(3), u32(1), u32(1), u32(2), u32(392), u32(393), text("<a>"), text("<b>"), text(""), *TENSOR],
+                   [u8(1), bytes(3), u32(2), u32(3), u32(4), u32(5), u32(6), text(""), text(""), text(""), *tensor(0, 8)],
+               ])])]]),
         u32(2), optional(64), u8(1), i8(-5), u8(3), u8(0), u64(123456789012345),
         u32(3), optional(5), u8(1), bytes(3), u8(1), u8(1), u16(0), u64(1 << 40),
         f32(0.5), f32(0.9), u32(40), f32(0.05), f32(1.1), f32(-0.25), f32(0.75),
@@ -131,11 +140,22 @@ GOLDENS = {
         u8(2), bytes(3), f32(4), f32(0.2), u64(2**64 - 1),
         Range([[u32(0) + f32(-100)], [struct.pack("<i", 7) + f32(1.5)]]),
         Range([[text("\n\n")], [text("Ende ✓")]]), ids(2, 32000), text("tenant-a"), text("salt §"),
+        one([u64(SESSION), u8(1), u8(1), u16(0)]), text("Märchen"),
+        one([*TENSOR, *tensor(1, 2, 1, 2), *tensor(1, 1, 0.5), ids(0, -1)]),
     ], checksum=True),
     "score": message("score", CALL, [text("a b c"), optional(128)]),
     "tokenize": message("tokenize", CALL, [text("naïve"), u8(1), u8(0), u16(0)]),
     "detokenize": message("detokenize", CALL, [ids(0, 1, 2)]),
     "renderTemplate": message("renderTemplate", CALL, chat("[]", template="{{ x }}", prompt=False)),
+    "pause": message("pause", CALL, []),
+    "openSession": message("openSession", CALL, [u64(SESSION)]),
+    "closeSession": message("closeSession", CALL, [u64(SESSION)]),
+    "clearSession": message("changeSession", CALL, [u64(SESSION), u8(0), u8(1), u16(0), u32(0), u32(0)]),
+    "clearRange": message("changeSession", CALL, [u64(SESSION), u8(1), u8(0), u16(0), u32(3), u32(9)]),
+    "loadCache": message("changeSession", CALL, [u64(SESSION), u8(2), u8(0), u16(0), u32(0), u32(0)]),
+    "releaseCache": message("changeSession", CALL, [u64(SESSION), u8(3), u8(0), u16(0), u32(0), u32(0)]),
+    "loadAdapter": message("loadAdapter", CALL, [text("Märchen"), f32(0.5)]),
+    "unloadAdapter": message("unloadAdapter", CALL, [text("Märchen")]),
     "attachment": message("attachment", 0, []),
     "ping": message("ping", 2**64 - 1, []),
     "pong": message("pong", 7, []),
@@ -157,7 +177,9 @@ GOLDENS = {
         event(CALL, 8, [u32(1), u8(1), bytes(3), u32(16), *TENSOR]),
         event(CALL, 8, [u32(0), u8(0), bytes(3), u32(0), *tensor(0, 8)]),
         event(CALL, 3, [u32(1), u8(1), bytes(3)]),
-        event(CALL, 4, [u32(17), u32(2), u32(16), u32(1), u32(4), u32(0), u64(1), u64(2), u64(3), u64(4)]),
+        event(CALL, 4, [u32(17), u32(2), u32(16), u32(1), u32(4), u32(0), u64(1), u64(2), u64(3), u64(4), Range(None)]),
+        event(CALL, 4, [u32(1), u32(0), u32(0), u32(0), u32(0), u32(0), u64(0), u64(0), u64(0), u64(0),
+                        one([f32(1.5), u32(2), f32(2.5), u32(4), f32(512)])]),
     ])]),
     "eventsOfFailures": message("events", 0, [Range([
         event(1, 5, error(0, [text("stop"), text("too many")])),
@@ -187,6 +209,8 @@ GOLDENS = {
         event(CALL, 6, result(4, [Range(b"\xff\x00")])),
         event(CALL, 6, result(5, [text("<s>")])),
         event(CALL, 6, result(6, [*TENSOR, u32(21)])),
+        event(CALL, 6, result(7, [u32(40), u32(32), u8(1), bytes(3)])),
+        event(CALL, 6, result(8, [])),
         event(0, 7, [u64(1), u32(2), u32(3)] + [u64(number) for number in range(4, 18)]),
     ])], checksum=True),
 }

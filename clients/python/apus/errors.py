@@ -53,7 +53,7 @@ _TEMPORARY = {
 class Refused(ApusError):
     """The server does not want this client."""
 
-    def __init__(self, reason: RefusalReason, text: str = "", versions: Tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, reason: RefusalReason, text: str = "", versions: Tuple[int, int] = (2, 2)) -> None:
         self.reason = reason
         #: The server's own words; they may be empty.
         self.text = text

@@ -52,7 +52,7 @@ class _Frame(NamedTuple):
 MAGIC = b"APSH"
 HELLO, WELCOME, REFUSAL = 1, 2, 4
 #: The lowest and the highest version that this client speaks.
-VERSIONS = (1, 1)
+VERSIONS = (2, 2)
 #: The feature that the checksums of messages cover their payloads.
 PAYLOAD_CHECKSUMS = 2
 MESSAGE_BYTES = 64 << 20

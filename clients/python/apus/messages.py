@@ -104,7 +104,41 @@ class Embeddings:
     embeddings: Tensor
 
 
-Input = Union[Text, TokenIDs, Chat, Embeddings]
+@dataclass(frozen=True)
+class Resumed:
+    """Nothing new: goes on with the answer that was paused in the request's session."""
+
+
+class MediaKind(enum.IntEnum):
+    IMAGE = 0
+    VIDEO = 1
+
+
+@dataclass(frozen=True)
+class Media:
+    """All images, or all videos, of a prompt."""
+
+    kind: MediaKind
+    count: int
+    frames_per_item: int
+    tokens_per_frame: int
+    #: In pixels.
+    width: int
+    height: int
+    start_tag: str
+    end_tag: str
+    content_tag: str
+    #: A row for each token of each frame of each item.
+    embeddings: Tensor
+
+
+@dataclass(frozen=True)
+class Multimodal:
+    prompt: str
+    media: Sequence[Media]
+
+
+Input = Union[Text, TokenIDs, Chat, Embeddings, Resumed, Multimodal]
 
 # ---- Requests
 
@@ -217,6 +251,25 @@ class Speculation(enum.IntEnum):
 
 
 @dataclass(frozen=True)
+class SessionUse:
+    """The session of a worker that a generation belongs to; the server refuses it from clients."""
+
+    id: int
+    keeps_history: bool = False
+    saves_cache: bool = False
+
+
+@dataclass(frozen=True)
+class CrossAttention:
+    """The output of an encoder that the model's layers attend to."""
+
+    keys: Tensor
+    values: Tensor
+    mask: Tensor
+    positions: Sequence[int]
+
+
+@dataclass(frozen=True)
 class GenerateRequest:
     """Several inputs, each continued `choices` times.
 
@@ -245,6 +298,10 @@ class GenerateRequest:
     tenant: str = ""
     #: Prompts are found in the cache only by requests with the same salt; empty: by all without a salt.
     cache_salt: str = ""
+    session: Optional[SessionUse] = None
+    #: The name of a loaded adapter; None is the model alone.
+    adapter: Optional[str] = None
+    cross_attention: Optional[CrossAttention] = None
 
 
 class Pooling(enum.IntEnum):
@@ -305,6 +362,50 @@ class Credit:
     credit: int
 
 
+@dataclass(frozen=True)
+class Pause:
+    """Ends a generation of a session so that it can go on; as all requests about sessions, no client may send it."""
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    session: int
+
+
+class SessionChange(enum.IntEnum):
+    CLEAR = 0
+    CLEAR_RANGE = 1
+    LOAD_CACHE = 2
+    RELEASE_CACHE = 3
+
+
+@dataclass(frozen=True)
+class ChangeSession:
+    session: int
+    change: SessionChange
+    #: Of `CLEAR`.
+    keeps_system_prompt: bool = False
+    #: Of `CLEAR_RANGE`: positions from `first` to before `end`.
+    first: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class CloseSession:
+    session: int
+
+
+@dataclass(frozen=True)
+class LoadAdapter:
+    name: str
+    scale: float
+
+
+@dataclass(frozen=True)
+class UnloadAdapter:
+    name: str
+
+
 class ModelFiles(enum.IntEnum):
     DESCRIPTORS = 0
     BUNDLED_DEMO = 1
@@ -324,6 +425,18 @@ class CacheType(enum.IntEnum):
 
 
 @dataclass(frozen=True)
+class RuntimeOptions:
+    """How a vendor's runtime is started; 0 and None are its own choice."""
+
+    base_domain: Optional[int]
+    reads_embeddings_from_storage: bool
+    processors: int
+    batch: int
+    uses_cross_attention: bool
+    processor_mask: int
+
+
+@dataclass(frozen=True)
 class LoadRequest:
     """Loads a worker's model; no client may send it."""
 
@@ -339,6 +452,7 @@ class LoadRequest:
     threads: int
     memory_limit: int
     display_name: str
+    runtime: Optional[RuntimeOptions] = None
 
 
 # ---- Events
@@ -414,6 +528,8 @@ class FinishReason(enum.IntEnum):
     STOP = 0
     #: The token limit or the context was reached.
     LENGTH = 1
+    #: Its session can go on.
+    PAUSED = 2
 
 
 @dataclass(frozen=True)
@@ -433,6 +549,17 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class RuntimeFigures:
+    """What a vendor's runtime says about a run."""
+
+    prefill_milliseconds: float
+    prefill_tokens: int
+    generate_milliseconds: float
+    generate_tokens: int
+    memory_megabytes: float
+
+
+@dataclass(frozen=True)
 class Timings:
     """Measured by the model's process, in nanoseconds."""
 
@@ -444,6 +571,8 @@ class Timings:
     prefill: int
     #: From the first sampled token to the last.
     decode: int
+    #: Of a vendor's runtime; None where the engine has none.
+    runtime: Optional[RuntimeFigures] = None
 
 
 @dataclass(frozen=True)
@@ -529,10 +658,24 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class SessionState:
+    """What a session holds; only a gateway gets it."""
+
+    positions: int
+    cached_positions: int
+    is_paused: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """An adapter was loaded or unloaded; only a gateway gets it."""
+
+
+@dataclass(frozen=True)
 class Result:
     """The answer to a request that is no generation."""
 
-    value: Union[Score, Embedded, Tokenized, Detokenized, Rendered, Inspected, Loaded]
+    value: Union[Score, Embedded, Tokenized, Detokenized, Rendered, Inspected, Loaded, SessionState, Done]
 
 
 @dataclass(frozen=True)

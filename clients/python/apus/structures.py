@@ -108,7 +108,17 @@ class Reader:
 
     def structure(self, codec: Codec) -> Any:
         """A range that is exactly one structure."""
-        length = len(self.required(1, codec.size))
+        found = self.optional_structure(codec)
+        if found is None:
+            raise WireError("the value is missing")
+        return found
+
+    def optional_structure(self, codec: Codec) -> Any:
+        """The same; None if the value is absent."""
+        found = self.range(1, codec.size)
+        if found is None:
+            return None
+        length = len(found)
         if length != codec.size:
             raise WireError(f"length {length} is not that of the structure, {codec.size}")
         outer = self.place
@@ -410,6 +420,35 @@ class Nested(Codec):
 
     def write(self, writer: Writer, value: Any) -> None:
         writer.structures(self._structure, [value], 1)
+
+
+class OptionalNested(Nested):
+    """A structure in the tail, or None."""
+
+    def read(self, reader: Reader) -> Any:
+        return reader.optional_structure(self._structure)
+
+    def write(self, writer: Writer, value: Any) -> None:
+        if value is None:
+            writer.place += self.size
+        else:
+            super().write(writer, value)
+
+
+class Nothing(Codec):
+    """A value without fields in the place of a range."""
+
+    size = 8
+
+    def __init__(self, type: Callable[[], Any]) -> None:
+        self.type = type
+
+    def read(self, reader: Reader) -> Any:
+        reader.zeros(self.size)
+        return self.type()
+
+    def write(self, writer: Writer, value: Any) -> None:
+        writer.place += self.size
 
 
 class Variant(Codec):

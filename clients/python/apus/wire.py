@@ -11,8 +11,8 @@ from . import messages as m
 from .checksum import crc32c
 from .errors import EngineError, WireError
 from .structures import (
-    PAYLOAD_LIMIT, Codec, Enumeration, Flag, Float, Integer, List, Maybe, Nested, OptionalText, Padded, Raw, Reader,
-    Structure, Text, TokenIDs, Variant, Writer,
+    PAYLOAD_LIMIT, Codec, Enumeration, Flag, Float, Integer, List, Maybe, Nested, Nothing, OptionalNested, OptionalText,
+    Padded, Raw, Reader, Structure, Text, TokenIDs, Variant, Writer,
 )
 
 # ---- The header
@@ -148,11 +148,17 @@ TENSOR = Structure(
 CHAT = Structure(
     m.Chat, messages_json=LONG_TEXT, tools_json=OPTIONAL_TEXT, template=OPTIONAL_TEXT, variables_json=OPTIONAL_TEXT,
     add_generation_prompt=Padded(FLAG, 3))
+MEDIA = Structure(
+    m.Media, kind=_enumeration(m.MediaKind, zeros=3), count=U32, frames_per_item=U32, tokens_per_frame=U32, width=U32,
+    height=U32, start_tag=NAME, end_tag=NAME, content_tag=NAME, embeddings=TENSOR)
+MULTIMODAL = Structure(m.Multimodal, prompt=LONG_TEXT, media=List(MEDIA, 2))
 INPUT = Variant(Padded(U8, 3), {
     0: Nested(CHAT),
     1: Structure(m.Text, text=LONG_TEXT),
     2: Structure(m.TokenIDs, ids=IDS),
     3: Structure(m.Embeddings, embeddings=Nested(TENSOR)),
+    4: Nothing(m.Resumed),
+    5: Nested(MULTIMODAL),
 })
 INPUTS = List(INPUT, 2_048)
 DRY = Structure(
@@ -166,12 +172,15 @@ SAMPLING = Structure(
 LOG_PROBABILITY_OPTIONS = Structure(
     m.LogProbabilityOptions, top=Integer("I", maximum=128), stage=_enumeration(m.Stage, zeros=3))
 TENSOR_REQUEST = Structure(m.TensorRequest, kind=_enumeration(m.TensorKind, zeros=2), credit=U64)
+SESSION_USE = Structure(m.SessionUse, id=U64, keeps_history=FLAG, saves_cache=Padded(FLAG, 2))
+CROSS_ATTENTION = Structure(m.CrossAttention, keys=TENSOR, values=TENSOR, mask=TENSOR, positions=IDS)
 GENERATE = Structure(
     m.GenerateRequest, inputs=INPUTS, choices=Integer("I", maximum=128), maximum_tokens=OPTIONAL,
     ignore_end_of_sequence=FLAG, priority=I8, speculation=_enumeration(m.Speculation, zeros=1), deadline=U64,
     minimum_tokens=U32, log_probabilities=Maybe(U32, LOG_PROBABILITY_OPTIONS), tensors=Maybe(U8, TENSOR_REQUEST),
     sampling=SAMPLING, stop_strings=List(Text(4_096), 64), stop_token_ids=TokenIDs(1_024), tenant=NAME,
-    cache_salt=NAME)
+    cache_salt=NAME, session=OptionalNested(SESSION_USE), adapter=OptionalText(4_096),
+    cross_attention=OptionalNested(CROSS_ATTENTION))
 EMBED = Structure(
     m.EmbedRequest, inputs=INPUTS, pooling=_enumeration(m.Pooling), normalizes=FLAG, priority=Padded(I8, 1),
     deadline=U64, tenant=NAME)
@@ -179,6 +188,18 @@ SCORE = Structure(m.ScoreRequest, text=LONG_TEXT, window=OPTIONAL)
 TOKENIZE = Structure(m.TokenizeRequest, text=LONG_TEXT, add_special=FLAG, parse_special=Padded(FLAG, 2))
 DETOKENIZE = Structure(m.DetokenizeRequest, ids=IDS)
 INSPECT = Structure(m.InspectRequest)
+
+
+def _check_change(request: m.ChangeSession) -> None:
+    if request.keeps_system_prompt and request.change != m.SessionChange.CLEAR:
+        raise WireError("the system prompt is kept by nothing but clearing", "keeps_system_prompt")
+    if (request.first or request.end) and request.change != m.SessionChange.CLEAR_RANGE:
+        raise WireError("positions belong to a range", "first")
+
+
+CHANGE_SESSION = Structure(
+    m.ChangeSession, session=U64, change=_enumeration(m.SessionChange), keeps_system_prompt=Padded(FLAG, 2), first=U32,
+    end=U32).checked(_check_change)
 
 
 def _check_files(load: m.LoadRequest) -> None:
@@ -191,11 +212,14 @@ def _check_files(load: m.LoadRequest) -> None:
         raise WireError(f"{load.source_files + load.draft_files} files are over the limit of 128", "source")
 
 
+RUNTIME_OPTIONS = Structure(
+    m.RuntimeOptions, base_domain=OPTIONAL, reads_embeddings_from_storage=FLAG, processors=U8, batch=U8,
+    uses_cross_attention=FLAG, processor_mask=U32)
 LOAD = Structure(
     m.LoadRequest, source=_enumeration(m.ModelFiles), purpose=_enumeration(m.Purpose),
     cache_type=_enumeration(m.CacheType), measures_machine=FLAG, source_files=U32,
     draft_source=_enumeration(m.ModelFiles, zeros=3), draft_files=U32, context_length=OPTIONAL, parallel=U32,
-    threads=U32, memory_limit=U64, display_name=NAME).checked(_check_files)
+    threads=U32, memory_limit=U64, display_name=NAME, runtime=OptionalNested(RUNTIME_OPTIONS)).checked(_check_files)
 
 # ---- Errors
 
@@ -247,12 +271,16 @@ TOKENS = Structure(
     log_probabilities=List(LOG_PROBABILITIES, 8 << 20))
 TENSOR_ROWS = Structure(
     m.TensorRows, choice=U32, kind=_enumeration(m.TensorKind, zeros=3), first_row=U32, tensor=TENSOR)
+RUNTIME_FIGURES = Structure(
+    m.RuntimeFigures, prefill_milliseconds=F32, prefill_tokens=U32, generate_milliseconds=F32, generate_tokens=U32,
+    memory_megabytes=F32)
 FINISHED = Structure(
     m.Finished,
     usage=Structure(
         m.Usage, prompt_tokens=U32, completion_tokens=U32, cached_tokens=U32, accepted_draft_tokens=U32,
         rejected_draft_tokens=Padded(U32, 4)),
-    timings=Structure(m.Timings, preparation=U64, queue=U64, prefill=U64, decode=U64))
+    timings=Structure(
+        m.Timings, preparation=U64, queue=U64, prefill=U64, decode=U64, runtime=OptionalNested(RUNTIME_FIGURES)))
 COMPUTE = Structure(
     m.Compute, operations_per_token=U64, bytes_per_step=U64, byte_operations_per_second=F64,
     read_bytes_per_second=F64, instruction_set=NAME)
@@ -269,6 +297,8 @@ RESULT = Variant(Padded(U16, 2), {
     4: Nested(Structure(m.Detokenized, bytes=Raw(PAYLOAD_LIMIT))),
     5: Nested(Structure(m.Rendered, text=LONG_TEXT)),
     6: Nested(Structure(m.Embedded, vectors=TENSOR, prompt_tokens=U32)),
+    7: Nested(Structure(m.SessionState, positions=U32, cached_positions=U32, is_paused=Padded(FLAG, 3))),
+    8: Nested(Structure(m.Done)),
 })
 _COUNTERS = [name for name in m.Statistics.__dataclass_fields__ if not name.startswith(("taken", "sequences"))]
 STATISTICS = Structure(
@@ -298,6 +328,12 @@ _REQUESTS = {
     0x0307: Structure(m.Cancel),
     0x0308: Structure(m.Credit, credit=U32),
     0x0309: EMBED,
+    0x030A: Structure(m.Pause),
+    0x030B: Structure(m.OpenSession, session=U64),
+    0x030C: CHANGE_SESSION,
+    0x030D: Structure(m.CloseSession, session=U64),
+    0x030E: Structure(m.LoadAdapter, name=NAME, scale=F32),
+    0x030F: Structure(m.UnloadAdapter, name=NAME),
 }
 LOCAL_CALL = Structure(
     m.LocalCall, model=NAME, request_id=Text(128, "[A-Za-z0-9._-]*"), resumes=Padded(FLAG, 1),

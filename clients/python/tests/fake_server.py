@@ -12,11 +12,11 @@ from apus import wire
 from apus.stream import memory_file
 
 
-def welcome(version=1, features=0, message_bytes=64 << 20, calls=256, magic=b"APSH"):
+def welcome(version=2, features=0, message_bytes=64 << 20, calls=256, magic=b"APSH"):
     return struct.pack("<4sHHHHIIIIIQQ16x", magic, 2, 0, version, 0, features, 0, 0, message_bytes, calls, 7, 9)
 
 
-def refusal(reason, text="", versions=(1, 1)):
+def refusal(reason, text="", versions=(2, 2)):
     encoded = text.encode()
     return struct.pack("<4sHHHHIIIIIQQ16x", b"APSH", 4, 0, *versions, reason, 0, 0, 0, len(encoded), 0, 0) + encoded
 

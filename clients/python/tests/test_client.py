@@ -150,7 +150,7 @@ class HandshakeTests(unittest.TestCase):
         with FakeServer(echo) as server, apus.Client(server.path, "sécret", checks_payloads=True) as client:
             client.ping()
             fields, token = server.hellos[0]
-            self.assertEqual(fields[:10], (b"APSH", 1, 0, 1, 1, 2, 0, 0, 64 << 20, 7))
+            self.assertEqual(fields[:10], (b"APSH", 1, 0, 2, 2, 2, 0, 0, 64 << 20, 7))
             self.assertEqual(token, "sécret".encode())
 
     def test_checksums_cover_payloads_on_request(self):
@@ -176,7 +176,7 @@ class HandshakeTests(unittest.TestCase):
 
     def test_an_answer_that_was_not_asked_for_is_no_connection(self):
         for greeting, words in [
-            (welcome(version=2), "version 2 was not asked for"),
+            (welcome(version=3), "version 3 was not asked for"),
             (welcome(features=1), "features 1 were not asked for"),
             (welcome(message_bytes=(64 << 20) + 1), "bytes of the longest message"),
             (welcome(calls=0), "takes no calls"),
