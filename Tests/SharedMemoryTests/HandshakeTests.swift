@@ -25,7 +25,7 @@ import Testing
         let server = try outcome.server.get()
         let agreement = client.agreement
         #expect(agreement == server.agreement)
-        #expect(agreement.version == 1 && agreement.connectionID == 42 && agreement.generation == 6)
+        #expect(agreement.version == 2 && agreement.connectionID == 42 && agreement.generation == 6)
         #expect(agreement.usesSharedMemory && agreement.checksPayloads && agreement.calls == 12)
         #expect(agreement.clientCapacity == 64 << 10 && agreement.serverCapacity == 128 << 10)
         #expect(agreement.messageBytes == 5_000_000)
@@ -70,7 +70,7 @@ import Testing
 
     // MARK: A server and bad clients
 
-    @Test("version ranges that do not meet are refused with the server's", arguments: [(UInt16(2)...5), (1...1)])
+    @Test("version ranges that do not meet are refused with the server's", arguments: [(UInt16(3)...5), (1...1)])
     func versions(range: ClosedRange<UInt16>) throws {
         var options = Handshake.Options()
         options.versions = range
@@ -88,7 +88,7 @@ import Testing
     func newerPeers() throws {
         var options = Handshake.Options()
         options.versions = 1...4
-        #expect(try ConnectedPair(client: options).client.agreement.version == 1)
+        #expect(try ConnectedPair(client: options).client.agreement.version == 2)
     }
 
     @Test(

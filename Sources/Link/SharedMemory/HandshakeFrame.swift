@@ -170,8 +170,8 @@ private enum Place {
 }
 
 extension HandshakeFrame {
-    /// The versions that this build speaks.
-    public static let versions: ClosedRange<UInt16> = 1...1
+    /// The versions whose frames this build knows to the last byte; what is spoken is `Options.versions`.
+    public static let versions: ClosedRange<UInt16> = 1...2
 
     private var kind: UInt16 {
         switch self {
