@@ -265,8 +265,7 @@ import Testing
                 let decodingTime =
                     costs.step
                     + decoding.reduce(0) { $0 + self.time(of: $1, costs) }
-                let least = costs.nanoseconds(
-                    rows: limits.leastPrefillRows, depths: Double(limits.leastPrefillRows * 130))
+                let least = costs.nanoseconds(StepWork(from: 130, count: limits.leastPrefillRows))
                 let time = plan.slices.filter { !$0.isDecoding }.reduce(0) { $0 + self.time(of: $1, costs) }
                 #expect(time <= decodingTime * 0.75 + least, "seed \(seed): prefill takes too long")
             }
@@ -280,8 +279,7 @@ import Testing
         }
 
         func time(of slice: StepPlan.Slice, _ costs: StepCosts) -> Double {
-            costs.nanoseconds(
-                rows: slice.count, depths: StepCosts.depths(from: slice.firstPosition, count: slice.count))
+            costs.nanoseconds(StepWork(from: slice.firstPosition, count: slice.count))
         }
 
         /// Writes the rows of a slice, and returns their tokens.

@@ -17,17 +17,14 @@ import Testing
     @Test func `beside a stream a prompt takes less time than the stream itself`() throws {
         var scheduler = try Self.decodingScheduler()
         _ = try scheduler.submit([Base.request(2, rows: 8000)])
-        let costs = StepCosts(step: 20e6, row: 1e6, depth: 500)
+        let costs = StepCosts(step: 20e6, row: 1e6, depth: 500, reach: 300)
         var steps = 0
         var rows: [Int] = []
         while scheduler.running[1]?.generatedTokens != 1 {
             let plan = Base.step(&scheduler, costs: costs)
             let (decoding, prefill) = (plan.slices[0], try #require(plan.slices.last))
-            let alone =
-                costs.step
-                + costs.nanoseconds(rows: 1, depths: StepCosts.depths(from: decoding.firstPosition, count: 1))
-            let added = costs.nanoseconds(
-                rows: prefill.count, depths: StepCosts.depths(from: prefill.firstPosition, count: prefill.count))
+            let alone = costs.step + costs.nanoseconds(StepWork(from: decoding.firstPosition, count: 1))
+            let added = costs.nanoseconds(StepWork(from: prefill.firstPosition, count: prefill.count))
             if steps > 0 { #expect(alone + added <= 2 * alone) }
             if prefill.logits == .none { rows.append(prefill.count) }
             steps += 1

@@ -62,18 +62,18 @@ struct DraftCosts: Equatable {
         row = 0.1
         fromModel = row + modelShare
         guard let step, let token = step.token(position: position, sequences: sequences) else { return }
-        row = min(0.9, max(0.1, step.nanoseconds(rows: 1, depths: Double(position + 1)) / token))
+        row = min(0.9, max(0.1, step.nanoseconds(StepWork(from: position, count: 1)) / token))
         fromModel = row + modelShare
         guard let draftStep, let draft = draftStep.token(position: position, sequences: sequences) else { return }
         fromModel = row + draft / token
-        catchUpRow = draftStep.nanoseconds(rows: 1, depths: Double(position) / 2) / token
+        catchUpRow = draftStep.nanoseconds(StepWork(from: position / 2, count: 1)) / token
     }
 }
 
 extension StepCosts {
     /// Nanoseconds of a sequence's row and its share of the step.
     fileprivate func token(position: Int, sequences: Int) -> Double? {
-        let token = step / Double(max(1, sequences)) + nanoseconds(rows: 1, depths: Double(position + 1))
+        let token = step / Double(max(1, sequences)) + nanoseconds(StepWork(from: position, count: 1))
         return token > 0 ? token : nil
     }
 }

@@ -25,7 +25,7 @@ final class DraftModel: @unchecked Sendable {
     private var step: ForwardStep
     /// By block: so many positions from its first on are computed, for the tokens that the model has there.
     private var filled: [UInt8]
-    private var depths = 0.0
+    private var work = StepWork()
     private var costModel = StepCostModel()
 
     init(_ draft: LoadedDraft, model: LoadedModel, limits: SchedulerLimits) throws(EngineError) {
@@ -109,7 +109,7 @@ final class DraftModel: @unchecked Sendable {
 
     func begin() {
         step.rows.removeAll(keepingCapacity: true)
-        depths = 0
+        work = StepWork()
     }
 
     var rowCount: Int { step.rows.count }
@@ -132,13 +132,13 @@ final class DraftModel: @unchecked Sendable {
             ForwardRow(
                 token: known, position: Int32(truncatingIfNeeded: position),
                 sequence: Int32(truncatingIfNeeded: slot), wantsLogits: wantsLogits))
-        depths += Double(position + 1)
+        work += StepWork(from: position, count: 1)
     }
 
     func forward() throws(ForwardError) {
         let startedAt = MonotonicClock.now()
         try decoder.forward(step, cache: cache, workspace: workspace, pool: pool)
-        costModel.add(rows: step.rows.count, depths: depths, nanoseconds: MonotonicClock.now() - startedAt)
+        costModel.add(work, nanoseconds: MonotonicClock.now() - startedAt)
         for row in step.rows {
             let (index, offset) = Int(row.position).quotientAndRemainder(dividingBy: KeyValueCache.blockPositions)
             let block = Int(step.blockTables[Int(row.sequence)][index])

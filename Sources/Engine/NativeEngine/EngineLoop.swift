@@ -309,7 +309,7 @@ final class EngineLoop {
     private func learnCosts(nanoseconds: UInt64) {
         guard !interruption.isRequested, !plan.slices.contains(where: { $0.logits == .all && $0.draftTokens == 0 })
         else { return }
-        costs.add(rows: plan.rowCount, depths: plan.depths, nanoseconds: nanoseconds)
+        costs.add(plan.work, nanoseconds: nanoseconds)
     }
 
     /// With nothing left to do, blocks that hold nothing worth keeping go back to the system.

@@ -224,7 +224,7 @@ struct PrefillBudget {
             rows = min(rows, limits.prefillRowsBesideDecoding)
             return
         }
-        let step = costs.step + costs.nanoseconds(rows: decoding.rowCount, depths: decoding.depths)
+        let step = costs.step + costs.nanoseconds(decoding.work)
         nanoseconds = step * Double(limits.prefillPercentBesideDecoding) / 100
         leastRows = limits.leastPrefillRows
     }
@@ -236,8 +236,7 @@ struct PrefillBudget {
         if let costs, nanoseconds.isFinite {
             let affordable = costs.rows(within: nanoseconds / Double(share), from: position, limit: taken)
             taken = min(taken, max(affordable, (leastRows + share - 1) / share))
-            nanoseconds -= costs.nanoseconds(
-                rows: taken, depths: StepCosts.depths(from: position, count: taken))
+            nanoseconds -= costs.nanoseconds(StepWork(from: position, count: taken))
         }
         rows -= taken
         leastRows = max(0, leastRows - taken)

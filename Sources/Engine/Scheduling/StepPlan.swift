@@ -70,9 +70,8 @@ public struct StepPlan: Sendable, Equatable {
 
     public var rowCount: Int { slices.reduce(0) { $0 + $1.count } }
     public var isEmpty: Bool { slices.isEmpty }
-    /// The sum, over all rows, of the positions that they look back at.
-    public var depths: Double {
-        slices.reduce(0) { $0 + StepCosts.depths(from: $1.firstPosition, count: $1.count) }
+    public var work: StepWork {
+        slices.reduce(into: StepWork()) { $0 += StepWork(from: $1.firstPosition, count: $1.count) }
     }
 
     mutating func clear() {
