@@ -3,6 +3,7 @@ import Foundation
 /// `apus-benchmarks GROUP [--json]`: measures parts of Apus on this machine.
 ///
 /// `apus-benchmarks kernels [NAME ...] [--json]` measures the products and attention against the machine's peaks.
+/// `apus-benchmarks steps MODEL` measures steps of running answers beside a long prompt.
 /// `apus-benchmarks ring [--json]` measures rings between two processes.
 /// `apus-benchmarks quality MODEL REFERENCE` compares a model's logits with another program's.
 /// `apus-benchmarks ipc ROLE …` is one process of a measurement of the local door.
@@ -30,6 +31,9 @@ enum Program {
                 model: wanted[wanted.startIndex + 1], reference: wanted[wanted.startIndex + 2])
             return print(try measurement.run())
         }
+        if wanted.first == "steps", wanted.count == 2, let model = wanted.last {
+            return print(try StepBenchmark(model: model).run())
+        }
         if wanted.first == "kernels" {
             return try measureKernels(names: Array(wanted.dropFirst()), asJSON: words.contains("--json"))
         }
@@ -44,6 +48,7 @@ enum Program {
                     """
                     Usage: apus-benchmarks \(names) [--json]
                            apus-benchmarks kernels [INSTRUCTION_SET|TYPE|attention ...] [--json]
+                           apus-benchmarks steps MODEL
                            apus-benchmarks ring [--json]
                            apus-benchmarks quality MODEL REFERENCE
                            apus-benchmarks ipc ROLE …

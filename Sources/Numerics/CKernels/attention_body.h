@@ -31,9 +31,9 @@ INLINE fvec load_elements(uint32_t type, const uint8_t *area, size_t index) {
                               : load_signed_bytes(area + index);
 }
 
-// Few rows wait for memory, and the processor by itself does not look from one area to the next. While the keys of a part
-// are read, its values are asked for, and while these are read, the keys that come after them.
-INLINE int looks_ahead(int rows) { return rows <= 4; }
+// The processor by itself does not look from one area to the next. While the keys of a part are read, its values are asked
+// for, and while these are read, the keys that come after them. Only the first tile does it (`ahead`): the others find a
+// part near.
 
 // What is read after the block of `position`: the same head 128 positions on, or else the next head from its first block.
 INLINE const uint8_t *upcoming_block(const struct apus_attention *job, size_t position, struct reach reach) {
@@ -47,8 +47,8 @@ INLINE const uint8_t *upcoming_block(const struct apus_attention *job, size_t po
 INLINE int panels_at_once(int rows) { return rows <= 2 ? 4 : 2; }
 
 // scores[r][i] = query r · key of position start + i, for `count` panels of sixteen positions.
-INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, int count,
-                         size_t start, float scores[][PART_POSITIONS], size_t place) {
+INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, int ahead,
+                         int count, size_t start, float scores[][PART_POSITIONS], size_t place) {
     const struct head_areas areas = head_areas(type, job->head_dimension);
     const size_t dimension = job->head_dimension, groups = scale_groups(dimension);
     const uint8_t *keys[4], *values[4];
@@ -69,7 +69,7 @@ INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const 
             UNROLL for (int p = 0; p < count; p++) scale[p] = load_halves(scales[p] + first / 32 * PANEL_ROWS);
         for (size_t d = first; d < stop; d++) {
             UNROLL for (int p = 0; p < count; p++) {
-                if (looks_ahead(rows)) __builtin_prefetch(values[p] + d * PANEL_ROWS * element_bytes(type), 0, 2);
+                if (ahead) __builtin_prefetch(values[p] + d * PANEL_ROWS * element_bytes(type), 0, 2);
                 fvec key = load_elements(type, keys[p], d * PANEL_ROWS);
                 if (type == TYPE_Q8_0) key *= scale[p];
                 UNROLL for (int r = 0; r < rows; r++)
@@ -83,13 +83,13 @@ INLINE void panel_scores(uint32_t type, const struct apus_attention *job, const 
 }
 
 // The scores of the positions start ..< end, and of some beyond. `queries` holds element d of all rows side by side.
-INLINE void part_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, size_t start,
-                        size_t end, float scores[][PART_POSITIONS]) {
+INLINE void part_scores(uint32_t type, const struct apus_attention *job, const float *queries, int rows, int ahead,
+                        size_t start, size_t end, float scores[][PART_POSITIONS]) {
     const size_t panels = (end - start + PANEL_ROWS - 1) / PANEL_ROWS, step = (size_t)panels_at_once(rows);
     size_t panel = 0;
     for (; panel + step <= panels; panel += step)
-        panel_scores(type, job, queries, rows, panels_at_once(rows), start, scores, panel * PANEL_ROWS);
-    for (; panel < panels; panel++) panel_scores(type, job, queries, rows, 1, start, scores, panel * PANEL_ROWS);
+        panel_scores(type, job, queries, rows, ahead, panels_at_once(rows), start, scores, panel * PANEL_ROWS);
+    for (; panel < panels; panel++) panel_scores(type, job, queries, rows, ahead, 1, start, scores, panel * PANEL_ROWS);
 }
 
 // Turns the scores of the positions first ..< end of a part into weights, all others into zeros. Returns the factor by
@@ -118,7 +118,7 @@ INLINE float part_weights(float *scores, size_t first, size_t end, struct runnin
 // outputs[r] = outputs[r] · shrink[r] + Σ weights[r][i] · value of position start + i, for `count` times sixteen elements
 // of a value from element `first` on.
 INLINE void lane_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
-                        const float *shrink, int rows, int count, size_t first, size_t start, size_t end,
+                        const float *shrink, int rows, int ahead, int count, size_t first, size_t start, size_t end,
                         struct reach reach, float *outputs) {
     const struct head_areas areas = head_areas(type, job->head_dimension);
     const size_t width = line_of_lanes(job->head_dimension), groups = scale_groups(job->head_dimension);
@@ -135,7 +135,7 @@ INLINE void lane_values(uint32_t type, const struct apus_attention *job, float w
             const size_t place = position % APUS_BLOCK_POSITIONS;
             UNROLL for (int p = 0; p < count; p++) {
                 const size_t d = first + (size_t)p * PANEL_ROWS;
-                if (looks_ahead(rows)) __builtin_prefetch(upcoming + (place * width + d) * element_bytes(type), 0, 2);
+                if (ahead) __builtin_prefetch(upcoming + (place * width + d) * element_bytes(type), 0, 2);
                 fvec value = load_elements(type, block + areas.values, place * width + d);
                 if (type == TYPE_Q8_0) value *= load_half((const uint8_t *)(scales + place * groups + d / 32));
                 UNROLL for (int r = 0; r < rows; r++)
@@ -149,38 +149,44 @@ INLINE void lane_values(uint32_t type, const struct apus_attention *job, float w
 }
 
 INLINE void part_values(uint32_t type, const struct apus_attention *job, float weights[][PART_POSITIONS],
-                        const float *shrink, int rows, size_t start, size_t end, struct reach reach, float *outputs) {
+                        const float *shrink, int rows, int ahead, size_t start, size_t end, struct reach reach,
+                        float *outputs) {
     const size_t width = line_of_lanes(job->head_dimension), step = (size_t)panels_at_once(rows) * PANEL_ROWS;
     size_t d = 0;
     for (; d + step <= width; d += step)
-        lane_values(type, job, weights, shrink, rows, panels_at_once(rows), d, start, end, reach, outputs);
-    for (; d < width; d += PANEL_ROWS) lane_values(type, job, weights, shrink, rows, 1, d, start, end, reach, outputs);
+        lane_values(type, job, weights, shrink, rows, ahead, panels_at_once(rows), d, start, end, reach, outputs);
+    for (; d < width; d += PANEL_ROWS) lane_values(type, job, weights, shrink, rows, ahead, 1, d, start, end, reach, outputs);
 }
 
 INLINE void attend_part(uint32_t type, const struct apus_attention *job, const struct apus_attention_row *lines,
-                        const float *queries, int rows, size_t start, size_t end, struct reach reach,
+                        const float *queries, int rows, int ahead, size_t start, size_t end, struct reach reach,
                         struct running_softmax *softmax, float *outputs) {
     float scores[TILE_ROWS][PART_POSITIONS] __attribute__((aligned(64)));
     float shrink[TILE_ROWS];
-    part_scores(type, job, queries, rows, start, end, scores);
+    part_scores(type, job, queries, rows, ahead, start, end, scores);
     for (int r = 0; r < rows; r++) {
         const size_t first = lines[r].first > start ? lines[r].first - start : 0;
         const size_t visible = lines[r].end > start ? lines[r].end - start : 0;
         shrink[r] = part_weights(scores[r], first, visible < PART_POSITIONS ? visible : PART_POSITIONS, softmax + r);
     }
-    part_values(type, job, scores, shrink, rows, start, end, reach, outputs);
+    part_values(type, job, scores, shrink, rows, ahead, start, end, reach, outputs);
 }
 
 INLINE void attend_rows(uint32_t type, const struct apus_attention *job, const struct apus_attention_row *lines,
-                        const float *queries, size_t rows, size_t start, size_t end, struct reach reach,
+                        const float *queries, size_t rows, int ahead, size_t start, size_t end, struct reach reach,
                         struct running_softmax *softmax, float *outputs) {
     switch (rows) {
-    case 1: attend_part(type, job, lines, queries, 1, start, end, reach, softmax, outputs); break;
-    case 2: attend_part(type, job, lines, queries, 2, start, end, reach, softmax, outputs); break;
-    case 3: attend_part(type, job, lines, queries, 3, start, end, reach, softmax, outputs); break;
-    case 4: attend_part(type, job, lines, queries, 4, start, end, reach, softmax, outputs); break;
-    case 6: attend_part(type, job, lines, queries, 6, start, end, reach, softmax, outputs); break;
-    default: attend_part(type, job, lines, queries, 8, start, end, reach, softmax, outputs); break;
+    case 1: attend_part(type, job, lines, queries, 1, 1, start, end, reach, softmax, outputs); break;
+    case 2: attend_part(type, job, lines, queries, 2, 1, start, end, reach, softmax, outputs); break;
+    case 3: attend_part(type, job, lines, queries, 3, 1, start, end, reach, softmax, outputs); break;
+    case 4: attend_part(type, job, lines, queries, 4, 1, start, end, reach, softmax, outputs); break;
+    case 6: attend_part(type, job, lines, queries, 6, 1, start, end, reach, softmax, outputs); break;
+    default:
+        if (ahead)
+            attend_part(type, job, lines, queries, 8, 1, start, end, reach, softmax, outputs);
+        else
+            attend_part(type, job, lines, queries, 8, 0, start, end, reach, softmax, outputs);
+        break;
     }
 }
 
@@ -209,14 +215,16 @@ INLINE void attend_to(uint32_t type, const struct apus_attention *job) {
 
     const struct reach reach = {first / PART_POSITIONS * PART_POSITIONS, end};
     for (size_t start = reach.first; start < end; start += PART_POSITIONS) {
+        int ahead = 1;
         for (size_t tile = 0; tile < rows; tile += TILE_ROWS) {
             const size_t tile_rows = rows - tile < TILE_ROWS ? rows - tile : TILE_ROWS;
             size_t tile_end = 0;
             for (size_t r = tile; r < tile + tile_rows; r++) tile_end = lines[r].end > tile_end ? lines[r].end : tile_end;
             if (tile_end <= start) continue;
             const size_t stop = tile_end < start + PART_POSITIONS ? tile_end : start + PART_POSITIONS;
-            attend_rows(type, job, lines + tile, queries + tile * d, tile_rows, start, stop, reach, softmax + tile,
+            attend_rows(type, job, lines + tile, queries + tile * d, tile_rows, ahead, start, stop, reach, softmax + tile,
                         outputs + tile * width);
+            ahead = 0;
         }
     }
     for (size_t r = 0; r < job->row_count; r++)
