@@ -49,9 +49,8 @@ import Testing
 
     // MARK: History
 
-    @Test(arguments: [TinyModel.template, chatTemplate])
-    func `a chat in turns is the chat at once`(template: String) throws {
-        let harness = try Self.harness(template: template)
+    @Test func `a chat in turns is the chat at once`() throws {
+        let harness = try Self.harness(context: 1024)
         var conversation: [(role: String, content: String)] = [("system", "be the fox")]
         var reasons: Set<FinishReason> = []
         for turn in 0..<8 {

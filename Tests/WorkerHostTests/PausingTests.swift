@@ -37,7 +37,9 @@ private final class PausingEngine: @unchecked Sendable {
         let paused: [CallID] = condition.withLock {
             for (call, event) in batch { events[call, default: []].append(event) }
             condition.broadcast()
-            return Array(Set(batch.map(\.0))).filter { call in
+            // `accepted` comes under the engine's lock.
+            let begun = batch.filter { if case .accepted = $0.1 { false } else { true } }
+            return Array(Set(begun.map(\.0))).filter { call in
                 guard let count = pausesAfter[call], let events = events[call] else { return false }
                 return tokens(events).count >= count
             }
