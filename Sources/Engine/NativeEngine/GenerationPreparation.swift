@@ -162,7 +162,8 @@ extension LoadedModel {
         for promptTokens: Int, of request: GenerateRequest, resumed: RunningChoice? = nil
     ) throws(EngineError) -> Int {
         let room = contextLength - promptTokens
-        let least = max(request.maximumTokens ?? 1, request.minimumTokens)
+        let wanted = request.maximumTokens ?? (resumed?.tokensLeft == 0 ? 0 : 1)
+        let least = max(wanted, resumed == nil ? request.minimumTokens : 0)
         guard Int(least) <= room else {
             throw .contextLengthExceeded(
                 limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens),
