@@ -30,6 +30,7 @@
 //   lie ROWS COLUMNS     a matrix of which only the first number is there
 //   unknown              a result with a state that nobody knows
 //   crash, exit, abort, hang
+//   overrun              reads a byte behind a block of memory, which a sanitizer has to notice
 //   reach                a token with what the process may do: read, write, socket, fork
 //   on WORD INSTRUCTION  only if the prompt has the word
 //   error                the run ends with an error, and a line about it
@@ -41,6 +42,7 @@
 // tokens or rows of other inputs, and each token that it says.
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -320,10 +322,27 @@ static int trouble(struct model *model, const char *function) {
     return code;
 }
 
+/// Whether the file has been loaded by this process before.
+static bool was_loaded(const char *path) {
+    static struct loaded {
+        char *path;
+        struct loaded *next;
+    } *loaded;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&lock);
+    const struct loaded *found = loaded;
+    while (found && strcmp(found->path, path)) found = found->next;
+    if (!found) {
+        struct loaded *entry = malloc(sizeof *entry);
+        *entry = (struct loaded){strdup(path), loaded};
+        loaded = entry;
+    }
+    pthread_mutex_unlock(&lock);
+    return found != NULL;
+}
+
 static int load(struct model *model, const void *param, void **handle) {
-    static char *last;
-    const char *word = last && !strcmp(last, model->kept[0].then) ? "second" : "load";
-    last = strdup(model->kept[0].then);
+    const char *word = was_loaded(model->kept[0].then) ? "second" : "load";
     char *copy = strdup(model->script), *rest = copy, *line;
     int code = 0, limit = 16384;
     while ((line = next_line(&rest))) {
@@ -624,6 +643,11 @@ static bool step(struct model *model, char *line, int mode, void *userdata, int 
     if ((argument = after(line, "delay"))) model->delay = atol(argument);
     if ((argument = after(line, "end"))) model->ended[atoi(argument) & (elements - 1)] = true;
     if (!strcmp(line, "stubborn")) model->stubborn = true;
+    if (!strcmp(line, "overrun")) {
+        volatile char *block = malloc(8);
+        if (block[8] == 77) model->delay++;
+        free((void *)block);
+    }
     if ((argument = after(line, "prefill"))) {
         sleep_milliseconds(atol(argument));
         if (model->aborted && !model->stubborn) return false;

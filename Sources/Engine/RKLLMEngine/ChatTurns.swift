@@ -37,7 +37,8 @@ struct ChatTurns {
         guard let tools = try json(chat.toolsJSON, field: "tools", limits), tools.arrayValue?.isEmpty != true else {
             guard system == nil else {
                 throw .unsupported(
-                    feature: "messages[0].role 'system' without tools: the Rockchip runtime has the model's own template")
+                    feature:
+                        "messages[0].role 'system' without tools: the Rockchip runtime has the model's own template")
             }
             return .ofModel
         }
@@ -86,7 +87,8 @@ struct ChatTurns {
             }
             let isAssistants = role == .assistant
             guard isAssistants == !turns.count.isMultiple(of: 2) else {
-                throw .invalidRequest(parameter: field, message: "\(field) is the \(word)'s, and turns have to alternate")
+                throw .invalidRequest(
+                    parameter: field, message: "\(field) is the \(word)'s, and turns have to alternate")
             }
             turns.append(ChatTurn(role: role, text: role == .tool ? array(of: results) : content))
             results = []

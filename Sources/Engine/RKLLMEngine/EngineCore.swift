@@ -33,7 +33,9 @@ final class EngineCore: Sendable {
             guard let position = queue.append(entry, limit: limits.waitingCalls) else {
                 throw .queueFull(retryAfterMilliseconds: limits.retryAfterMilliseconds)
             }
-            guard case .runs(let work) = entry.work, case .generation = work.answer, !work.isAcceptedLate else { return }
+            guard case .runs(let work) = entry.work, case .generation = work.answer, !work.isAcceptedLate else {
+                return
+            }
             // Said under the lock, so that it comes before all that the run thread says.
             emit([(entry.call, Self.accepted(work, position: position))])
         }

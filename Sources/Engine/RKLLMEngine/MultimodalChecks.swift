@@ -18,7 +18,8 @@ extension RKLLMEngine {
             let wanted = media.reduce(0) { $0 + Int($1.count) }
             let places = Self.occurrences(of: "<\(name)>", in: input.prompt)
             try check(
-                places == wanted, field, "\(field) has \(wanted) \(name)s, but <\(name)> is \(places) times in its text")
+                places == wanted, field, "\(field) has \(wanted) \(name)s, but <\(name)> is \(places) times in its text"
+            )
             for media in media { try check(media, name: name) }
         }
     }

@@ -1,3 +1,4 @@
+import CRKLLM
 import EngineProtocol
 import Glibc
 import Platform
@@ -177,7 +178,9 @@ struct PromptCacheHeader {
         guard sum == Array(bytes[..<40]).withUnsafeBytes({ Checksum.of($0) }) else {
             throw PromptCache.refusal("it was cut or changed")
         }
-        guard version == Self.version else { throw PromptCache.refusal("its version is \(version), not \(Self.version)") }
+        guard version == Self.version else {
+            throw PromptCache.refusal("its version is \(version), not \(Self.version)")
+        }
         identity = [UInt64(family), number(at: 16)]
         byteCount = number(at: 24)
         positions = number(at: 32)

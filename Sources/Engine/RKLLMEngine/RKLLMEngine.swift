@@ -43,7 +43,8 @@ public final class RKLLMEngine: Sendable {
             architecture: "rkllm", name: request.displayName, parameterCount: 0, vocabularySize: 0,
             contextLength: UInt32(clamping: model.contextLength),
             trainedContextLength: UInt32(clamping: model.contextLength),
-            parallel: UInt32(clamping: model.settings.batch), threads: UInt32(clamping: request.threads == 0 ? usableThreads : Int(request.threads)),
+            parallel: UInt32(clamping: model.settings.batch),
+            threads: UInt32(clamping: request.threads == 0 ? usableThreads : Int(request.threads)),
             weightBytes: byteCount, keyValueCacheBytes: 0, memoryBytes: byteCount,
             hasChatTemplate: model.family.appliesTemplate, loadNanoseconds: MonotonicClock.now() - begunAt,
             compute: ComputeDescription(instructionSet: "RKLLM \(model.family.rawValue)"))

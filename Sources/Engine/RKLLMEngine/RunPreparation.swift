@@ -135,8 +135,6 @@ extension RKLLMEngine {
             try check(!ids.isEmpty, field, "\(field) is empty")
             try check(ids.allSatisfy { $0 >= 0 }, field, "\(field) has a token below 0")
             return PreparedRun(input: .tokens(ids), mode: mode)
-        case .resumed: throw .unsupported(feature: "sessions with the Rockchip runtime")
-        case .multimodal: throw .unsupported(feature: "images and videos with the Rockchip runtime")
         case .embeddings(let rows):
             try check(
                 rows.rows >= 1 && rows.columns >= 1 && rows.values.count == Int(rows.rows) * Int(rows.columns), field,
@@ -220,8 +218,6 @@ extension RKLLMEngine {
         let absent = [
             (request.logProbabilities != nil, "logprobs"), (request.minimumTokens > 0, "min_tokens"),
             (request.ignoreEndOfSequence, "ignore_eos"), (request.speculation == .model, "speculation 'model'"),
-            (request.session != nil, "sessions"), (request.adapter != nil, "adapters (LoRA)"),
-            (request.crossAttention != nil, "cross-attention"),
         ]
         if let (_, name) = absent.first(where: \.0) {
             throw .unsupported(feature: "\(name) with the Rockchip runtime")

@@ -170,7 +170,9 @@ final class RuntimeModel: @unchecked Sendable {
     func clearCache(keepsSystemPrompt: Bool, mustSucceed: Bool) throws(EngineError) {
         guard family.keepsHistory else { return }
         let code = apus_rkllm_clear_cache(library.library, try handle(), keepsSystemPrompt)
-        if mustSucceed { try library.check(code, "rkllm_clear_kv_cache") }
+        guard mustSucceed, code != 0 else { return }
+        mustReload = true
+        try library.check(code, "rkllm_clear_kv_cache")
     }
 
     /// Of a paused run, in every input of the batch.

@@ -16,12 +16,14 @@ struct RuntimeSettings: Sendable {
         let asked = request.contextLength ?? 0
         guard asked <= limits.contextLength else {
             throw .invalidRequest(
-                parameter: "context", message: "the context is \(asked), the runtime's limit is \(limits.contextLength)")
+                parameter: "context", message: "the context is \(asked), the runtime's limit is \(limits.contextLength)"
+            )
         }
         context = Int32(asked)
         guard options.batch <= limits.batch else {
             throw .invalidRequest(
-                parameter: "rkllm_batch", message: "the batch is \(options.batch), the runtime's limit is \(limits.batch)")
+                parameter: "rkllm_batch",
+                message: "the batch is \(options.batch), the runtime's limit is \(limits.batch)")
         }
         if options.batch > 1 { try family.require(\.hasBatches, "batches (rkllm_batch)") }
         if options.usesCrossAttention { try family.require(\.hasCrossAttention, "cross-attention") }
@@ -47,7 +49,8 @@ struct RuntimeSettings: Sendable {
         if count > 0 || mask > 0 { try family.require(\.choosesProcessors, "a choice of processors (rkllm_cpus)") }
         guard count <= 8, mask <= 0xFF else {
             throw .invalidRequest(
-                parameter: "rkllm_cpus", message: "there are processors 0 to 7, so \(count) of the mask \(mask) are none")
+                parameter: "rkllm_cpus",
+                message: "there are processors 0 to 7, so \(count) of the mask \(mask) are none")
         }
         guard count == 0 || mask == 0 || mask.nonzeroBitCount == Int(count) else {
             throw .invalidRequest(

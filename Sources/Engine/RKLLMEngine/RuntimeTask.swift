@@ -1,4 +1,5 @@
-import EngineProtocol
+public import EngineProtocol
+import Platform
 
 /// What is done between runs, in turn with them.
 public struct RuntimeTask: Sendable {
@@ -64,7 +65,7 @@ extension EngineCore {
             guard holds else { break }
             cache.hold(.remains)
             try model.clearCache(keepsSystemPrompt: keepsSystemPrompt, mustSucceed: true)
-            cache.clear()
+            cache.clear(leavesSystemPrompt: keepsSystemPrompt)
         case .clearRange(let first, let end):
             try clearRange(first, end, isPaused: session.pausedAt != nil, holds: holds)
         case .loadCache:
