@@ -121,6 +121,12 @@ final class RunningCall {
         var runs = Array(work.runs[choices])
         begin(choices, runs)
         let first = runs[0]
+        defer {
+            if work.crossAttention != nil {
+                core.beginLibraryCall(for: call)
+                core.model.unsetCrossAttention()
+            }
+        }
         try arrange(first, goesOn: goesOn, cache: &cache)
         if first.resumes, let token = try work.session.map(session)?.pausedAt { runs[0].input = .tokens([token]) }
         // The runtime wants as many inputs as it has places: what comes of copies is dropped.
@@ -134,10 +140,6 @@ final class RunningCall {
         let code = core.model.run(
             runs, of: self, adapter: work.adapter, saves: saved, keepsHistory: keepsHistory(first))
         core.endRun(nanoseconds: MonotonicClock.now() - begunAt)
-        if work.crossAttention != nil {
-            core.beginLibraryCall(for: call)
-            core.model.unsetCrossAttention()
-        }
         try conclude(first, code: code, cache: &cache)
         if let saved, let file = work.cacheFile, core.isOpen(call) {
             try saved.write(

@@ -91,6 +91,7 @@ struct RuntimeSetup {
 
     /// Whether a run gets what it asks for.
     func serves(_ run: PreparedRun) -> Bool {
-        sampling.isEqual(to: run.sampling) && (run.tags == nil || run.tags == tags)
+        let samples = run.mode == apus_rkllm_generate
+        return (!samples || sampling.isEqual(to: run.sampling)) && (run.tags == nil || run.tags == tags)
     }
 }
