@@ -114,7 +114,7 @@ import Testing
                 _ = try harness.engine.prepare(request)
                 return "nothing"
             } catch {
-                return message(error as? EngineError)
+                return message(error)
             }
         }
         #expect(refusal { $0.keys.values.removeLast() }.contains("5 keys and 6 values for 3 tokens"))
@@ -205,7 +205,7 @@ import Testing
                 _ = try harness.engine.prepare(GenerateRequest(inputs: [.multimodal(input)]))
                 return "nothing"
             } catch {
-                return message(error as? EngineError)
+                return message(error)
             }
         }
         #expect(refusal("no place", Self.images()).contains("1 images, but <image> is 0 times"))

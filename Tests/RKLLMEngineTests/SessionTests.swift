@@ -99,7 +99,7 @@ import Testing
         #expect(try harness.change(id, .releaseCache) == SessionState(positions: positions, isPaused: true))
         // What follows the range moves up.
         #expect(try harness.change(id, .clearRange(first: 0, end: 2)).positions == positions - 2)
-        for (begin, end) in [(3, 3), (4, 3), (0, positions)] {
+        for (begin, end) in [(UInt32(3), UInt32(3)), (4, 3), (0, positions)] {
             #expect(throws: EngineError.self) { try harness.change(id, .clearRange(first: begin, end: end)) }
         }
         var resumed = GenerateRequest(inputs: [.resumed])

@@ -2,7 +2,7 @@ import EngineLink
 import EngineProtocol
 import NativeEngine
 import Platform
-public import RKLLMEngine
+import RKLLMEngine
 
 /// The library that this worker's command line names.
 struct VendorRuntime: Sendable {
