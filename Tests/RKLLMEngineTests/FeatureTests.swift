@@ -247,7 +247,7 @@ import Testing
         }
         #expect((0..<4).map(text) == ["one-", "two", "three-+", "four-"])
         #expect(events.reasons == [.stop, .stop, .stop, .stop])
-        #expect(events.usage?.completionTokens == 2 + 1 + 3 + 2)
+        #expect(events.usage?.completionTokens == 8)
         // Three together, and the fourth with two copies, whose answers nobody asked for.
         #expect(harness.told.count { $0.hasPrefix("run mode") } == 2)
         #expect(harness.told.count { $0 == "run prompt=four" } == 3)

@@ -87,7 +87,8 @@ import Testing
         worker.send(.cancel, call: call)
         #expect(try worker.end(of: call) == .failed(.cancelled))
         let progress = page.read()
-        #expect(progress.enginePhase == .computing && progress.steps == 2)
+        // What the run needs of the handle, the run, its token.
+        #expect(progress.enginePhase == .computing && progress.steps == 3)
     }
 
     // MARK: What stays between runs

@@ -179,8 +179,8 @@ final class RunningCall {
         if model.mustReload(for: run) {
             guard !goesOn else { throw lost }
             try core.reload(for: run, cache: &cache)
+            core.beginLibraryCall(for: call)
         }
-        core.beginLibraryCall(for: call)
         if try model.setTemplate(run.template) {
             guard !goesOn else { throw lost }
             if run.template == .raw { cache.clear() } else { cache.hold(.remains) }

@@ -24,6 +24,20 @@ public enum EngineRequest: Sendable, Equatable {
     case unloadAdapter(name: String)
 }
 
+extension EngineRequest {
+    /// How many descriptors belong to the message: files of a model, of a prompt cache, or of an adapter.
+    public var descriptorCount: Int {
+        switch self {
+        case .load(let load): load.descriptorCount
+        case .generate(let request): request.session?.savesCache == true ? 1 : 0
+        case .changeSession(_, .loadCache), .loadAdapter: 1
+        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .cancel, .pause, .credit, .embed, .openSession,
+            .changeSession, .closeSession, .unloadAdapter:
+            0
+        }
+    }
+}
+
 /// Loads the one model of this worker.
 ///
 /// The model's files travel as descriptors beside the message.
