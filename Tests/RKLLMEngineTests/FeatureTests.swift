@@ -368,6 +368,24 @@ import Testing
         }
     }
 
+    @Test(arguments: FakeRuntime.families) func `a function that lies does the next call no harm`(family: Int) throws {
+        let functions = [
+            "load_lora", "load_prompt_cache", "release_prompt_cache", "clear_kv_cache", "get_kv_cache_size",
+            "set_chat_template", "set_function_tools", "set_cross_attn_params",
+        ]
+        for function in functions where RuntimeCalls.families(with: function).contains(family) {
+            let harness = try RuntimeHarness(
+                family, "say a\nat \(function) lie", runtime: RuntimeOptions(usesCrossAttention: family >= 121))
+            _ = try RuntimeCalls.failure(of: function, harness)
+            #expect(try harness.run(GenerateRequest(inputs: [.ids([1])])).text == "a", "\(function)")
+            guard function == "load_lora" else { continue }
+            // The runtime said that it has it.
+            var request = harness.ask("Hello")
+            request.adapter = "poems"
+            #expect(message(try harness.run(request).failure).contains("rkllm_run: -1"))
+        }
+    }
+
     @Test(arguments: [121, 130]) func `a cache that cannot be as large as told is not believed`(family: Int) throws {
         let harness = try RuntimeHarness(family, "say a\nat get_kv_cache_size lie")
         let id = try harness.open(1)

@@ -258,6 +258,21 @@ import Testing
         #expect(try worker.end().exit == exits[word])
     }
 
+    @Test(arguments: ["crash", "abort", "exit"]) func `an abort that ends the library ends its worker only`(
+        word: String
+    ) throws {
+        let exits: [String: ChildProcess.Exit] = [
+            "crash": .signal(SIGSEGV), "abort": .signal(SIGABRT), "exit": .status(3),
+        ]
+        let worker = try Self.worker()
+        try worker.load(Array("at abort \(word)\ndelay 1\nmany 1000000 a".utf8))
+        let call = worker.send(Self.chat("Hello"))
+        _ = try worker.events(of: call) { !WorkerProcessTests.text($0).isEmpty }
+        worker.send(.cancel, call: call)
+        _ = try worker.linkClosed()
+        #expect(try worker.end().exit == exits[word])
+    }
+
     @Test(arguments: functions.dropLast()) func `a function that hangs stands still on the progress page`(
         function: String
     ) throws {
