@@ -287,7 +287,7 @@ import Testing
         for (request, descriptors) in before { _ = try worker.ask(request, descriptors: descriptors) }
         let steps = page.read().steps
         let call = worker.send(last.0, descriptors: last.1)
-        while page.read().steps == steps { usleep(1000) }
+        for _ in 0..<60_000 where page.read().steps == steps { usleep(1000) }
         worker.send(.cancel, call: call)
         #expect(try worker.end(of: call) == .failed(.cancelled))
         #expect(page.read().enginePhase == .computing)
