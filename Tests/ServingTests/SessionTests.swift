@@ -53,7 +53,7 @@ import Testing
         let call = try id(bench)
         bench.worker.onEvents([(call, accepted), (call, chunk("a")), (call, finish)])
         bench.turn(milliseconds: 1)
-        #expect(idle == 1 && session.state == SessionState(positions: 2))
+        #expect(idle > 0 && session.state == SessionState(positions: 2))
         _ = try submit(bench, session, .changeSession(session.id, .clear(keepsSystemPrompt: false)), listener)
         bench.worker.onEvents([(try id(bench), .result(.session(SessionState(cachedPositions: 3))))])
         #expect(session.state == SessionState(cachedPositions: 3))
