@@ -94,9 +94,11 @@ private final class MatrixEngine {
     static func runtime(_ family: Int) throws -> MatrixEngine {
         let script = "limit 4096\nhidden 1 4\nlogits 1 8\necho\ndelay 2\nmany 200 \\_x"
         let names = [110: "1.1", 120: "1.2.0", 121: "1.2.1 to 1.2.3", 130: "1.3.0"]
+        let runtime = ["--rkllm-runtime", try FakeRuntime.library(family)]
         return try MatrixEngine(
             name: names[family] ?? "", width: 4,
-            ["model=\(try FakeRuntime.model(script))", "--rkllm-runtime", try FakeRuntime.library(family)])
+            ["model=\(try FakeRuntime.model(script))"] + runtime
+                + (family >= 121 ? ["--rkllm-cross-attention", "on"] : []))
     }
 }
 
