@@ -48,6 +48,8 @@ import Testing
             return "yes"
         } catch is MatrixProbe.Unsupported {
             return "-32005"
+        } catch is MatrixProbe.GoesOn {
+            return "goes on"
         } catch {
             Issue.record("\(row.title) on \(engine.name): \(error)")
             return "error"
@@ -105,6 +107,8 @@ private final class MatrixEngine {
 /// One client, who shows an administrator's key and opens a handle.
 private final class MatrixProbe {
     struct Unsupported: Error {}
+    /// A run was to pause, and went on to its end.
+    struct GoesOn: Error {}
 
     let engine: MatrixEngine
     private let client: RPCConnectionClient
@@ -169,6 +173,11 @@ private final class MatrixProbe {
             results[id] = message["result"] == nil ? try failed(message) : message["result"]
         }
         return results[Int64(run)] ?? .null
+    }
+
+    func pause() throws {
+        let result = try during(#", "pausable": 1"#, "rkllm.pause")
+        if result["finish_reason"] != .string("paused") { throw GoesOn() }
     }
 
     private func failed(_ message: JSONValue) throws -> JSONValue {
@@ -302,13 +311,12 @@ private struct MatrixRow: Sendable {
         },
         MatrixRow("rkllm.pause", "rkllm.resume") { probe in
             try probe.open(#", "ignore_eos_token": false"#)
-            let result = try probe.during(#", "pausable": 1"#, "rkllm.pause")
-            try probe.expect(result["finish_reason"] == .string("paused"), result)
+            try probe.pause()
             try probe.call("rkllm.resume")
         },
         MatrixRow("rkllm.clear_kv_cache", more: "a range, while paused") { probe in
             try probe.open()
-            _ = try probe.during(#", "pausable": 1"#, "rkllm.pause")
+            try probe.pause()
             try probe.call("rkllm.clear_kv_cache", "[null, 0, [0], [1]]")
         },
         MatrixRow("rkllm.load_prompt_cache", "rkllm.release_prompt_cache", more: "saved by `prompt_cache_params`") {
