@@ -24,7 +24,7 @@ final class ScriptedWorker: SupervisedWorker {
     func start() {}
     func stop() { _ = state.handle(.stop, now: 0) }
     func noteServedRequest() {}
-    func send(_ request: EngineRequest, call: CallID) { sent.append((call, request)) }
+    func send(_ request: EngineRequest, call: CallID, descriptors: [Int32]) { sent.append((call, request)) }
 
     func becomeReady() {
         _ = state.handle(.loaded, now: 0)

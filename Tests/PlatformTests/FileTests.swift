@@ -39,6 +39,41 @@ final class TemporaryFolder {
         #expect(fcntl(file.rawValue, F_GETFD) & FD_CLOEXEC != 0)
     }
 
+    @Test func aFolderGivesOutFilesByNameAndReplacesThemAsAWhole() throws {
+        let temporary = try TemporaryFolder()
+        _ = try temporary.write("outside", [9])
+        #expect(mkdir(temporary.path("inner"), 0o700) == 0)
+        let folder = try FileFolder(path: temporary.path("inner"))
+        for name in ["", ".", "..", "../outside", "a/b", ".hidden", "a\0b", "a\nb", String(repeating: "x", count: 201)]
+        {
+            #expect(!FileFolder.isName(name))
+            #expect(throws: SystemError.self, "\(name)") { _ = try folder.open(name) }
+            #expect(throws: SystemError.self, "\(name)") { _ = try folder.replace(name) }
+        }
+        #expect(symlink(temporary.path("outside"), temporary.path("inner/link")) == 0)
+        let link = #expect(throws: SystemError.self) { _ = try folder.open("link") }
+        #expect(link?.code == ELOOP)
+        #expect(mkfifo(temporary.path("inner/fifo"), 0o600) == 0)
+        #expect(throws: SystemError.self) { _ = try folder.open("fifo") }
+        do {
+            let abandoned = try folder.replace("link")
+            _ = try abandoned.duplicate()
+        }
+        let whole = try folder.replace("link")
+        let writer = try whole.duplicate()
+        #expect(write(writer.rawValue, "abc", 3) == 3)
+        #expect(throws: SystemError.self, "not before it is whole") { _ = try folder.open("link") }
+        try whole.commit()
+        #expect(try folder.open("link").fileSize() == 3)
+        #expect(
+            try SmallFile.read(path: temporary.path("outside"), limit: 9) == [9], "the link was replaced, not followed")
+        let names = try #require(opendir(temporary.path("inner")))
+        var count = 0
+        while readdir(names) != nil { count += 1 }
+        closedir(names)
+        #expect(count == 4, "nothing but ., .., fifo and link")
+    }
+
     @Test func aDescriptorClosesWithItsOwnerUnlessItIsReleased() throws {
         let pair = try Socket.pair()
         let far = pair.second.release()

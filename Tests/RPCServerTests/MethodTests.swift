@@ -75,24 +75,16 @@ import Testing
     @Test(
         "what this engine has not is -32005 and named",
         arguments: [
-            ("rkllm.run", #"{"prompt": "a", "keep_history": 1}"#, "sessions"),
-            ("rkllm.run", #"{"prompt": "a", "lora_params": {"lora_adapter_name": "x"}}"#, "LoRA"),
-            ("rkllm.run", #"{"prompt": "a", "prompt_cache_params": {"save_prompt_cache": 1}}"#, "prompt cache"),
-            ("rkllm.run", #"{"multimodal": {"prompt": "<image>"}}"#, "images"),
-            ("rkllm.load_lora", #"[null, {"lora_adapter_path": "/x", "lora_adapter_name": "x"}]"#, "LoRA"),
-            ("rkllm.load_prompt_cache", #"[null, "/x"]"#, "prompt cache"),
-            ("rkllm.release_prompt_cache", "[]", "prompt cache"),
-            (
-                "rkllm.set_cross_attn_params", #"{"cross_attn_params": {"num_tokens": 3, "encoder_mask": [1, 0, 1]}}"#,
-                "cross"
-            ),
-            ("rkllm.resume", "{}", "pause"), ("rkllm.clear_kv_cache", "[null, 0, [0], [4]]", "sessions"),
+            ("rkllm.run", #"{"input": [{"prompt": "a"}, {"prompt": "b"}], "keep_history": 1}"#, "n_batch"),
+            ("rkllm.run", #"{"input": [{"prompt": "a"}, {"prompt": "b"}], "pausable": 1}"#, "n_batch"),
+            ("rkllm.load_prompt_cache", #"[null, "x"]"#, "n_batch"),
             ("rkllm.init", #"{"param": {"skip_special_token": 0}}"#, "special tokens"),
-            ("rkllm.init", #"{"param": {"img_start": "<img>"}}"#, "images"),
-            ("rkllm.init", #"{"param": {"extend_param": {"use_cross_attn": 1}}}"#, "cross attention"),
+            ("rkllm.init", #"{"param": {"max_context_len": 64, "extend_param": {"n_batch": 2}}}"#, "n_batch"),
         ])
     func unsupported(method: String, params: String, word: String) throws {
-        let failure = try RPCBench().connect().error(method, params)
+        let client = try RPCBench().connect()
+        _ = try client.result("rkllm.init", #"{"param": {"extend_param": {"n_batch": 2}}}"#)
+        let failure = try client.error(method, params)
         #expect(failure.code == -32005 && failure.type == "unsupported")
         #expect((failure.data["feature"] as? String)?.contains(word) == true, "\(failure.message)")
     }
@@ -363,7 +355,7 @@ import Testing
         let methods = try #require(document["methods"] as? [[String: Any]])
         let names = Set(methods.compactMap { $0["name"] as? String })
         #expect(names == Set(RPCMethod.all.map(\.name)) && names.count == RPCMethod.all.count)
-        #expect(RPCMethod.all.filter { $0.name.hasPrefix("rkllm.") }.count == 20, "16 of the ancestor and 4 of ours")
+        #expect(RPCMethod.all.filter { $0.name.hasPrefix("rkllm.") }.count == 21, "16 of the ancestor and 5 of ours")
         let schemas = try #require((document["components"] as? [String: Any])?["schemas"] as? [String: Any])
         let text = String(decoding: OpenRPCDocument.bytes, as: UTF8.self)
         for match in text.matches(of: /#\/components\/schemas\/(\w+)/) {
@@ -410,5 +402,22 @@ import Testing
         for _ in 0..<10 { client.send(#"{"jsonrpc":"2.0","id":9,"method":"server.health"}"#) }
         let fast = RPCFailure(try #require(try client.take().last))
         #expect(fast.code == -32009 && fast.type == "rate_limited" && fast.data["retry_after_ms"] as? Int == 250)
+    }
+
+    @Test("messages that are none count too, and a client that goes on and on beyond the rate is left")
+    func abuse() throws {
+        let bench = try RPCBench { ($0.requestsPerSecond, $0.refusedRequests) = (2, 5) }
+        let client = bench.connect()
+        for _ in 0..<4 { client.send("nonsense") }
+        #expect(try client.take().map { RPCFailure($0).code } == Array(repeating: -32700, count: 4))
+        for number in 0..<5 {
+            client.send(number.isMultiple(of: 2) ? "nonsense" : #"{"jsonrpc":"2.0","id":9,"method":"server.health"}"#)
+        }
+        #expect(try client.take().allSatisfy { RPCFailure($0).code == -32009 })
+        #expect(!client.session.isEnding)
+        client.send("[1, 2]")
+        #expect(client.session.isEnding)
+        let last = try #require(try client.take().last?["batch"] as? [[String: Any]])
+        #expect(last.allSatisfy { RPCFailure($0).data["limit"] as? Int == 2 }, "the reason is delivered")
     }
 }

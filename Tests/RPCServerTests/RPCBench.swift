@@ -11,7 +11,7 @@ import TestSupport
 /// A worker whose answers the test writes.
 final class ScriptedWorker: SupervisedWorker {
     private(set) var state = SupervisorState()
-    let generation: UInt16 = 1
+    private(set) var generation: UInt16 = 1
     let workerProcessID: Int32? = getpid()
     let stillNanoseconds: UInt64 = 0
     private(set) var sent: [(call: CallID, request: EngineRequest)] = []
@@ -21,22 +21,74 @@ final class ScriptedWorker: SupervisedWorker {
     var onFailed: (String) -> Void = { _ in }
     var onStopped: () -> Void = {}
     var hasChatTemplate = true
-    private var tokenizations: [CallID] = []
+    /// What it says that a session holds.
+    var sessionState = SessionState()
+    /// What it says instead of opening one.
+    var refusal: EngineError?
+    /// Files that came beside requests, while they are open.
+    var onFile: (Int32) -> Void = { _ in }
+    private var questions: [(call: CallID, request: EngineRequest)] = []
 
     func start() {}
     func stop() { _ = state.handle(.stop, now: 0) }
     func noteServedRequest() {}
 
-    func send(_ request: EngineRequest, call: CallID) {
+    func send(_ request: EngineRequest, call: CallID, descriptors: [Int32]) {
         sent.append((call, request))
-        if case .tokenize = request { tokenizations.append(call) }
+        for descriptor in descriptors { onFile(descriptor) }
+        switch request {
+        case .tokenize, .openSession, .changeSession, .closeSession, .loadAdapter: questions.append((call, request))
+        default: break
+        }
     }
 
-    /// What rkllm.init waits for.
-    func answerTokenizations() {
-        let calls = tokenizations
-        tokenizations = []
-        for call in calls { onEvents([(call, .result(.tokenized(ids: [])))]) }
+    /// Answers what is no generation; false if there was nothing.
+    func answerQuestions() -> Bool {
+        let asked = questions
+        questions = []
+        for (call, request) in asked { onEvents([(call, answer(to: request))]) }
+        return !asked.isEmpty
+    }
+
+    private func answer(to request: EngineRequest) -> EngineEvent {
+        switch request {
+        case .tokenize: .result(.tokenized(ids: []))
+        case .loadAdapter: refusal.map { .failed($0) } ?? .result(.done)
+        case .openSession where refusal != nil, .changeSession where refusal != nil: .failed(refusal ?? .cancelled)
+        default: .result(.session(sessionState))
+        }
+    }
+
+    /// What was asked about sessions: `open`, `run` (with `keep`, `save`, `resumed`), `clear`, `close` and so on.
+    var sessionWords: [String] {
+        sent.compactMap { sent in
+            switch sent.request {
+            case .openSession(let id): "open \(id.rawValue)"
+            case .closeSession(let id): "close \(id.rawValue)"
+            case .changeSession(_, .clear(let keeps)): keeps ? "clear but system" : "clear"
+            case .changeSession(_, .clearRange(let first, let end)): "clear \(first)..<\(end)"
+            case .changeSession(_, .loadCache): "load"
+            case .changeSession(_, .releaseCache): "release"
+            case .pause: "pause"
+            case .generate(let request):
+                request.session.map { use in
+                    "run \(use.id.rawValue)" + (use.keepsHistory ? " keep" : "") + (use.savesCache ? " save" : "")
+                        + (request.inputs == [.resumed] ? " resumed" : "")
+                }
+            default: nil
+            }
+        }
+    }
+
+    /// Dies, and another worker is ready.
+    func restart() {
+        let end = WorkerEnd.crashed(signal: 9)
+        questions = []
+        _ = state.handle(.ended(end), now: 0)
+        onLost(end)
+        _ = state.handle(.timeArrived, now: .max)
+        generation += 1
+        becomeReady()
     }
 
     func becomeReady() {
@@ -71,7 +123,8 @@ final class RPCBench {
 
     init(
         models: [String] = ["tiny"], keys: [String: String]? = nil, administrators: [String: String]? = nil,
-        limits change: (inout RPCLimits) -> Void = { _ in }, isReady: Bool = true, hasChatTemplate: Bool = true
+        limits change: (inout RPCLimits) -> Void = { _ in }, isReady: Bool = true, hasChatTemplate: Bool = true,
+        cacheRoot: String? = nil
     ) throws {
         loop = try EventLoop()
         let logger = Logger(component: "test", level: .trace, sink: sink)
@@ -79,7 +132,7 @@ final class RPCBench {
         var limits = RPCLimits()
         change(&limits)
         service = RPCService(
-            settings: Self.settings(keys, administrators, limits), serving: serving, loop: loop,
+            settings: Self.settings(keys, administrators, limits, cacheRoot: cacheRoot), serving: serving, loop: loop,
             metrics: RPCMetrics(registry: MetricsRegistry()), logger: logger)
         worker.hasChatTemplate = hasChatTemplate
         for name in models { try add(name) }
@@ -87,13 +140,16 @@ final class RPCBench {
     }
 
     static func settings(
-        _ keys: [String: String]?, _ administrators: [String: String]? = nil, _ limits: RPCLimits = RPCLimits()
+        _ keys: [String: String]?, _ administrators: [String: String]? = nil, _ limits: RPCLimits = RPCLimits(),
+        cacheRoot: String? = nil
     ) -> RPCService.Settings {
         let tenantOfKey: (@Sendable (String) -> String?)? =
             if let keys { { @Sendable key in keys[key] } } else { nil }
         let administratorOfKey: (@Sendable (String) -> String?)? =
             if let administrators { { @Sendable key in administrators[key] } } else { nil }
-        return RPCService.Settings(tenantOfKey: tenantOfKey, administratorOfKey: administratorOfKey, limits: limits)
+        return RPCService.Settings(
+            tenantOfKey: tenantOfKey, administratorOfKey: administratorOfKey, limits: limits,
+            cacheRoot: cacheRoot)
     }
 
     /// Only the first model's worker is the test's own.
@@ -107,7 +163,16 @@ final class RPCBench {
     }
 
     func connect() -> TestClient {
-        TestClient(RPCSession(service: service)) { [worker] in worker.answerTokenizations() }
+        TestClient(RPCSession(service: service)) { self.settle() }
+    }
+
+    /// Lets everything happen that needs no answer of a generation.
+    func settle() {
+        for _ in 0..<8 {
+            _ = loop.after(nanoseconds: 0) { [loop] in loop.stop() }
+            loop.run()
+            if !worker.answerQuestions() { return }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ final class ScriptedWorker: SupervisedWorker {
     private(set) var state = SupervisorState()
     private(set) var generation: UInt16 = 1
     private(set) var sent: [(id: CallID, request: EngineRequest)] = []
+    /// Numbers of the descriptors that came beside requests.
+    private(set) var files: [Int32] = []
     private(set) var served = 0
     var sendError: EngineError?
 
@@ -30,9 +32,10 @@ final class ScriptedWorker: SupervisedWorker {
         _ = state.handle(.servedRequest, now: MonotonicClock.now())
     }
 
-    func send(_ request: EngineRequest, call: CallID) throws(EngineError) {
+    func send(_ request: EngineRequest, call: CallID, descriptors: [Int32]) throws(EngineError) {
         if let sendError { throw sendError }
         sent.append((call, request))
+        files += descriptors
     }
 
     // What the test does

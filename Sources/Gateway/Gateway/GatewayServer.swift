@@ -94,6 +94,10 @@ final class GatewayServer {
         rpc.service.modelAtPath = { [unowned self] path throws(EngineError) in
             try factory.model(name: ModelName.ofFile(path), path: path, self.options.settings)
         }
+        rpc.service.adapterAtPath = { [unowned self] path throws(EngineError) in
+            let roots = AllowedRoots(folders: self.options.settings.modelRoots)
+            return AttachedFile(try ModelSource.open(part: path, within: roots))
+        }
         rpc.service.nameOfModelAtPath = { [unowned self] path in
             self.options.models.first { $0.sources.model == .file(path: path) }?.name
         }
@@ -247,7 +251,7 @@ final class GatewayServer {
         limits.requestsPerSecond = options.settings.rpcRequestsPerSecond
         return RPCService.Settings(
             tenantOfKey: tenantLookup(options.keys), administratorOfKey: tenantLookup(options.administrators),
-            limits: limits)
+            limits: limits, cacheRoot: options.settings.rpcCacheRoot)
     }
 
     private static func localSettings(_ options: Options) -> LocalServer.Settings {

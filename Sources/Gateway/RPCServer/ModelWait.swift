@@ -5,7 +5,7 @@ import Serving
 /// Waits until a model answers: loaded on demand if need be, like for any other request.
 ///
 /// It has the model tokenize nothing, which a worker does as soon as it is ready.
-final class ModelWait: CallListener {
+final class ModelWait: CallListener, PendingWork {
     private let service: RPCService
     private let model: String
     private let identity: CallIdentity
@@ -37,7 +37,8 @@ final class ModelWait: CallListener {
     func callHasEvents(_ call: ServedCall) {
         while call === self.call, let event = call.next() {
             switch event {
-            case .result: end(.success(()))
+            // An engine without a tokenizer of its own has answered too.
+            case .result, .failed(.unsupported): end(.success(()))
             case .failed(.modelNotReady) where isStillLoading: start()
             case .failed(let error): end(.failure(error))
             case .accepted, .started, .tokens, .tensor, .choiceFinished, .finished, .statistics: break

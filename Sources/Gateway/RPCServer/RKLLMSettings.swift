@@ -49,13 +49,13 @@ struct RKLLMSettings: Sendable {
         if param.flag("skip_special_token") == false {
             throw .unsupported("special tokens in the text", field: param.path("skip_special_token"))
         }
-        for name in ["img_start", "img_end", "img_content"] where param.text(name)?.isEmpty == false {
-            throw .unsupported("images", field: param.path(name))
-        }
-        if let extend = param.object("extend_param"), extend.flag("use_cross_attn") == true {
-            throw .unsupported("cross attention", field: extend.path("use_cross_attn"))
-        }
     }
+
+    /// What stands around or in the place of images; empty: the model's own.
+    func imageTag(_ name: String) -> String { given?.text(name) ?? "" }
+
+    /// Whether the model's layers attend to what `rkllm.set_cross_attn_params` says.
+    var usesCrossAttention: Bool { given?.object("extend_param")?.flag("use_cross_attn") ?? false }
 
     /// Every parameter as it holds, for the answer to `rkllm.init`.
     func effective(model: String, contextLength: UInt32?, threads: UInt32?) -> JSONObject {

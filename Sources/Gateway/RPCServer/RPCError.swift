@@ -38,6 +38,9 @@ struct RPCError: Error, Sendable, Equatable {
         return copy
     }
 
+    /// With the field that the client knows in the place of the engine's.
+    func named(_ field: String) -> RPCError { data["field"] == nil ? self : with("field", .string(field)) }
+
     func with(_ name: String, _ value: some FixedWidthInteger) -> RPCError { with(name, .number(JSONNumber(value))) }
 }
 
@@ -74,6 +77,11 @@ extension RPCError {
             .with("feature", .string(feature))
         return field.map { error.with("field", .string($0)) } ?? error
     }
+
+    /// What a handle kept went with its model's process.
+    static let historyLost = RPCError(
+        .workerLost, type: "session_lost",
+        "the model's process has ended, and what the handle kept is gone; the next run begins anew")
 
     static func limit(_ what: String, limit: Int, value: Int) -> RPCError {
         RPCError(.limit, type: "limit_exceeded", "\(what): \(value) is more than the limit of \(limit)")

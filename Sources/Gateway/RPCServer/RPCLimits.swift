@@ -16,12 +16,16 @@ public struct RPCLimits: Sendable, Equatable {
     // Connections
 
     public var connections = 256
-    /// Requests of one connection; twice as many may come at once.
+    /// Requests of one connection, malformed ones included; twice as many may come at once.
     public var requestsPerSecond = 1_000
+    /// Requests beyond that rate that are refused before the connection is closed; they come back at the same rate.
+    public var refusedRequests = 10_000
     /// Runs of one connection that have not ended.
     public var runs = 64
     /// Open handles of one connection.
     public var handles = 64
+    /// Handles of one connection that keep something between runs.
+    public var sessions = 16
     /// Wrong keys before a connection is closed.
     public var authenticationAttempts = 3
     /// Output that waits for a slow socket before nothing more is read from it, and outboxes have to hold the rest.
@@ -48,7 +52,7 @@ public struct RPCLimits: Sendable, Equatable {
 
     /// Values of a tensor that is written as an array of numbers; a larger one is written in base64.
     public var inlineTensorValues = 1_024
-    /// Bytes of rows that all runs together keep whose clients want them at the end.
+    /// Bytes of tensors that are kept for clients: rows that they want at the end, and cross attention.
     public var keptTensorBytes = 256 << 20
 
     /// One string of a chat template.
@@ -57,6 +61,10 @@ public struct RPCLimits: Sendable, Equatable {
     public static let toolsBytes = 256 << 10
     /// A prompt; the engine has its own limit, which may be lower.
     public static let promptBytes = 16 << 20
+    /// Rows of images, in base64.
+    public static let imageBytes = 64 << 20
+    /// Logits that are chosen of a row.
+    public static let chosenLogits = 1_024
     public static let stopStrings = 4
     public static let stopStringBytes = 1_024
     /// What a client wants back with every message of a stream, as JSON text.

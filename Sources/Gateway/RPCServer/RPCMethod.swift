@@ -14,7 +14,7 @@ struct RPCMethod: Sendable {
     enum Kind: String, Sendable {
         /// At once, from what the door knows, whatever a model is doing.
         case instant
-        /// When a model is ready.
+        /// When a model has answered.
         case waiting
         /// When a run has ended; before that its parts come as notifications.
         case streaming
@@ -130,44 +130,55 @@ extension RPCMethod {
             "rkllm.destroy", .instant, "Ends the handle and its runs; the model stays for others.", [handle],
             result: success, { session, call throws(RPCError) in try session.destroy(call) }),
         RPCMethod(
-            "rkllm.load_lora", .instant, "Not supported.",
+            "rkllm.load_lora", .waiting, "Loads an adapter into the handle's model; runs choose it by its name.",
             [
                 handle,
-                Field("lora_adapter", or: ["RKLLMLoraAdapter"], .object(RKLLMStructs.loraAdapter), "The adapter."),
-            ],
-            result: "error -32005", { session, call throws(RPCError) in try session.refuse(call, "LoRA adapters") }),
-        RPCMethod(
-            "rkllm.load_prompt_cache", .instant, "Not supported.",
-            [handle, text("prompt_cache_path", RPCLimits.pathBytes, "The file.")], result: "error -32005",
-            { session, call throws(RPCError) in try session.refuse(call, "prompt cache files") }),
-        RPCMethod(
-            "rkllm.release_prompt_cache", .instant, "Not supported.", [handle], result: "error -32005",
-            { session, call throws(RPCError) in try session.refuse(call, "prompt cache files") }),
-        RPCMethod(
-            "rkllm.clear_kv_cache", .instant,
-            "Forgets what the handle has kept between runs, which without sessions is nothing.",
-            [
-                handle,
-                Field("keep_system_prompt", .flag, "There is none to keep."),
                 Field(
-                    "start_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs), "Not supported."),
-                Field("end_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs), "Not supported."),
+                    "lora_adapter", or: ["RKLLMLoraAdapter"], .object(RKLLMStructs.loraAdapter), required: true,
+                    "The adapter; an administrator's key is needed, and a file below server.model_roots."),
+            ], result: success, { session, call throws(RPCError) in try session.loadAdapter(call) }),
+        RPCMethod(
+            "rkllm.load_prompt_cache", .waiting, "Loads a prompt cache that a run has saved, in the place of another.",
+            [
+                handle,
+                Field(
+                    "prompt_cache_path", .text(maximumBytes: RPCLimits.pathBytes), required: true,
+                    "A file in rpc.cache_root, for which an administrator's key is needed."),
+            ], result: "{success, message, cache_path, positions}",
+            { session, call throws(RPCError) in try session.loadPromptCache(call) }),
+        RPCMethod(
+            "rkllm.release_prompt_cache", .waiting, "Lets go of the prompt cache that was loaded.", [handle],
+            result: success, { session, call throws(RPCError) in try session.releasePromptCache(call) }),
+        RPCMethod(
+            "rkllm.clear_kv_cache", .waiting, "Forgets what the handle keeps between runs, after the run in progress.",
+            [
+                handle,
+                Field("keep_system_prompt", .flag, default: .bool(false), "All but the system prompt; not for ranges."),
+                Field(
+                    "start_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs),
+                    "The first position of a range for each input, while a run is paused."),
+                Field(
+                    "end_pos", .list(of: .integer(0...(1 << 24)), maximum: RPCLimits.batchInputs),
+                    "The position after the last one of each."),
             ], result: "{success, message, keep_system_prompt}",
             { session, call throws(RPCError) in try session.clearCache(call) }),
         RPCMethod(
-            "rkllm.get_kv_cache_size", .instant, "Positions that the handle's run holds now, for each input.", [handle],
+            "rkllm.get_kv_cache_size", .instant,
+            "Positions that the handle keeps, or that its run holds now, for each input.", [handle],
             result: "{success, message, cache_sizes}",
             { session, call throws(RPCError) in try session.cacheSize(call) }),
         RPCMethod(
             "rkllm.set_chat_template", .instant,
-            "Puts prompts of this handle between strings, in the place of the model's template; all absent: undoes it.",
+            "Puts prompts of this handle between strings, in the place of the model's template; all absent: undoes it. "
+                + "What the handle kept is forgotten.",
             [handle] + templateConfig.fields.prefix(3) + [
                 Field("template_config", .object(templateConfig), "The same in an object.")
             ], positional: 4, result: "{success, message, system_prompt, prompt_prefix, prompt_postfix}",
             { session, call throws(RPCError) in try session.setChatTemplate(call) }),
         RPCMethod(
             "rkllm.set_function_tools", .instant,
-            "Tools that the model's template tells the model, for prompts of this handle; without tools: undoes it.",
+            "Tools that the model's template tells the model, for prompts of this handle; without tools: undoes it. "
+                + "What the handle kept is forgotten.",
             [
                 handle, text("system_prompt", RPCLimits.templateBytes, "A system message."),
                 Field("tools", .any, "An array of definitions, or its JSON text."),
@@ -175,13 +186,15 @@ extension RPCMethod {
             ], result: "{success, message, system_prompt, tools, tool_response_str, not_applied}",
             { session, call throws(RPCError) in try session.setFunctionTools(call) }),
         RPCMethod(
-            "rkllm.set_cross_attn_params", .instant, "Not supported.",
+            "rkllm.set_cross_attn_params", .instant,
+            "What the model's layers attend to besides, in runs of this handle; absent: undoes it.",
             [
                 handle,
                 Field(
-                    "cross_attn_params", or: ["RKLLMCrossAttnParam"], .object(RKLLMStructs.crossAttnParam), "Tensors."),
-            ], result: "error -32005", { session, call throws(RPCError) in try session.refuse(call, "cross attention") }
-        ),
+                    "cross_attn_params", or: ["RKLLMCrossAttnParam"], .object(RKLLMStructs.crossAttnParam),
+                    "The output of an encoder."),
+            ], result: "{success, message, num_tokens}",
+            { session, call throws(RPCError) in try session.setCrossAttention(call) }),
         RPCMethod(
             "rkllm.get_constants", .instant, "The numbers of rkllm.h by name.",
             result: "{CPU_MASKS, LLM_CALL_STATES, INPUT_TYPES, INFER_MODES}",
@@ -194,8 +207,13 @@ extension RPCMethod {
             [Field("request_id", .any, required: true, "The id of the run's request.")], result: "{success, cancelled}",
             { session, call throws(RPCError) in try session.cancel(call) }),
         RPCMethod(
-            "rkllm.resume", .instant, "Not supported.", [handle], result: "error -32005",
-            { session, call throws(RPCError) in try session.refuse(call, "pause and resume") }),
+            "rkllm.pause", .instant, "Ends the run of a handle so that it can go on; finish_reason is paused.",
+            [handle],
+            result: "{success, message, paused}", { session, call throws(RPCError) in try session.pause(call) }),
+        RPCMethod(
+            "rkllm.resume", .streaming, "Goes on with the run that was paused last, as a run of its own.",
+            [handle, Field("userdata", .any, "Comes back with every notification."), RKLLMStructs.timeout],
+            positional: 2, result: "as rkllm.run", { session, call throws(RPCError) in try session.resume(call) }),
         RPCMethod(
             "rkllm.list_models", .instant, "The served models.", result: "{models}",
             { session, call throws(RPCError) in session.listModels(call) }),
@@ -222,7 +240,7 @@ extension RPCMethod {
             ], result: "{compat, stream, tensors}", { session, call throws(RPCError) in session.configure(call) }),
         RPCMethod(
             "server.info", .instant, "What this server is and can do.",
-            result: "{name, version, protocol, engine, capabilities, limits}", open: true,
+            result: "{name, version, protocol, needs_key, compat, capabilities, limits}", open: true,
             { session, call throws(RPCError) in session.serverInfo(call) }),
         RPCMethod(
             "server.health", .instant, "Whether models answer.", result: "{status, models}", open: true,

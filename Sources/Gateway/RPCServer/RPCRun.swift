@@ -1,5 +1,6 @@
 import EngineProtocol
 import JSON
+import Observability
 import Platform
 import Serving
 
@@ -14,7 +15,14 @@ final class RPCRun: CallListener {
     let isAsynchronous: Bool
     private unowned let session: RPCSession
     private let slot: ReplySlot
-    private var request: RKLLMRunRequest
+    private(set) var request: RKLLMRunRequest
+    /// What its handle keeps, if it is one of those that need that.
+    private let history: HandleHistory?
+    /// Where the prompt's cache is saved, and the file while that has not ended well.
+    private let cacheTarget: PromptCacheFile?
+    private var cacheFile: FileFolder.Replacement?
+    private var reducers: [RowReducer]
+    private var wantsPause = false
     private var frames: RunFrames
     private let options: RPCOptions
     private let identity: CallIdentity
@@ -29,12 +37,15 @@ final class RPCRun: CallListener {
     private var keptBytes = 0
 
     init(
-        id: RPCID, handle: RKLLMHandle, request: RKLLMRunRequest, isAsynchronous: Bool, slot: ReplySlot,
-        session: RPCSession
+        id: RPCID, handle: RKLLMHandle, request: RKLLMRunRequest, history: HandleHistory? = nil,
+        cacheTarget: PromptCacheFile? = nil, isAsynchronous: Bool, slot: ReplySlot, session: RPCSession
     ) {
         self.id = id
         self.handle = handle
         self.request = request
+        self.history = history
+        self.cacheTarget = cacheTarget
+        reducers = request.generate.inputs.map { _ in RowReducer(request.selection) }
         self.isAsynchronous = isAsynchronous
         self.slot = slot
         self.session = session
@@ -50,12 +61,68 @@ final class RPCRun: CallListener {
 
     private var isNano: Bool { options.compatibility == .nano }
 
-    /// Sends the request to the model.
+    /// Sends the request to the model, at once or when it is its turn in the handle's history.
     func start() throws(EngineError) {
+        if let history { return wait(in: history) }
         // To a client that waits for the whole answer nothing has been sent, so another worker may begin again.
         call = try session.service.serving.submit(
             .generate(request.generate), model: handle.model, identity: identity,
             resumes: !options.streams && !isNano && request.generate.tensors == nil, listener: self)
+    }
+
+    private func wait(in history: HandleHistory) {
+        let isAgain = hasBeenShortened
+        history.add(
+            HandleHistory.Step(
+                needsHistory: request.keepsHistory || request.resumes,
+                begin: { [weak self] session throws(EngineError) in try self?.begin(in: session) },
+                fail: { [weak self] error in self?.fail(error) }), goesFirst: isAgain)
+        guard request.generate.deadline != 0, !isAgain else { return }
+        let now = MonotonicClock.now()
+        let patience = request.generate.deadline - min(now, request.generate.deadline)
+        // Once it is at the model, Serving sees to that.
+        _ = session.service.loop.after(nanoseconds: patience) { [weak self] in
+            guard let self, call == nil, !isFinished else { return }
+            fail(RPCError(.deadlineExceeded))
+        }
+    }
+
+    private func begin(in session: ServedSession) throws(EngineError) {
+        guard !isFinished else { return }
+        var generate = request.generate
+        if !request.keepsHistory { history?.keptSystemPrompt = false }
+        if follows(session), let following = request.followingInput { generate.inputs = [following] }
+        generate.session = SessionUse(
+            id: session.id, keepsHistory: request.keepsHistory, savesCache: cacheTarget != nil)
+        var files: [AttachedFile] = []
+        if let cacheTarget {
+            let file = try cacheTarget.replace()
+            do throws(SystemError) { files = [AttachedFile(try file.duplicate())] } catch {
+                throw .resourceExhausted(message: error.description, permanent: false)
+            }
+            cacheFile = file
+        }
+        handle.paused = nil
+        let call = try self.session.service.serving.submit(
+            .generate(generate), in: session, identity: identity, files: files, listener: self)
+        self.call = call
+        if wantsPause { self.session.service.serving.pause(call) }
+    }
+
+    /// Whether the beginning of its conversation is there already.
+    private func follows(_ session: ServedSession) -> Bool {
+        guard case .chat = request.generate.inputs[0], history?.keptSystemPrompt == true else {
+            return session.state.positions > 0
+        }
+        return true
+    }
+
+    /// Ends the run so that it can go on later; false where it is none of those that can.
+    func pause() -> Bool {
+        guard history != nil, !isFinished else { return false }
+        wantsPause = true
+        if let call { session.service.serving.pause(call) }
+        return true
     }
 
     /// Goes on after the connection's output has left.
@@ -130,6 +197,7 @@ extension RPCRun {
         hasBeenShortened = true
         leaveCall()
         request.generate.maximumTokens = tokens
+        cacheFile = nil
         do throws(EngineError) { try start() } catch { fail(RPCError(error)) }
     }
 
@@ -162,17 +230,33 @@ extension RPCRun {
     }
 
     private func send(_ chunk: TensorChunk) {
-        if options.streams && !isNano {
-            return write(RunResult(batchIndex: batchIndexed ? chunk.input : nil, tensor: chunk))
-        }
-        let limit = session.service.limits.keptTensorBytes
-        guard session.service.keepTensorBytes(chunk.tensor.byteCount) else {
+        guard chunk.input < reducers.count else { return }
+        do throws(EngineError) {
+            if let rows = try reducers[Int(chunk.input)].take(chunk) { send(rows, of: chunk.input) }
+        } catch {
             leaveCall()
-            return fail(
-                .limit("the rows of all runs that do not stream", limit: limit, value: limit + chunk.tensor.byteCount))
+            fail(RPCError(error))
         }
-        keptBytes += chunk.tensor.byteCount
-        outcome.add(chunk)
+    }
+
+    private func send(_ rows: RunRows, of input: UInt32) {
+        if options.streams && !isNano {
+            return write(RunResult(batchIndex: batchIndexed ? input : nil, rows: rows))
+        }
+        let (limit, bytes) = (session.service.limits.keptTensorBytes, rows.values.byteCount)
+        guard session.service.keepTensorBytes(bytes) else {
+            leaveCall()
+            return fail(.limit("the rows of all runs that do not stream", limit: limit, value: limit + bytes))
+        }
+        keptBytes += bytes
+        outcome.add(rows, of: input)
+    }
+
+    /// What rows were made one belongs to the answer as a whole.
+    private func addPooledRows() throws(EngineError) {
+        for input in reducers.indices {
+            if let row = try reducers[input].finish() { outcome.add(row, of: UInt32(input)) }
+        }
     }
 
     private func write(_ result: RunResult) {
@@ -184,14 +268,18 @@ extension RPCRun {
 
     private func finish(_ reason: RunOutcome.Reason, _ perf: RunPerformance?) {
         guard !isFinished else { return }
+        do throws(EngineError) { try addPooledRows() } catch { return fail(RPCError(error)) }
+        if reason == .paused { handle.paused = request.rest(after: outcome.tokenCount) }
+        let savedCache = saveCache(reason)
         if isNano {
             writeNanoTensors()
             write(RunResult(state: .finish, perf: perf))
             return end(reason == .aborted ? "aborted" : "ok")
         }
         let document = outcome.document(
-            reason, call: identity.publicID, model: handle.model, perf: perf, encoding: options.tensors,
-            inlineValues: session.service.limits.inlineTensorValues, now: MonotonicClock.now())
+            reason, call: identity.publicID, model: handle.model, perf: perf, savedCache: savedCache,
+            encoding: options.tensors, inlineValues: session.service.limits.inlineTensorValues,
+            now: MonotonicClock.now())
         if isAsynchronous {
             session.writeStream { frames.appendFinished(.success(document), to: &$0) }
         } else {
@@ -200,10 +288,22 @@ extension RPCRun {
         end(reason == .aborted ? "aborted" : "ok")
     }
 
+    /// The file takes its place if the run has ended well; else it goes away with the run.
+    private func saveCache(_ reason: RunOutcome.Reason) -> Bool? {
+        guard cacheTarget != nil else { return nil }
+        guard reason != .aborted, let cacheFile else { return false }
+        self.cacheFile = nil
+        do throws(SystemError) { try cacheFile.commit() } catch {
+            session.service.logger.error("rpc.cache_not_saved", .string("reason", error.reason))
+            return false
+        }
+        return true
+    }
+
     private func writeNanoTensors() {
         for (index, output) in outcome.outputs.enumerated() {
-            guard let tensor = output.tensor else { continue }
-            write(RunResult(batchIndex: batchIndexed ? UInt32(index) : nil, tensor: tensor))
+            guard let rows = output.rows else { continue }
+            write(RunResult(batchIndex: batchIndexed ? UInt32(index) : nil, rows: rows))
         }
     }
 
@@ -235,6 +335,7 @@ extension RPCRun {
 
     private func end(_ outcome: String) {
         isFinished = true
+        cacheFile = nil
         session.service.giveBackTensorBytes(keptBytes)
         keptBytes = 0
         metrics.finished()

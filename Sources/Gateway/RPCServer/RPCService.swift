@@ -13,11 +13,15 @@ public final class RPCService {
         /// Who an administrator's key stands for; nil when nobody may administer.
         public var administratorOfKey: (@Sendable (String) -> String?)?
         public var limits: RPCLimits
+        /// The folder of prompt caches; nil: there are none.
+        public var cacheRoot: String?
 
         public init(
             tenantOfKey: (@Sendable (String) -> String?)? = nil,
-            administratorOfKey: (@Sendable (String) -> String?)? = nil, limits: RPCLimits = RPCLimits()
+            administratorOfKey: (@Sendable (String) -> String?)? = nil, limits: RPCLimits = RPCLimits(),
+            cacheRoot: String? = nil
         ) {
+            self.cacheRoot = cacheRoot
             self.tenantOfKey = tenantOfKey
             self.administratorOfKey = administratorOfKey
             self.limits = limits
@@ -36,6 +40,10 @@ public final class RPCService {
     public var nameOfModelAtPath: (_ path: String) -> String? = { _ in nil }
     /// Makes a model of a path that an administrator has named, if it may be used; by default, no path may be.
     public var modelAtPath: (_ path: String) throws(EngineError) -> ServedModel = { path throws(EngineError) in
+        throw .pathNotAllowed(path: path)
+    }
+    /// Opens the file of an adapter that an administrator has named; by default, no path may be.
+    public var adapterAtPath: (_ path: String) throws(EngineError) -> AttachedFile = { path throws(EngineError) in
         throw .pathNotAllowed(path: path)
     }
     private(set) var isStopping = false

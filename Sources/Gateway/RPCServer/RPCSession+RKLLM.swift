@@ -15,13 +15,7 @@ extension RPCSession {
         remove(handle)
     }
 
-    /// What this engine has not: the handle is checked, so that a wrong one is told first.
-    func refuse(_ call: RPCInvocation, _ feature: String) throws(RPCError) {
-        _ = try handle(call.fields)
-        throw .unsupported(feature)
-    }
-
-    private func succeed(
+    func succeed(
         _ call: RPCInvocation, _ message: String, _ more: (inout JSONWriter) -> Void = { _ in }
     ) {
         call.slot.answer { writer in
@@ -131,9 +125,12 @@ extension RPCSession {
 // MARK: - Runs
 
 extension RPCSession {
-    func run(_ call: RPCInvocation, isAsynchronous: Bool) throws(RPCError) {
-        // Nobody could get what a run without an id says.
-        guard let id = call.slot.id else { return call.slot.close("not_started") }
+    /// The id of a run that may begin; nil where nobody could get what it says.
+    private func idOfRun(_ call: RPCInvocation) throws(RPCError) -> RPCID? {
+        guard let id = call.slot.id else {
+            call.slot.close("not_started")
+            return nil
+        }
         guard runs[id] == nil else { throw .invalidRequest("the id is that of a run that has not ended") }
         guard runs.count < service.limits.runs else {
             throw RPCError(
@@ -143,17 +140,57 @@ extension RPCSession {
         guard options.compatibility == .modern || !call.slot.isInBatch else {
             throw .invalidRequest("with compat 'nano' a run is not part of a batch")
         }
+        return id
+    }
+
+    func run(_ call: RPCInvocation, isAsynchronous: Bool) throws(RPCError) {
+        guard let id = try idOfRun(call) else { return }
         let handle = try handle(call.fields)
         let request = try RKLLMRunRequest(
             call.fields, handle: handle, model: service.model(handle.model)?.description)
-        let run = RPCRun(
-            id: id, handle: handle, request: request, isAsynchronous: isAsynchronous, slot: call.slot, session: self)
-        try start(run)
+        let target = try request.cachePath.map { path throws(RPCError) in
+            try promptCacheFile(path, field: "prompt_cache_path")
+        }
+        // Where something is kept, every run is in its order.
+        let history = request.usesHistory || handle.history != nil ? try history(of: handle) : nil
+        try start(
+            RPCRun(
+                id: id, handle: handle, request: request, history: history, cacheTarget: target,
+                isAsynchronous: isAsynchronous, slot: call.slot, session: self))
         guard isAsynchronous else { return }
         succeed(call, "the run has been started") { [options] writer in
             guard options.compatibility == .modern else { return }
             writer.key("request_id")
             writer.raw(id.json)
+        }
+    }
+
+    /// Goes on with the run that was paused last.
+    func resume(_ call: RPCInvocation) throws(RPCError) {
+        guard let id = try idOfRun(call) else { return }
+        let handle = try handle(call.fields)
+        guard let paused = handle.paused, let history = handle.history else {
+            throw RPCError(.invalidParams, type: "not_paused", "no run of this handle is paused")
+        }
+        let request = try RKLLMRunRequest(resuming: paused, call.fields)
+        handle.paused = nil
+        try start(
+            RPCRun(
+                id: id, handle: handle, request: request, history: history, isAsynchronous: false, slot: call.slot,
+                session: self))
+    }
+
+    /// Answered at once; what the runs have is their answer, and can be gone on with.
+    func pause(_ call: RPCInvocation) throws(RPCError) {
+        let handle = try handle(call.fields)
+        let runs = runs(of: handle)
+        let count = runs.count { $0.pause() }
+        guard count > 0 || runs.isEmpty else {
+            throw .invalid("pausable", "the run keeps nothing: runs with 'keep_history' or 'pausable' can be paused")
+        }
+        succeed(call, count == 0 ? "nothing is running" : "the run will pause") { writer in
+            writer.key("paused")
+            writer.integer(count)
         }
     }
 
@@ -216,7 +253,7 @@ extension RPCSession {
             writer.key("model_state")
             if let model { writer.string(model.state.label) } else { writer.null() }
             writer.key("state")
-            writer.string(runs.isEmpty ? "idle" : "running")
+            writer.string(runs.isEmpty ? handle.paused == nil ? "idle" : "paused" : "running")
             writer.key("runs")
             writer.beginArray()
             for run in runs { run.writeStatus(to: &writer) }
@@ -241,114 +278,5 @@ extension RPCRun {
     }
 
     /// Positions that it holds now.
-    fileprivate var positions: Int { isStarted ? Int(outcome.promptTokens ?? 0) + outcome.tokenCount : 0 }
-}
-
-// MARK: - What is kept
-
-extension RPCSession {
-    func clearCache(_ call: RPCInvocation) throws(RPCError) {
-        _ = try handle(call.fields)
-        for name in ["start_pos", "end_pos"] where call.fields.has(name) {
-            throw .unsupported("sessions (clearing a range of the KV cache)", field: name)
-        }
-        succeed(call, "nothing is kept between runs") { writer in
-            writer.key("keep_system_prompt")
-            writer.integer(call.fields.flag("keep_system_prompt") == true ? 1 : 0)
-        }
-    }
-
-    func cacheSize(_ call: RPCInvocation) throws(RPCError) {
-        let handle = try handle(call.fields)
-        let positions = runs(of: handle).map(\.positions).max() ?? 0
-        let count = handle.settings.batchCount
-        succeed(call, "the positions of the run in progress") { writer in
-            writer.key("cache_sizes")
-            writer.beginArray()
-            // Of a batch in progress only the sum is known.
-            for _ in 0..<count { if count > 1, positions > 0 { writer.null() } else { writer.integer(positions) } }
-            writer.endArray()
-        }
-    }
-
-    func setChatTemplate(_ call: RPCInvocation) throws(RPCError) {
-        let handle = try handle(call.fields)
-        let names = ["system_prompt", "prompt_prefix", "prompt_postfix"]
-        var config = call.fields
-        if let object = call.fields.object("template_config") {
-            guard !names.contains(where: call.fields.has) else {
-                throw .invalid("template_config", "'template_config' holds what is given beside it too")
-            }
-            config = object
-        }
-        if config.has("chat_template"), config.has("system_prompt") {
-            throw .invalid(config.path("chat_template"), "'chat_template' is another name of 'system_prompt'")
-        }
-        let values = names.map { config.text($0) ?? ($0 == "system_prompt" ? config.text("chat_template") : nil) }
-        let isSet = values.contains { $0 != nil }
-        guard !isSet || handle.tools == nil else {
-            throw .invalid("prompt_prefix", "the handle has function tools, which need the model's own template")
-        }
-        handle.frame =
-            isSet
-            ? RKLLMHandle.PromptFrame(system: values[0] ?? "", prefix: values[1] ?? "", postfix: values[2] ?? "") : nil
-        succeed(call, isSet ? "prompts stand between these strings" : "the model's template holds") { writer in
-            for (name, value) in zip(names, values) {
-                guard let value else { continue }
-                writer.key(name)
-                writer.string(value)
-            }
-        }
-    }
-
-    func setFunctionTools(_ call: RPCInvocation) throws(RPCError) {
-        let handle = try handle(call.fields)
-        let definitions = try Self.definitions(call.fields.json("tools"))
-        let system = call.fields.text("system_prompt")
-        guard definitions == nil || handle.frame == nil else {
-            throw .invalid("tools", "rkllm.set_chat_template has replaced the model's template, which tells tools")
-        }
-        handle.tools = definitions.map { RKLLMHandle.FunctionTools(system: system, definitions: $0) }
-        succeed(call, definitions == nil ? "no tools" : "the model's template tells the tools") { writer in
-            if let system {
-                writer.key("system_prompt")
-                writer.string(system)
-            }
-            if let definitions {
-                writer.key("tools")
-                writer.string(definitions)
-            }
-            let tag = call.fields.text("tool_response_str")
-            if let tag {
-                writer.key("tool_response_str")
-                writer.string(tag)
-            }
-            writer.key("not_applied")
-            writer.value(.array(tag == nil ? [] : [.string("tool_response_str")]))
-        }
-    }
-
-    /// The JSON text of an array of tools; nil for none.
-    private static func definitions(_ value: JSONValue?) throws(RPCError) -> String? {
-        guard let value else { return nil }
-        var array = value
-        if let text = value.stringValue {
-            if text.isEmpty { return nil }
-            do {
-                array = try JSONValue.parse(text, limits: JSONLimits(depth: 32, bytes: RPCLimits.toolsBytes))
-            } catch {
-                throw .invalid("tools", "'tools': \(error)")
-            }
-        }
-        guard let tools = array.arrayValue else {
-            throw .wrongType("tools", "an array of tools, or its JSON text", value)
-        }
-        guard !tools.isEmpty else { return nil }
-        let text = array.serializedText
-        guard text.utf8.count <= RPCLimits.toolsBytes else {
-            throw .invalid("tools", "'tools' has \(text.utf8.count) bytes; the limit is \(RPCLimits.toolsBytes)")
-                .with("limit", RPCLimits.toolsBytes).with("value", text.utf8.count)
-        }
-        return text
-    }
+    var positions: Int { isStarted ? Int(outcome.promptTokens ?? 0) + outcome.tokenCount : 0 }
 }

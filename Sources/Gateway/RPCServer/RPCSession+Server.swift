@@ -69,16 +69,12 @@ extension RPCSession {
             writer.string(BuildIdentity.version)
             writer.key("protocol")
             writer.string("JSON-RPC 2.0, one message per line")
-            writer.key("engine")
-            writer.string("native")
             writer.key("needs_key")
             writer.bool(needsKey)
             writer.key("compat")
             writer.strings(RPCOptions.Compatibility.allCases.map(\.rawValue))
             writer.key("capabilities")
             writer.strings(Self.capabilities)
-            writer.key("missing")
-            writer.strings(Self.missing)
             writer.key("limits")
             writer.beginObject()
             for (name, value) in [
@@ -95,13 +91,12 @@ extension RPCSession {
         }
     }
 
+    /// What the door can ask of an engine; one that has not something of it says so (-32005).
     private static let capabilities = [
-        "prompt", "token_input", "embed_input", "generate", "last_hidden_layer", "logits", "n_batch", "chat_template",
-        "function_tools", "abort", "seed", "stop", "timeout_ms",
-    ]
-    /// What answers with -32005.
-    private static let missing = [
-        "keep_history", "prompt_cache", "lora", "multimodal", "cross_attention", "pause_resume",
+        "prompt", "token_input", "embed_input", "multimodal_input", "generate", "last_hidden_layer", "logits",
+        "pooling",
+        "logits_top_k", "n_batch", "chat_template", "function_tools", "keep_history", "pause", "prompt_cache", "lora",
+        "cross_attention", "abort", "seed", "stop", "timeout_ms",
     ]
 
     func serverHealth(_ call: RPCInvocation) {
@@ -167,6 +162,8 @@ extension JSONWriter {
     }
 
     fileprivate mutating func members(of model: ModelDescription) {
+        key("engine")
+        string(model.isForRuntime ? "rkllm" : "native")
         key("architecture")
         string(model.architecture)
         key("parameters")
@@ -210,4 +207,9 @@ extension JSONWriter {
         }
         endObject()
     }
+}
+
+extension ModelDescription {
+    /// What a worker says of a model that runs in the vendor's runtime.
+    var isForRuntime: Bool { architecture == "rkllm" }
 }

@@ -28,19 +28,22 @@ final class RPCSession {
     private var settingsSeen: Int
     private var wrongKeys = 0
     private var rate: RateLimiter
+    /// Refusals of what came too fast, beyond which nobody listens any more.
+    private var refusals: RateLimiter
 
     private var handles: [String: RKLLMHandle] = [:]
     private var defaultHandle: RKLLMHandle?
     /// Whether calls without a handle mean the only model.
     private var hasImplicitHandle = true
     private(set) var runs: [RPCID: RPCRun] = [:]
-    /// Clients of `rkllm.init` that wait for their model.
-    private var waits: [ObjectIdentifier: ModelWait] = [:]
+    /// Requests whose answers have to come from a model.
+    private var waits: [ObjectIdentifier: any PendingWork] = [:]
 
     init(service: RPCService) {
         self.service = service
         let perSecond = service.limits.requestsPerSecond
         rate = RateLimiter(perSecond: Double(perSecond), burst: perSecond * 2)
+        refusals = RateLimiter(perSecond: Double(perSecond), burst: service.limits.refusedRequests)
         settingsSeen = service.settingsCount
         tenant = service.settings.tenantOfKey == nil ? "" : nil
     }
@@ -72,6 +75,7 @@ final class RPCSession {
         for run in Array(runs.values) { run.abandon() }
         for wait in waits.values { wait.abandon() }
         waits = [:]
+        for handle in handles.values { handle.end(in: service) }
         handles = [:]
         defaultHandle = nil
         output = []
@@ -111,6 +115,9 @@ extension RPCSession {
     }
 
     private func handle(_ element: RPCMessage.Element, isInBatch: Bool, deliver: @escaping ([UInt8]) -> Void) {
+        let now = MonotonicClock.now()
+        let isTooFast = !rate.allow(now: now)
+        defer { if isTooFast, !refusals.allow(now: now) { isEnding = true } }
         switch element {
         case .success(let request):
             let method = RPCMethod.byName[request.method]
@@ -118,18 +125,19 @@ extension RPCSession {
                 service.countRequest(method: method?.name ?? "other", outcome: outcome)
             }
             do throws(RPCError) {
+                if isTooFast { throw tooFast }
                 try answer(request, method, slot)
             } catch {
                 slot.fail(error)
             }
         case .failure(let malformed):
-            service.countRequest(method: "other", outcome: malformed.error.data["type"]?.stringValue ?? "error")
-            deliver(RPCResponse.error(malformed.id, malformed.error))
+            let error = isTooFast ? tooFast : malformed.error
+            service.countRequest(method: "other", outcome: error.data["type"]?.stringValue ?? "error")
+            deliver(RPCResponse.error(malformed.id, error))
         }
     }
 
     private func answer(_ request: RPCRequest, _ method: RPCMethod?, _ slot: ReplySlot) throws(RPCError) {
-        guard rate.allow(now: MonotonicClock.now()) else { throw tooFast }
         guard let method else { throw .methodNotFound(request.method) }
         recheckKey()
         guard tenant != nil || method.isOpen else {
@@ -235,10 +243,23 @@ extension RPCSession {
 
     func remove(_ handle: RKLLMHandle) {
         abortRuns(of: handle)
+        handle.end(in: service)
         handles[handle.id] = nil
         guard handle === defaultHandle else { return }
         defaultHandle = nil
         hasImplicitHandle = false
+    }
+
+    /// What a handle keeps between runs, from now on if it did not before.
+    func history(of handle: RKLLMHandle) throws(RPCError) -> HandleHistory {
+        if let history = handle.history { return history }
+        let (limit, count) = (service.limits.sessions, handles.values.count { $0.history != nil })
+        guard count < limit else {
+            throw .limit("handles of one connection that keep something", limit: limit, value: count + 1)
+        }
+        let history = HandleHistory(service: service, model: handle.model, tenant: tenant ?? "")
+        handle.history = history
+        return history
     }
 
     func runs(of handle: RKLLMHandle) -> [RPCRun] { runs.values.filter { $0.handle === handle } }
@@ -269,7 +290,7 @@ extension RPCSession {
         service.runEnded()
     }
 
-    func add(_ wait: ModelWait) { waits[ObjectIdentifier(wait)] = wait }
+    func add(_ wait: any PendingWork) { waits[ObjectIdentifier(wait)] = wait }
 
-    func remove(_ wait: ModelWait) { waits[ObjectIdentifier(wait)] = nil }
+    func remove(_ wait: any PendingWork) { waits[ObjectIdentifier(wait)] = nil }
 }

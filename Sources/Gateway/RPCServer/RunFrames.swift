@@ -16,12 +16,12 @@ struct RunResult {
     var state = State.normal
     /// Which input of a batch; nil for a run with one input.
     var batchIndex: UInt32?
-    var tensor: TensorChunk?
+    var rows: RunRows?
     var perf: RunPerformance?
     var error: RPCError?
 }
 
-/// The five figures of `RKLLMPerfStat`, as the worker measured them.
+/// The five figures of `RKLLMPerfStat`: the vendor's own where its runtime tells them, else the worker's.
 struct RunPerformance: Sendable, Equatable {
     var usage: Usage
     var timings: Timings
@@ -29,17 +29,24 @@ struct RunPerformance: Sendable, Equatable {
     var memoryMebibytes: Double?
 
     func write(to writer: inout JSONWriter) {
+        let runtime = timings.runtime
         writer.beginObject()
         writer.key("prefill_time_ms")
-        writer.milliseconds(timings.prefill)
+        if let runtime { writer.float(runtime.prefillMilliseconds) } else { writer.milliseconds(timings.prefill) }
         writer.key("prefill_tokens")
-        writer.integer(usage.promptTokens - min(usage.promptTokens, usage.cachedTokens))
+        writer.integer(runtime?.prefillTokens ?? usage.promptTokens - min(usage.promptTokens, usage.cachedTokens))
         writer.key("generate_time_ms")
-        writer.milliseconds(timings.decode)
+        if let runtime { writer.float(runtime.generateMilliseconds) } else { writer.milliseconds(timings.decode) }
         writer.key("generate_tokens")
-        writer.integer(usage.completionTokens)
+        writer.integer(runtime?.generateTokens ?? usage.completionTokens)
         writer.key("memory_usage_mb")
-        if let memoryMebibytes { writer.double(memoryMebibytes) } else { writer.null() }
+        if let runtime {
+            writer.float(runtime.memoryMegabytes)
+        } else if let memoryMebibytes {
+            writer.double(memoryMebibytes)
+        } else {
+            writer.null()
+        }
         writer.endObject()
     }
 }
@@ -75,9 +82,7 @@ struct RunFrames {
                 writer.key("batch_index")
                 writer.integer(index)
             }
-            if let tensor = result.tensor {
-                writer.tensor(tensor.tensor, tensor.kind, firstRow: tensor.firstRow, encoding, inlineValues)
-            }
+            if let rows = result.rows { writer.rows(rows, encoding, inlineValues) }
             writer.key("_callback_state")
             writer.integer(result.state.rawValue)
             writer.endObject()
@@ -135,8 +140,9 @@ struct RunFrames {
         writer.key("token_id")
         writer.integer(result.tokenIDs.last ?? -1)
         for kind in [TensorRequest.Kind.hiddenStates, .logits] {
-            if let tensor = result.tensor, tensor.kind == kind {
-                writer.tensor(tensor.tensor, kind, firstRow: nil, encoding, inlineValues)
+            if var rows = result.rows, rows.kind == kind {
+                rows.firstRow = nil
+                writer.rows(rows, encoding, inlineValues)
             } else {
                 writer.noTensor(kind)
             }
@@ -169,12 +175,18 @@ extension JSONWriter {
     }
 
     /// `last_hidden_layer` or `logits`, as the struct of the same purpose has it.
-    mutating func tensor(
-        _ tensor: Tensor, _ kind: TensorRequest.Kind, firstRow: UInt32?, _ encoding: TensorEncoding, _ inlineValues: Int
-    ) {
-        beginTensor(kind)
-        tensor.write(to: &self, encoding, inlineValues: inlineValues)
-        endTensor(kind, width: tensor.columns, rows: tensor.rows, firstRow: firstRow)
+    mutating func rows(_ rows: RunRows, _ encoding: TensorEncoding, _ inlineValues: Int) {
+        beginTensor(rows.kind)
+        rows.values.write(to: &self, encoding, inlineValues: inlineValues)
+        if !rows.tokenIDs.isEmpty {
+            key("token_ids")
+            tokenIDs(rows.tokenIDs)
+        }
+        if rows.pooling != .none {
+            key("pooling")
+            string(rows.pooling.rawValue)
+        }
+        endTensor(rows.kind, width: rows.width, rows: rows.values.rows, firstRow: rows.firstRow)
     }
 
     fileprivate mutating func noTensor(_ kind: TensorRequest.Kind) {

@@ -6,6 +6,7 @@ struct RunOutcome {
     enum Reason: String {
         case stop
         case length
+        case paused
         case aborted
     }
 
@@ -17,7 +18,7 @@ struct RunOutcome {
         var toolCalls: [String] = []
         var reason: FinishReason?
         /// Rows, where they are to be in the answer as a whole.
-        var tensor: TensorChunk?
+        var rows: RunRows?
     }
 
     var outputs: [Output]
@@ -38,8 +39,11 @@ struct RunOutcome {
 
     var tokenCount: Int { outputs.reduce(0) { $0 + $1.tokenIDs.count } }
 
-    /// Why the run ended as a whole: by the limit if one of its outputs did.
-    var reason: Reason { outputs.contains { $0.reason == .length } ? .length : .stop }
+    /// Why the run ended as a whole: paused, or by the limit, if one of its outputs did.
+    var reason: Reason {
+        if outputs.contains(where: { $0.reason == .paused }) { return .paused }
+        return outputs.contains { $0.reason == .length } ? .length : .stop
+    }
 
     /// - Returns: the chunk as RKLLM's clients know it: tool calls are text between tags.
     mutating func add(_ chunk: TokenChunk, now: UInt64) -> TokenChunk {
@@ -55,23 +59,23 @@ struct RunOutcome {
         return chunk
     }
 
-    mutating func add(_ chunk: TensorChunk) {
-        guard chunk.input < outputs.count else { return }
-        let place = Int(chunk.input)
-        guard outputs[place].tensor != nil else {
-            outputs[place].tensor = chunk
-            return
+    mutating func add(_ rows: RunRows, of input: UInt32) {
+        guard input < outputs.count else { return }
+        if outputs[Int(input)].rows == nil {
+            outputs[Int(input)].rows = rows
+        } else {
+            outputs[Int(input)].rows?.append(rows)
         }
-        outputs[place].tensor?.tensor.values += chunk.tensor.values
-        outputs[place].tensor?.tensor.rows += chunk.tensor.rows
     }
 
     /// The final response's result.
     ///
-    /// - Parameter perf: nil where the worker measured nothing, because the run did not come to its end.
+    /// - Parameters:
+    ///   - perf: nil where the worker measured nothing, because the run did not come to its end.
+    ///   - savedCache: whether the prompt's cache was saved, if that was wanted.
     func document(
-        _ reason: Reason, call: String, model: String, perf: RunPerformance?, encoding: TensorEncoding,
-        inlineValues: Int, now: UInt64
+        _ reason: Reason, call: String, model: String, perf: RunPerformance?, savedCache: Bool? = nil,
+        encoding: TensorEncoding, inlineValues: Int, now: UInt64
     ) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
@@ -95,9 +99,13 @@ struct RunOutcome {
         if let perf { perf.write(to: &writer) } else { writer.null() }
         writer.key("timing")
         writeTiming(perf, now: now, to: &writer)
-        // A vendor's return code; this engine has none.
+        // A vendor's return code: engines tell errors in words.
         writer.key("status_code")
         writer.null()
+        if let savedCache {
+            writer.key("prompt_cache_saved")
+            writer.bool(savedCache)
+        }
         writer.key("model")
         writer.string(model)
         writer.key("call_id")
@@ -119,9 +127,7 @@ struct RunOutcome {
             for call in output.toolCalls { writer.raw(Array(call.utf8)) }
             writer.endArray()
         }
-        if let rows = output.tensor {
-            writer.tensor(rows.tensor, rows.kind, firstRow: rows.firstRow, encoding, inlineValues)
-        }
+        if let rows = output.rows { writer.rows(rows, encoding, inlineValues) }
     }
 
     private func writeTiming(_ perf: RunPerformance?, now: UInt64, to writer: inout JSONWriter) {

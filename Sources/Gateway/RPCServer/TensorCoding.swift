@@ -58,12 +58,41 @@ extension Tensor {
                 "\(place).b64",
                 "'\(place).b64' has \(bytes.count) bytes; \(height) rows of \(width) need \(height * width * 4)")
         }
-        let values = bytes.withUnsafeBytes { raw in
-            (0..<Int(height * width)).map {
+        self.init(rows: UInt32(height), columns: UInt32(width), values: Self.floats(bytes))
+    }
+
+    /// Numbers in any number of dimensions, as one row: whoever takes them knows their order.
+    init(flat value: JSONValue, place: String) throws(RPCError) {
+        guard case .object(let object) = value, let shape = object["shape"]?.arrayValue, shape.count != 2 else {
+            try self.init(value, rows: value.arrayValue == nil ? nil : 1, place: place)
+            return
+        }
+        let sizes = shape.map { $0.int64Value ?? 0 }
+        let count = sizes.reduce(Int64(1)) { $0 > 1 << 24 || $1 > 1 << 24 ? 1 << 25 : $0 * $1 }
+        guard (1...8).contains(sizes.count), sizes.allSatisfy({ $0 > 0 }), count <= 1 << 24 else {
+            throw .invalid("\(place).shape", "'\(place).shape' is an array of at most 8 positive integers")
+        }
+        var row = object
+        row.set("shape", .array([.number(JSONNumber(1)), .number(JSONNumber(count))]))
+        try self.init(row, rows: nil, place: place)
+    }
+
+    /// Rows of little-endian floats in base64.
+    init(base64 text: String, rows: Int64, place: String) throws(RPCError) {
+        guard let bytes = Base64.decode(text) else { throw .invalid(place, "'\(place)' is not base64") }
+        guard rows > 0, rows <= 1 << 24, !bytes.isEmpty, bytes.count % (4 * Int(rows)) == 0 else {
+            throw .invalid(place, "'\(place)' has \(bytes.count) bytes, which are not \(rows) rows of floats")
+        }
+        self.init(
+            rows: UInt32(rows), columns: UInt32(bytes.count / 4 / Int(rows)), values: Self.floats(bytes))
+    }
+
+    private static func floats(_ bytes: [UInt8]) -> [Float] {
+        bytes.withUnsafeBytes { raw in
+            (0..<raw.count / 4).map {
                 Float(bitPattern: UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self)))
             }
         }
-        self.init(rows: UInt32(height), columns: UInt32(width), values: values)
     }
 
     func write(to writer: inout JSONWriter, _ encoding: TensorEncoding, inlineValues: Int) {

@@ -8,10 +8,10 @@ import Supervision
 /// Everything happens on the loop. Each call gets exactly one end event, whatever becomes of the worker.
 final class ModelChannel {
     let name: String
-    private let loop: EventLoop
-    private let supervisor: any SupervisedWorker
+    let loop: EventLoop
+    let supervisor: any SupervisedWorker
     private let logger: Logger
-    private let limits: ServingLimits
+    let limits: ServingLimits
     var onReady: () -> Void = {}
     var onFailed: (_ reason: String) -> Void = { _ in }
     /// After `stop`: the memory of its worker is free.
@@ -20,8 +20,11 @@ final class ModelChannel {
     var onIdle: () -> Void = {}
     /// What keeps the worker from being started; nil once it was.
     var shortage: () -> MemoryShortage? = { nil }
-    private var nextSequence: UInt64 = 1
+    var nextSequence: UInt64 = 1
     private var nextNumber: UInt64 = 1
+    var nextSession: UInt64 = 1
+    /// Those that were not closed.
+    var sessions: [SessionID: ServedSession] = [:]
     private var calls: [CallID: ServedCall] = [:] { didSet { noteIfIdle() } }
     /// Calls that wait, by their number.
     private var held: [UInt64: ServedCall] = [:] { didSet { noteIfIdle() } }
@@ -99,13 +102,16 @@ final class ModelChannel {
 
     /// Sends a call, holds it until it may be sent, or says why not.
     func admit(
-        _ request: EngineRequest, identity: CallIdentity, resumes: Bool, listener: any CallListener
+        _ request: EngineRequest, identity: CallIdentity, resumes: Bool, session: ServedSession? = nil,
+        files: [AttachedFile] = [], listener: any CallListener
     ) throws(EngineError) -> ServedCall {
         let now = MonotonicClock.now()
+        if let session { try check(session, for: request) }
         guard callsInFlight < limits.callsPerModel else { throw .queueFull(retryAfterMilliseconds: 1000) }
         if let deadline = request.deadline, deadline <= now { throw .deadlineExceeded }
         let call = ServedCall(
-            identity: identity, model: name, number: nextNumber, request: request, resumes: resumes, listener: listener)
+            identity: identity, model: name, number: nextNumber, request: request, resumes: resumes, session: session,
+            files: files, listener: listener)
         call.channel = self
         nextNumber += 1
         let retryAfter = supervisor.state.retryAfterMilliseconds(now: now)
@@ -125,6 +131,10 @@ final class ModelChannel {
             throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: retryAfter)
         }
         if let deadline = request.deadline { end(call, at: deadline, now: now) }
+        if let session, call.isLive {
+            session.calls += 1
+            call.countsInSession = true
+        }
         return call
     }
 
@@ -169,6 +179,7 @@ final class ModelChannel {
         case .waiting:
             call.phase = .ended
             release(call)
+            noteEnded(call)
             sendHeld()
         case .sent(let id):
             call.phase = .cancelling(id)
@@ -189,10 +200,13 @@ final class ModelChannel {
     private func send(_ call: ServedCall) throws(EngineError) {
         let id = CallID(generation: supervisor.generation, sequence: nextSequence)
         nextSequence += 1
-        try supervisor.send(call.request, call: id)
+        try supervisor.send(call.request, call: id, descriptors: call.files.map { $0.descriptor.rawValue })
+        // The message has its own.
+        call.files = []
         call.beginRun()
         call.phase = .sent(id)
         calls[id] = call
+        sendPause(of: call)
     }
 
     private func hold(_ call: ServedCall, suspicion tokens: Int?, now: UInt64) {
@@ -247,6 +261,7 @@ final class ModelChannel {
 
     private func end(_ call: ServedCall, with error: EngineError) {
         call.phase = .ended
+        noteEnded(call)
         call.put(.failed(error), now: MonotonicClock.now())
         call.listener?.callHasEvents(call)
     }
@@ -271,7 +286,11 @@ extension ModelChannel {
                 continue
             }
             guard let call = calls[id] else { continue }
-            if event.isEnd { calls[id] = nil }
+            call.session?.note(event, of: call.request, generation: id.generation)
+            if event.isEnd {
+                calls[id] = nil
+                noteEnded(call)
+            }
             guard case .sent = call.phase else {
                 if event.isEnd {
                     call.phase = .ended
@@ -286,6 +305,8 @@ extension ModelChannel {
             if event.isEnd {
                 call.phase = .ended
                 supervisor.noteServedRequest()
+            } else if call.isPausing {
+                sendPause(of: call)
             }
             noteProgress(of: call, hasEnded: event.isEnd)
             if touched.last !== call { touched.append(call) }
@@ -323,6 +344,8 @@ extension ModelChannel {
         let now = MonotonicClock.now()
         let lost = calls.values.sorted { $0.number < $1.number }
         calls = [:]
+        loseSessions()
+        loseHeldCallsOfSessions(workerEnd)
         let guilty = queue.workerDied(
             callsAtWorker: lost.map(\.number), mayBeTheirFault: workerEnd.mayBeARequestsFault)
         for call in lost {
@@ -330,6 +353,7 @@ extension ModelChannel {
             if call.number == guilty { condemn(call, now: now) }
             guard case .sent = call.phase else {
                 call.phase = .ended
+                noteEnded(call)
                 continue
             }
             replay(call, after: workerEnd, now: now)
@@ -338,6 +362,16 @@ extension ModelChannel {
             let replayed = lost.reduce(0) { $0 + ($1.phase == .waiting ? 1 : 0) }
             logger.warning(
                 "calls.lost", .string("model", name), .int("calls", lost.count), .int("replayed", replayed))
+        }
+    }
+
+    /// What waits to be sent in a session waits for nothing any more.
+    private func loseHeldCallsOfSessions(_ workerEnd: WorkerEnd) {
+        let retryAfter = supervisor.state.retryAfterMilliseconds(now: MonotonicClock.now())
+        for call in held.values.sorted(by: { $0.number < $1.number }) where call.session?.phase == .lost {
+            release(call)
+            callsLost += 1
+            end(call, with: .workerLost(workerEnd.loss, retryAfterMilliseconds: retryAfter))
         }
     }
 

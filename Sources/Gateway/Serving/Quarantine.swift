@@ -99,6 +99,7 @@ extension EngineRequest {
         generate.tenant = ""
         generate.priority = 0
         generate.deadline = 0
+        generate.session = nil
         // One that the client did not give is new each time.
         generate.sampling.seed = 0
         return .generate(generate)

@@ -58,6 +58,15 @@ public final class ServedCall {
     weak var channel: ModelChannel?
     private(set) var outbox = Outbox()
     private(set) var run = Run()
+    /// Whose positions it goes on with, or that it opens.
+    let session: ServedSession?
+    /// Files for the worker, until they have been sent.
+    var files: [AttachedFile]
+    private let hadFiles: Bool
+    /// Its session waits for its end.
+    var countsInSession = false
+    /// Its door wants it to be paused.
+    var isPausing = false
     private(set) var hasSentText = false
     private var hasSentAcceptance = false
     private var hasSentStart = false
@@ -70,19 +79,25 @@ public final class ServedCall {
 
     init(
         identity: CallIdentity, model: String, number: UInt64, request: EngineRequest, resumes: Bool,
-        listener: any CallListener
+        session: ServedSession? = nil, files: [AttachedFile] = [], listener: any CallListener
     ) {
         self.identity = identity
         self.model = model
         self.number = number
         self.request = request
+        self.session = session
+        self.files = files
+        hadFiles = !files.isEmpty
         self.listener = listener
         // A part of the rows that a door has got is not told apart from the whole.
         delivered = resumes && !request.wantsTensors ? DeliveredAnswer() : nil
     }
 
-    /// Without a record of it, text that was sent would come twice.
-    var canBeReplayed: Bool { !hasSentText || delivered != nil }
+    /// Without a record of it, text that was sent would come twice; and what a session held, or a file, is gone.
+    var canBeReplayed: Bool {
+        if case .openSession = request { return true }
+        return session == nil && !hadFiles && (!hasSentText || delivered != nil)
+    }
 
     /// Whether there can be more events than those in the outbox.
     public var isLive: Bool {

@@ -26,6 +26,8 @@ public struct ServingLimits: Sendable {
     public var models = 256
     /// How long after a failed load a call may try again to load a model that is loaded on demand.
     public var failedLoadNanoseconds: UInt64 = 30_000_000_000
+    /// Sessions of one model that were not closed; its engine may allow fewer.
+    public var sessionsPerModel = 256
     /// How long the first token of a worker may take that is to replace another one.
     public var checkNanoseconds: UInt64 = 60_000_000_000
 
@@ -140,18 +142,23 @@ public final class Serving {
     /// - Parameters:
     ///   - model: nil or empty is the only model.
     ///   - resumes: goes on with the answer after its worker died, also when the door has got a part of it.
+    ///   - files: go to the worker with it.
     /// - Returns: the call, whose events come through the listener.
     public func submit(
         _ request: EngineRequest, model: String?, identity: CallIdentity, resumes: Bool = false,
-        listener: any CallListener
+        files: [AttachedFile] = [], listener: any CallListener
     ) throws(EngineError) -> ServedCall {
-        let slot = try route(model)
-        guard !isDraining else {
-            throw .modelNotReady(reason: "the server is stopping", retryAfterMilliseconds: 5000)
+        guard request.sessionID == nil else {
+            throw .invalidRequest(parameter: "session", message: "a session is used only by who opened it")
         }
-        let channel = try registry.channel(of: slot)
-        return try channel.admit(
-            request.sent(for: identity.tenant), identity: identity, resumes: resumes, listener: listener)
+        return try channel(of: model).admit(
+            request.sent(for: identity.tenant), identity: identity, resumes: resumes, files: files, listener: listener)
+    }
+
+    private func channel(of model: String?) throws(EngineError) -> ModelChannel {
+        let slot = try route(model)
+        try checkRunning()
+        return try registry.channel(of: slot)
     }
 
     private func route(_ model: String?) throws(EngineError) -> ModelSlot {
@@ -163,6 +170,52 @@ public final class Serving {
         guard let slot = registry.slot(model) else { throw .modelNotFound(model: model) }
         return slot
     }
+
+    // MARK: Sessions
+
+    /// Opens a session at a model; the call ends with `EngineResult.session` when it is open.
+    ///
+    /// Whoever opens one closes it, whatever became of the call.
+    public func openSession(
+        model: String, identity: CallIdentity, listener: any CallListener
+    ) throws(EngineError) -> (ServedSession, ServedCall) {
+        let channel = try channel(of: model)
+        let session = try channel.makeSession()
+        do throws(EngineError) {
+            let call = try channel.admit(
+                .openSession(session.id), identity: identity, resumes: true, session: session, listener: listener)
+            return (session, call)
+        } catch {
+            channel.close(session)
+            throw error
+        }
+    }
+
+    /// Sends a request in an open session, which takes one at a time.
+    ///
+    /// - Parameters:
+    ///   - request: names the session.
+    ///   - files: go to the worker with it.
+    /// - Throws: `workerLost` where the session is lost.
+    public func submit(
+        _ request: EngineRequest, in session: ServedSession, identity: CallIdentity, files: [AttachedFile] = [],
+        listener: any CallListener
+    ) throws(EngineError) -> ServedCall {
+        try checkRunning()
+        guard let channel = session.channel else { throw .workerLost(.crashed, retryAfterMilliseconds: 0) }
+        guard !session.isBusy else { throw .queueFull(retryAfterMilliseconds: 100) }
+        return try channel.admit(
+            request.sent(for: identity.tenant), identity: identity, resumes: false, session: session, files: files,
+            listener: listener)
+    }
+
+    /// Forgets a session and what it holds.
+    public func close(_ session: ServedSession) { session.channel?.close(session) }
+
+    /// Ends a generation of a session as paused; one without a session goes on.
+    public func pause(_ call: ServedCall) { call.channel?.pause(call) }
+
+    // MARK: Calls
 
     /// The client is gone: nothing more is put into the call's outbox.
     public func cancel(_ call: ServedCall) {

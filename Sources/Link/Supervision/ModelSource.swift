@@ -1,6 +1,6 @@
 public import EngineProtocol
 import Glibc
-import Platform
+public import Platform
 
 /// Where a model comes from.
 public enum ModelSource: Sendable, Equatable {
@@ -53,7 +53,8 @@ public enum ModelSource: Sendable, Equatable {
         }
     }
 
-    private static func open(part: String, within roots: AllowedRoots?) throws(EngineError) -> FileDescriptor {
+    /// Opens one file for reading: a part of a model, or an adapter of one.
+    public static func open(part: String, within roots: AllowedRoots?) throws(EngineError) -> FileDescriptor {
         let descriptor: FileDescriptor
         do throws(SystemError) {
             descriptor = try FileDescriptor.openForReading(path: part)

@@ -22,9 +22,17 @@ public protocol SupervisedWorker: AnyObject {
     func start()
     func stop()
     /// Sends a request to the worker, if it is ready.
-    func send(_ request: EngineRequest, call: CallID) throws(EngineError)
+    ///
+    /// - Parameter descriptors: files that belong to the request; they stay the caller's.
+    func send(_ request: EngineRequest, call: CallID, descriptors: [Int32]) throws(EngineError)
     /// Tells that the worker has answered a request, or that the one that ended it is known and will not come back.
     func noteServedRequest()
+}
+
+extension SupervisedWorker {
+    public func send(_ request: EngineRequest, call: CallID) throws(EngineError) {
+        try send(request, call: call, descriptors: [])
+    }
 }
 
 extension WorkerSupervisor: SupervisedWorker {}

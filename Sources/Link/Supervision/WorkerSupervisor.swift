@@ -68,9 +68,11 @@ public final class WorkerSupervisor {
     }
 
     /// Sends a request to the worker, if it is ready.
-    public func send(_ request: EngineRequest, call: CallID) throws(EngineError) {
+    ///
+    /// - Parameter descriptors: files that belong to the request; they stay the caller's.
+    public func send(_ request: EngineRequest, call: CallID, descriptors: [Int32]) throws(EngineError) {
         guard state.phase == .ready, let worker else { return }
-        try worker.send(request, call: call)
+        try worker.send(request, call: call, descriptors: descriptors)
         if request != .cancel { openCalls.insert(call) }
     }
 

@@ -31,6 +31,7 @@ public struct Settings: Sendable, Equatable {
     public var rpcSocket: String?
     /// Whose members may connect to it.
     public var rpcGroup: String?
+    public var rpcCacheRoot: String?
     /// A loopback address for JSON-RPC over TCP, which there is only with a port.
     public var rpcHost = "127.0.0.1"
     public var rpcPort: Int?

@@ -149,6 +149,15 @@ public struct SettingsKey: Sendable {
         SettingsKey(
             "rpc.group", "rpc-group", "GROUP", .text, "Group whose members may use it too.", unset: "none",
             store: { if case .text(let name) = $1 { $0.rpcGroup = name } }, show: { $0.rpcGroup }),
+        path(
+            "rpc.cache_root", "rpc-cache-root",
+            "Folder of the prompt caches that an administrator's JSON-RPC runs save and load.", unset: "none",
+            reloads: true
+        ) {
+            $0.rpcCacheRoot
+        } set: {
+            $0.rpcCacheRoot = $1
+        },
         text("rpc.host", "rpc-host", "ADDRESS", "Loopback address for JSON-RPC over TCP.") {
             $0.rpcHost
         } set: {
