@@ -97,7 +97,7 @@ final class EngineHarness {
 
     func start(_ request: GenerateRequest) throws -> CallID {
         let call = nextCall()
-        try engine.submit(model.prepare(request), call: call)
+        try engine.submit(engine.prepare(request), call: call)
         return call
     }
 

@@ -68,6 +68,7 @@ extension EngineLoop {
         events.append((call, .choiceFinished(choice: choice, reason: reason)))
         calls[call]?.choicesLeft -= 1
         guard let ended = calls[call], ended.choicesLeft == 0 else { return }
+        noteSessionEnd(of: call, slot: slot, reason: reason)
         calls[call] = nil
         events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
     }

@@ -22,6 +22,9 @@ struct EngineState: Sendable {
     var live: Set<CallID> = []
     /// Calls to end at the next layer or step.
     var cancelRequests: Set<CallID> = []
+    /// Generations to pause at the next step.
+    var pauseRequests: Set<CallID> = []
+    var sessions: SessionTable
     /// Every sequence waits for credit: nothing is to do until a call comes or goes, or gets some.
     var isStalled = false
     var isStopping = false
@@ -31,7 +34,9 @@ struct EngineState: Sendable {
     var sequenceNanoseconds: UInt64 = 1_000_000_000
 
     /// True when the loop has something to do.
-    var hasWork: Bool { isStopping || !cancelRequests.isEmpty || !scheduler.isIdle && !isStalled }
+    var hasWork: Bool {
+        isStopping || !cancelRequests.isEmpty || !pauseRequests.isEmpty || !scheduler.isIdle && !isStalled
+    }
 
     /// Nil: until something changes.
     var nanosecondsToWait: UInt64? { scheduler.isIdle ? nil : Self.stalledTurnNanoseconds }

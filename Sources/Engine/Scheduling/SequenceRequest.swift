@@ -18,11 +18,14 @@ public struct SequenceRequest: Sendable, Equatable {
         /// Rows of one step, at most.
         public let rowsPerStep: Int
         public let needsLogits: Bool
+        /// Rows before this position are computed and not given.
+        public let firstRow: Int
 
-        public init(rowBytes: Int, rowsPerStep: Int, needsLogits: Bool) {
+        public init(rowBytes: Int, rowsPerStep: Int, needsLogits: Bool, firstRow: Int = 0) {
             self.rowBytes = max(1, rowBytes)
             self.rowsPerStep = max(1, rowsPerStep)
             self.needsLogits = needsLogits
+            self.firstRow = max(0, firstRow)
         }
     }
 

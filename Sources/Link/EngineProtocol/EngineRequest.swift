@@ -11,7 +11,8 @@ public enum EngineRequest: Sendable, Equatable {
     case cancel
     /// Ends the generation that the message names as `FinishReason.paused`, so that another of its session can go on.
     ///
-    /// Unknown calls, and those without a session, are ignored.
+    /// It takes effect from `accepted` on, before the next token is chosen, also while the prompt is computed. Unknown calls,
+    /// those without a session, and those of several sequences are ignored.
     case pause
     /// Lets a generation send so many more bytes of tensors. Unknown calls are ignored.
     case credit(bytes: UInt32)
