@@ -7,40 +7,61 @@ extension EngineLoop {
     // MARK: Pause
 
     /// Takes the generations out that are to be paused now; those of no session, and of several sequences, go on.
-    func takePauses(of state: inout EngineState) -> [CallID] {
+    ///
+    /// What their prompts have in blocks is held for those that save it.
+    func takePauses(of state: inout EngineState) -> [(call: CallID, held: [Int32])] {
         let requests = state.pauseRequests
         state.pauseRequests.removeAll(keepingCapacity: true)
         let paused = requests.filter { state.live.contains($0) && calls[$0]?.pausableGeneration != nil }
-        for call in paused {
+        return paused.sorted { $0.rawValue < $1.rawValue }.map { call in
+            let slot = slotCalls.firstIndex(of: call)
+            let held = slot.map { holdPrompt(slot: $0, call: call, in: &state.scheduler) } ?? []
             state.scheduler.remove(call: call)
             state.live.remove(call)
+            return (call, held)
         }
-        return paused.sorted { $0.rawValue < $1.rawValue }
     }
 
     /// Ends a generation where it is, and keeps all that its answer needs to go on.
-    func pause(_ call: CallID) {
+    func pause(_ call: CallID, held: [Int32]) {
         guard let running = calls[call], let generation = running.pausableGeneration, let run = generation.session
         else { return }
         var choice = onlyChoice(of: generation, call: call)
         // It is made again from the tokens.
         choice.speculation = nil
         let answer = PausedAnswer(choice: choice, conversation: run.history.conversation)
-        sessionEnds.append(
-            SessionEnd(session: run.use.id, call: call, end: .paused(history(after: choice, run), answer)))
+        let sessionEnd = SessionEnd(
+            session: run.use.id, call: call, end: .paused(history(after: choice, run), answer))
         if running.progress.firstPrefillAt == nil { events.append((call, .started(cachedTokens: 0))) }
         events.append((call, .choiceFinished(choice: 0, reason: .paused)))
-        end(call, with: .finished(usage: running.usage, timings: running.progress.timings))
+        let event = EngineEvent.finished(usage: running.usage, timings: running.progress.timings)
+        if let target = run.save {
+            forget(call)
+            save(call, target, tokens: choice.tokens, held: held, event: event, end: sessionEnd)
+        } else {
+            sessionEnds.append(sessionEnd)
+            end(call, with: event)
+        }
     }
 
     // MARK: Ends
 
-    /// Notes what the last choice of a generation leaves to its session.
-    func noteSessionEnd(of call: CallID, slot: Int, reason: FinishReason) {
-        guard let generation = calls[call]?.generation, let run = generation.session, let choice = choices[slot]
-        else { return }
+    /// Says the end of a generation whose last choice has ended; one that saves its prompt's cache ends when it is written.
+    func finish(_ call: CallID, slot: Int) {
+        guard let ended = calls.removeValue(forKey: call) else { return }
+        let event = EngineEvent.finished(usage: ended.usage, timings: ended.progress.timings)
+        guard let generation = ended.generation, let run = generation.session, let choice = choices[slot] else {
+            events.append((call, event))
+            return
+        }
         let left = generation.sequenceCount == 1 ? history(after: choice, run) : SessionHistory()
-        sessionEnds.append(SessionEnd(session: run.use.id, call: call, end: .done(left)))
+        let sessionEnd = SessionEnd(session: run.use.id, call: call, end: .done(left))
+        if run.save != nil {
+            endedSaves.append(EndedSave(slot: slot, call: call, run: run, event: event, end: sessionEnd))
+        } else {
+            sessionEnds.append(sessionEnd)
+            events.append((call, event))
+        }
     }
 
     /// Notes that a generation was cancelled, which leaves what had come, or that it failed, which changes nothing.
@@ -67,6 +88,44 @@ extension EngineLoop {
         sessionEnds.removeAll(keepingCapacity: true)
     }
 
+    // MARK: Prompt caches
+
+    /// Holds the blocks of the prompts that are saved, before their slots are emptied.
+    func holdEndedSaves(in state: inout EngineState) {
+        for index in endedSaves.indices {
+            let ended = endedSaves[index]
+            state.live.remove(ended.call)
+            endedSaves[index].held = state.scheduler.hold(
+                slot: ended.slot, positions: choices[ended.slot]?.firstTokens ?? 0)
+            endedSaves[index].tokens = choices[ended.slot]?.tokens ?? []
+        }
+    }
+
+    /// Has the prompts written that were held.
+    func startSaves() {
+        for ended in endedSaves {
+            guard let target = ended.run.save else { continue }
+            save(ended.call, target, tokens: ended.tokens, held: ended.held, event: ended.event, end: ended.end)
+        }
+        endedSaves.removeAll(keepingCapacity: true)
+    }
+
+    private func save(
+        _ call: CallID, _ target: CacheSave.Target, tokens: [Int32], held: [Int32], event: EngineEvent, end: SessionEnd
+    ) {
+        let positions = held.count * target.identity.blockPositions
+        saver.add(
+            CacheSave(
+                call: call, target: target, tokens: Array(tokens.prefix(positions)), blocks: held, event: event,
+                end: end))
+    }
+
+    /// Of a call that does not save its prompt, none.
+    private func holdPrompt(slot: Int, call: CallID, in scheduler: inout Scheduler) -> [Int32] {
+        guard calls[call]?.generation?.session?.save != nil, let choice = choices[slot] else { return [] }
+        return scheduler.hold(slot: slot, positions: choice.firstTokens)
+    }
+
     // MARK: History
 
     /// What a session holds after a choice of it, as far as that has come.
@@ -83,6 +142,17 @@ extension EngineLoop {
         history.conversation = conversation.answered(answer.flatMap(model.writtenBytes), ending: ending)
         return history
     }
+}
+
+/// A generation that ended in this step and saves its prompt's cache.
+struct EndedSave {
+    let slot: Int
+    let call: CallID
+    let run: SessionRun
+    let event: EngineEvent
+    let end: SessionEnd
+    var held: [Int32] = []
+    var tokens: [Int32] = []
 }
 
 extension RunningCall {

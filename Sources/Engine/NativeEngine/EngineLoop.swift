@@ -34,6 +34,9 @@ final class EngineLoop {
     var failedCalls: [CallID] = []
     /// What their sessions have to be told before anybody hears of the ends.
     var sessionEnds: [SessionEnd] = []
+    /// Generations that end when the cache of their prompt is written.
+    var endedSaves: [EndedSave] = []
+    let saver: CacheSaver
     var generatedTokens: UInt64 = 0
     var drafts = DraftCounts()
     /// Used again in each pause between two steps.
@@ -43,7 +46,7 @@ final class EngineLoop {
 
     init(
         model: LoadedModel, compute: StepCompute, draftModel: DraftModel?, fixedDraftCost: Double?,
-        state: Monitor<EngineState>, interruption: Interruption, progress: ProgressPage,
+        state: Monitor<EngineState>, interruption: Interruption, progress: ProgressPage, saver: CacheSaver,
         makeText: @escaping NativeEngine.MakeText, emit: @escaping NativeEngine.Emit
     ) {
         self.model = model
@@ -53,6 +56,7 @@ final class EngineLoop {
         self.state = state
         self.interruption = interruption
         self.progress = progress
+        self.saver = saver
         self.makeText = makeText
         self.emit = emit
         slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
@@ -96,7 +100,7 @@ final class EngineLoop {
     private func takeWork() -> Bool {
         var cancelled: Set<CallID> = []
         var expired: [CallID] = []
-        var paused: [CallID] = []
+        var paused: [(call: CallID, held: [Int32])] = []
         progress.enter(.idle)
         let goesOn = state.wait(until: \.hasWork, atMost: \.nanosecondsToWait) { state in
             guard !state.isStopping else { return false }
@@ -114,6 +118,8 @@ final class EngineLoop {
             expired = state.scheduler.expire(now: MonotonicClock.now())
             state.live.subtract(expired)
             paused = takePauses(of: &state)
+            draftModel?.forget(state.loadedBlocks, from: 0)
+            state.loadedBlocks.removeAll()
             state.scheduler.planStep(into: &plan, costs: costs.costs)
             state.isStalled = plan.isEmpty
             if plan.isEmpty { giveBackBlocks(of: &state.scheduler) }
@@ -121,16 +127,23 @@ final class EngineLoop {
         }
         for call in cancelled { end(call, with: .failed(.cancelled)) }
         for call in expired { end(call, with: .failed(.deadlineExceeded)) }
-        for call in paused { pause(call) }
+        for (call, held) in paused { pause(call, held: held) }
         return goesOn
     }
 
     /// Says the one end event of a call and forgets it.
     func end(_ call: CallID, with event: EngineEvent) {
         noteSessionEnd(of: call, with: event)
-        guard calls.removeValue(forKey: call) != nil else { return }
+        guard forget(call) else { return }
         events.append((call, event))
+    }
+
+    /// False if nobody knows the call.
+    @discardableResult
+    func forget(_ call: CallID) -> Bool {
+        guard calls.removeValue(forKey: call) != nil else { return false }
         for slot in slotCalls.indices where slotCalls[slot] == call { empty(slot) }
+        return true
     }
 
     private func empty(_ slot: Int) {
@@ -278,6 +291,7 @@ final class EngineLoop {
             for slice in plan.slices where !state.cancelRequests.contains(slice.call) {
                 complete(slice, in: &state.scheduler)
             }
+            holdEndedSaves(in: &state)
             for slot in endedSlots {
                 state.scheduler.finish(slot: slot)
                 if let choice = choices[slot] { state.noteSequenceEnd(nanoseconds: now - choice.admittedAt) }
@@ -297,6 +311,7 @@ final class EngineLoop {
             state.statistics.stepNanoseconds += now - startedAt
             giveBackBlocks(of: &state.scheduler)
         }
+        startSaves()
         generatedTokens = 0
         drafts = DraftCounts()
         endedSlots.removeAll(keepingCapacity: true)

@@ -12,15 +12,17 @@ extension LoadedModel {
         return try prepare(request, in: nil)
     }
 
-    /// - Parameter turn: of the request's session.
+    /// - Parameters:
+    ///   - turn: of the request's session.
+    ///   - file: where the prompt's cache is written.
     func prepare(
-        _ request: GenerateRequest, in turn: SessionTable.EngineSession.Turn?
+        _ request: GenerateRequest, in turn: SessionTable.EngineSession.Turn?, file: SessionFile? = nil
     ) throws(EngineError) -> PreparedGeneration {
         let tokenizer = try requireTokenizer()
         let configuration = try requireDecoder().configuration
         let vocabularySize = configuration.vocabularySize
         try checkShape(of: request)
-        let run = try turn.map { turn throws(EngineError) in try sessionRun(of: request, turn) }
+        let run = try turn.map { turn throws(EngineError) in try sessionRun(of: request, turn, file: file) }
         var stopTokens = request.ignoreEndOfSequence ? [] : tokenizer.endOfGeneration
         for id in request.stopTokenIDs {
             try checkToken(id, field: "stop_token_ids", vocabularySize: vocabularySize)

@@ -11,6 +11,7 @@ extension NativeEngine {
     public func closeSession(_ id: SessionID) throws(EngineError) -> SessionState {
         try state.change { state throws(EngineError) in
             let session = try state.sessions.close(id)
+            if let cache = session.cache { state.unpin(cache.blocks) }
             if let call = session.running, state.live.contains(call) {
                 state.cancelRequests.insert(call)
                 interruption.request()
@@ -20,7 +21,11 @@ extension NativeEngine {
     }
 
     /// Changes a session while nothing runs in it.
-    public func changeSession(_ id: SessionID, _ change: SessionChange) throws(EngineError) -> SessionState {
+    ///
+    /// - Parameter file: the prompt cache to load.
+    public func changeSession(
+        _ id: SessionID, _ change: SessionChange, file: SessionFile? = nil
+    ) throws(EngineError) -> SessionState {
         switch change {
         case .clear(let keepsSystemPrompt):
             let before = try session(id)
@@ -33,11 +38,16 @@ extension NativeEngine {
             return try self.change(id) { session throws(EngineError) in
                 try session.clearRange(first: first, end: end) { $0.remove($1) }
             }
-        case .loadCache, .releaseCache: throw .unsupported(feature: "prompt caches")
+        case .loadCache:
+            guard let file else {
+                throw .invalidRequest(parameter: "prompt_cache", message: "no file came to load the prompt cache from")
+            }
+            return try loadCache(id, from: file)
+        case .releaseCache: return try releaseCache(id)
         }
     }
 
-    private func session(_ id: SessionID) throws(EngineError) -> SessionTable.EngineSession {
+    func session(_ id: SessionID) throws(EngineError) -> SessionTable.EngineSession {
         try state.withLock { state throws(EngineError) in try state.sessions.session(id) }
     }
 
@@ -48,9 +58,13 @@ extension NativeEngine {
     }
 
     /// Renders, tokenizes and checks a generation of a session, or of none.
-    public func prepare(_ request: GenerateRequest) throws(EngineError) -> PreparedGeneration {
+    ///
+    /// - Parameter file: where the prompt's cache is written.
+    public func prepare(
+        _ request: GenerateRequest, file: SessionFile? = nil
+    ) throws(EngineError) -> PreparedGeneration {
         guard let use = request.session else { return try model.prepare(request) }
-        return try model.prepare(request, in: try session(use.id).turn(use))
+        return try model.prepare(request, in: try session(use.id).turn(use), file: file)
     }
 
     /// Ends a generation of a session before it chooses its next token, and keeps its answer for `Input.resumed`.

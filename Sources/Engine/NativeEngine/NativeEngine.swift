@@ -7,8 +7,9 @@ import Synchronization
 /// Runs one decoder model: schedule, forward, sample, text, one batch of events per step.
 ///
 /// ## Threading
-/// `submit`, `cancel`, `statistics` and `stop` may be called on any thread and return at once. The loop has a thread of
-/// its own, which calls `emit` once or twice per step; `submit` calls it for `accepted`.
+/// `submit`, `cancel`, `pause`, `statistics` and `stop` may be called on any thread and return at once. The loop has a
+/// thread of its own, which calls `emit` once or twice per step; `submit` calls it for `accepted`, and the thread that
+/// writes prompt caches for their ends.
 public final class NativeEngine: Sendable {
     public typealias Emit = @Sendable ([(CallID, EngineEvent)]) -> Void
     public typealias MakeText = @Sendable (TextOptions) -> any ChoiceText
@@ -17,6 +18,8 @@ public final class NativeEngine: Sendable {
     let state: Monitor<EngineState>
     /// Tells the layers of a running step that a cancellation came.
     let interruption: Interruption
+    /// Blocks that `Scheduler.pin` or `hold` gave are nobody else's to write; all others are the loop's.
+    let cache: KeyValueCache
     private let emit: Emit
     private let tensorBytesPerStep: Int
     private let thread: Thread
@@ -46,15 +49,24 @@ public final class NativeEngine: Sendable {
         }
         self.model = model
         self.state = state
+        cache = compute.cache
         self.interruption = interruption
         self.emit = emit
         tensorBytesPerStep = model.limits.tensorBytesPerStep
+        let saver = CacheSaver(cache: compute.cache) { save, error in
+            state.change { state in
+                state.scheduler.release(held: save.blocks)
+                state.isStalled = false
+                state.sessions.end(error == nil ? save.end : save.end.failed)
+            }
+            emit([(save.call, error.map { .failed($0) } ?? save.event)])
+        }
         do {
             // The loop computes too, so it yields to I/O like the other compute threads.
             thread = try Thread.start(name: "engine", niceness: 5) {
                 let loop = EngineLoop(
                     model: model, compute: compute, draftModel: draftModel, fixedDraftCost: draftCost, state: state,
-                    interruption: interruption, progress: progress, makeText: makeText, emit: emit)
+                    interruption: interruption, progress: progress, saver: saver, makeText: makeText, emit: emit)
                 loop.run()
             }
         } catch {

@@ -32,7 +32,9 @@ public struct PreparedGeneration: Sendable {
 
     public var promptTokens: Int { inputs.reduce(0) { $0 + $1.prompt.tokens.count } }
     /// Of another tenant's prompts nobody can tell from the time of an answer that they are known, whatever the salt.
-    var blockSalt: String { cacheSalt.isEmpty ? "" : "\(tenant)\u{0}\(cacheSalt)" }
+    var blockSalt: String {
+        session?.cacheSalt ?? (cacheSalt.isEmpty ? "" : "\(tenant)\u{0}\(cacheSalt)")
+    }
     var sequenceCount: Int { inputs.count * Int(choicesPerInput) }
     /// Rows of drafts would be rows that nobody asked for, and rows in the place of tokens tell nothing of what follows.
     var speculates: Bool { tensors == nil && inputs.allSatisfy { $0.prompt.rows.isEmpty } }

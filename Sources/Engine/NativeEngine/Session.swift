@@ -24,6 +24,8 @@ struct Session<Answer: Sendable>: Sendable {
     struct Turn: Sendable {
         let use: SessionUse
         let revision: UInt64
+        /// Of the blocks of its loaded prompt cache; nil: it has none.
+        let cacheSalt: String?
         /// What it goes on after; empty where the session begins anew.
         let history: SessionHistory
         let paused: Answer?
@@ -33,6 +35,8 @@ struct Session<Answer: Sendable>: Sendable {
     private(set) var history = SessionHistory()
     /// Of the last generation, if it was paused.
     private(set) var paused: Answer?
+    /// The prompt cache that was loaded; it outlives what the session says.
+    private(set) var cache: LoadedCache?
     /// The generation that runs.
     private(set) var running: CallID?
     private var runningKeepsHistory = false
@@ -42,7 +46,9 @@ struct Session<Answer: Sendable>: Sendable {
     init(id: SessionID) { self.id = id }
 
     var state: SessionState {
-        SessionState(positions: UInt32(clamping: history.positions), isPaused: paused != nil)
+        SessionState(
+            positions: UInt32(clamping: history.positions), cachedPositions: UInt32(clamping: cache?.positions ?? 0),
+            isPaused: paused != nil)
     }
 
     // MARK: Generations
@@ -54,7 +60,8 @@ struct Session<Answer: Sendable>: Sendable {
         try checkIdle()
         let goesOn = use.keepsHistory || paused != nil
         return Turn(
-            use: use, revision: revision, history: goesOn ? history : SessionHistory(), paused: paused)
+            use: use, revision: revision, cacheSalt: cache?.salt, history: goesOn ? history : SessionHistory(),
+            paused: paused)
     }
 
     /// Refuses what was prepared for another state than this one.
@@ -113,6 +120,14 @@ struct Session<Answer: Sendable>: Sendable {
         revision += 1
     }
 
+    /// Takes another prompt cache, or none, and returns the one before.
+    mutating func replaceCache(by other: LoadedCache?) throws(EngineError) -> LoadedCache? {
+        try checkIdle()
+        defer { cache = other }
+        revision += 1
+        return cache
+    }
+
     func checkIdle() throws(EngineError) {
         if running != nil { throw Self.refusal(id, "has a generation that has not ended") }
     }
@@ -120,4 +135,14 @@ struct Session<Answer: Sendable>: Sendable {
     static func refusal(_ id: SessionID, _ reason: String) -> EngineError {
         .invalidRequest(parameter: "session", message: "session \(id.rawValue) \(reason)")
     }
+}
+
+/// Blocks of the KV cache whose content came from a file.
+///
+/// Only prompts with its salt find them, which are those of one session: a file can change nobody else's answers.
+struct LoadedCache: Sendable, Equatable {
+    /// Positions that can be found.
+    let positions: Int
+    let blocks: [Int32]
+    let salt: String
 }

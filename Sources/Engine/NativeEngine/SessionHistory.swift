@@ -77,6 +77,10 @@ struct SessionRun: Sendable {
     let resumed: RunningChoice?
     /// Rows of positions before it do not leave.
     let firstRow: Int
+    /// Of the blocks of the session's prompt cache; nil: it has none.
+    let cacheSalt: String?
+    /// Where the cache of the prompt is written; nil: nowhere.
+    let save: CacheSave.Target?
 }
 
 /// An answer that was paused.

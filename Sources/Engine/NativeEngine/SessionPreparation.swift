@@ -8,23 +8,39 @@ import Tokenizers
 /// are what the model goes on after, whatever a template would make of the earlier messages now.
 extension LoadedModel {
     /// Checks what a generation wants of its session, and puts the input after what the session holds.
+    ///
+    /// - Parameter file: where the prompt's cache is written.
     func sessionRun(
-        of request: GenerateRequest, _ turn: SessionTable.EngineSession.Turn
+        of request: GenerateRequest, _ turn: SessionTable.EngineSession.Turn, file: SessionFile?
     ) throws(EngineError) -> SessionRun {
         guard let input = request.inputs.first else { preconditionFailure("a checked request has an input") }
         let isAlone = request.inputs.count == 1 && request.choices == 1
         try check(
-            isAlone || !turn.use.keepsHistory && turn.paused == nil && input != .resumed, "n",
+            isAlone || !turn.use.keepsHistory && !turn.use.savesCache && turn.paused == nil && input != .resumed, "n",
             "\(request.inputs.count) inputs with \(request.choices) choices each: a generation that keeps its session's "
-                + "history, or goes on after a pause, has one of each")
-        if input == .resumed { return try resumption(of: request, turn) }
-        return SessionRun(
-            use: turn.use, revision: turn.revision, history: try history(turn.history, followedBy: input),
-            resumed: nil, firstRow: turn.history.positions)
+                + "history, goes on after a pause, or saves its prompt cache has one of each")
+        let save = turn.use.savesCache ? try saveTarget(file) : nil
+        let run =
+            input == .resumed
+            ? try resumption(of: request, turn, save: save)
+            : SessionRun(
+                use: turn.use, revision: turn.revision, history: try history(turn.history, followedBy: input),
+                resumed: nil, firstRow: turn.history.positions, cacheSalt: turn.cacheSalt, save: save)
+        try check(
+            save == nil || run.history.prompt.rows.isEmpty, "prompt_cache",
+            "a prompt with rows in the place of tokens cannot be saved: nothing tells what it was")
+        return run
+    }
+
+    private func saveTarget(_ file: SessionFile?) throws(EngineError) -> CacheSave.Target {
+        guard let file else {
+            throw .invalidRequest(parameter: "prompt_cache", message: "no file came to save the prompt cache in")
+        }
+        return CacheSave.Target(file: file, identity: try promptCacheIdentity())
     }
 
     private func resumption(
-        of request: GenerateRequest, _ turn: SessionTable.EngineSession.Turn
+        of request: GenerateRequest, _ turn: SessionTable.EngineSession.Turn, save: CacheSave.Target?
     ) throws(EngineError) -> SessionRun {
         guard let paused = turn.paused else {
             throw SessionTable.EngineSession.refusal(turn.use.id, "has no paused answer to resume")
@@ -37,7 +53,7 @@ extension LoadedModel {
         history.conversation = paused.conversation
         return SessionRun(
             use: turn.use, revision: turn.revision, history: history, resumed: paused.choice,
-            firstRow: paused.choice.nextRow)
+            firstRow: paused.choice.nextRow, cacheSalt: turn.cacheSalt, save: save)
     }
 
     private func history(

@@ -6,6 +6,7 @@ struct SessionTable: Sendable {
 
     private let limits: EngineLimits
     private var sessions: [SessionID: EngineSession] = [:]
+    private var loadedCaches: UInt64 = 0
 
     init(limits: EngineLimits) { self.limits = limits }
 
@@ -44,6 +45,12 @@ struct SessionTable: Sendable {
         return session
     }
 
+    /// A salt that no request can have, as those of requests contain a zero byte or are empty.
+    mutating func nextCacheSalt() -> String {
+        loadedCaches += 1
+        return "prompt cache \(loadedCaches)"
+    }
+
     // MARK: Generations
 
     /// Refuses a generation that was prepared for another state, or for which there is no room.
@@ -74,4 +81,7 @@ struct SessionEnd: Sendable {
     let session: SessionID
     let call: CallID
     let end: SessionTable.EngineSession.End
+
+    /// The same generation, if it failed after all.
+    var failed: SessionEnd { SessionEnd(session: session, call: call, end: .failed) }
 }

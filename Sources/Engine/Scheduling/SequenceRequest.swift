@@ -98,6 +98,6 @@ public struct SequenceRequest: Sendable, Equatable {
 public enum SubmissionError: Error, Sendable, Equatable {
     /// The queue has no place for them.
     case queueFull(waiting: Int, limit: Int)
-    /// One of them needs more positions than the whole cache has.
-    case neverFits(positions: Int, limit: Int)
+    /// One of them needs more positions than the whole cache has beside those that are pinned.
+    case neverFits(positions: Int, limit: Int, pinned: Int)
 }

@@ -16,7 +16,9 @@ struct HostedNativeEngine: HostedEngine {
     ) throws(EngineError) -> Preparation {
         switch request {
         case .generate(let request):
-            var prepared = try request.session == nil ? model.prepare(request) : running().prepare(request)
+            var prepared =
+                try request.session == nil
+                ? model.prepare(request) : running().prepare(request, file: Self.file(descriptors))
             prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
             return .submission { [prepared] call throws(EngineError) in try running().submit(prepared, call: call) }
         case .score(let request):
@@ -37,13 +39,21 @@ struct HostedNativeEngine: HostedEngine {
             return .answer(.result(.rendered(text: try model.renderTemplate(chat))))
         case .openSession(let id): return .answer(.result(.session(try running().openSession(id))))
         case .changeSession(let id, let change):
-            return .answer(.result(.session(try running().changeSession(id, change))))
+            return .answer(
+                .result(
+                    .session(
+                        try running().changeSession(id, change, file: Self.file(descriptors)))))
         case .closeSession(let id): return .answer(.result(.session(try running().closeSession(id))))
         case .loadAdapter, .unloadAdapter: throw .unsupported(feature: "adapters (LoRA)")
         case .load, .cancel, .credit, .pause:
             // The host keeps them for itself.
             throw .invalidRequest(parameter: "", message: "there is nothing to prepare")
         }
+    }
+
+    /// The prompt cache beside a request.
+    private static func file(_ descriptors: [LinkDescriptor]) -> SessionFile? {
+        descriptors.first.map { SessionFile(descriptor: $0.rawValue, owner: $0) }
     }
 
     private func running() throws(EngineError) -> NativeEngine {
