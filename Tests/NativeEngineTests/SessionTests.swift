@@ -221,6 +221,8 @@ import Testing
         var long = Self.request(.ids([9, 8]), tokens: 400)
         long.ignoreEndOfSequence = true
         long.sampling.logitBias = []
+        // It waits for credit after a few tokens.
+        long.tensors = TensorRequest(kind: .hiddenStates, credit: UInt64(8 * TinyModel().width * 4))
         let call = try harness.start(long)
         _ = try harness.log.events(of: call) { $0.ids().count > 4 }
         harness.engine.cancel(call)
@@ -234,7 +236,7 @@ import Testing
 
     @Test func `a call that is cancelled before it begins leaves its prompt`() throws {
         let harness = try Self.harness(parallel: 1)
-        let busy = try harness.start(.text("a", tokens: 400))
+        let busy = try harness.start(TensorTests.request("a", kind: .logits, tokens: 400, credit: 0))
         let call = try harness.start(Self.request(.ids([9, 8, 7])))
         harness.engine.cancel(call)
         #expect(try harness.log.finished(call).last == .failed(.cancelled))
@@ -281,7 +283,7 @@ import Testing
 
     @Test func `one generation at a time, and nothing else meanwhile`() throws {
         let harness = try Self.harness()
-        var long = GenerateRequest.text("the", tokens: 400)
+        var long = TensorTests.request("the", kind: .logits, tokens: 400, credit: 0)
         long.session = SessionUse(id: Self.id)
         let call = try harness.start(long)
         for body in [

@@ -197,7 +197,8 @@ private struct Said: Equatable {
         let begun = try engine.run(request, pausingAfter: 0)
         #expect(begun == Said([.choiceFinished(choice: 0, reason: .paused)]))
         var long = Self.variants[1].request
-        long.maximumTokens = 200
+        // It waits for credit, and keeps the only slot.
+        long.tensors = TensorRequest(kind: .hiddenStates, credit: 0)
         let busy = try engine.start(long)
         request.inputs = [.resumed]
         let waiting = try engine.start(request)

@@ -11,13 +11,26 @@ struct CacheSave: Sendable {
 
     let call: CallID
     let target: Target
-    /// Of the blocks.
-    let tokens: [Int32]
-    /// Held by this value.
-    let blocks: [Int32]
+    /// Held until it is written.
+    var blocks: [Int32]
     /// What is said when it is written, and what the session is told before.
     let event: EngineEvent
     let end: SessionEnd
+    private let sequence: [Int32]
+
+    /// - Parameter sequence: begins with the tokens of the blocks.
+    init(
+        call: CallID, target: Target, blocks: [Int32], of sequence: [Int32], event: EngineEvent, end: SessionEnd
+    ) {
+        self.call = call
+        self.target = target
+        self.blocks = blocks
+        self.sequence = sequence
+        self.event = event
+        self.end = end
+    }
+
+    var tokens: [Int32] { Array(sequence.prefix(blocks.count * target.identity.blockPositions)) }
 }
 
 /// Writes prompt caches, one after the other, on a thread that lives as long as there are some: other sequences go on.

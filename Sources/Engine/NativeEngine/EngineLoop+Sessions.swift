@@ -37,7 +37,9 @@ extension EngineLoop {
         let event = EngineEvent.finished(usage: running.usage, timings: running.progress.timings)
         if let target = run.save {
             forget(call)
-            save(call, target, tokens: choice.tokens, held: held, event: event, end: sessionEnd)
+            saves.append(
+                CacheSave(
+                    call: call, target: target, blocks: held, of: choice.tokens, event: event, end: sessionEnd))
         } else {
             sessionEnds.append(sessionEnd)
             end(call, with: event)
@@ -56,8 +58,10 @@ extension EngineLoop {
         }
         let left = generation.sequenceCount == 1 ? history(after: choice, run) : SessionHistory()
         let sessionEnd = SessionEnd(session: run.use.id, call: call, end: .done(left))
-        if run.save != nil {
-            endedSaves.append(EndedSave(slot: slot, call: call, run: run, event: event, end: sessionEnd))
+        if let target = run.save {
+            slotsToSave.append(slot)
+            saves.append(
+                CacheSave(call: call, target: target, blocks: [], of: choice.tokens, event: event, end: sessionEnd))
         } else {
             sessionEnds.append(sessionEnd)
             events.append((call, event))
@@ -91,33 +95,18 @@ extension EngineLoop {
     // MARK: Prompt caches
 
     /// Holds the blocks of the prompts that are saved, before their slots are emptied.
-    func holdEndedSaves(in state: inout EngineState) {
-        for index in endedSaves.indices {
-            let ended = endedSaves[index]
-            state.live.remove(ended.call)
-            endedSaves[index].held = state.scheduler.hold(
-                slot: ended.slot, positions: choices[ended.slot]?.firstTokens ?? 0)
-            endedSaves[index].tokens = choices[ended.slot]?.tokens ?? []
+    func holdPromptsToSave(in state: inout EngineState) {
+        for (slot, index) in zip(slotsToSave, saves.indices.suffix(slotsToSave.count)) {
+            state.live.remove(saves[index].call)
+            saves[index].blocks = state.scheduler.hold(slot: slot, positions: choices[slot]?.firstTokens ?? 0)
         }
+        slotsToSave.removeAll(keepingCapacity: true)
     }
 
-    /// Has the prompts written that were held.
+    /// Has the prompts written, once everything else was said about their calls.
     func startSaves() {
-        for ended in endedSaves {
-            guard let target = ended.run.save else { continue }
-            save(ended.call, target, tokens: ended.tokens, held: ended.held, event: ended.event, end: ended.end)
-        }
-        endedSaves.removeAll(keepingCapacity: true)
-    }
-
-    private func save(
-        _ call: CallID, _ target: CacheSave.Target, tokens: [Int32], held: [Int32], event: EngineEvent, end: SessionEnd
-    ) {
-        let positions = held.count * target.identity.blockPositions
-        saver.add(
-            CacheSave(
-                call: call, target: target, tokens: Array(tokens.prefix(positions)), blocks: held, event: event,
-                end: end))
+        for save in saves { saver.add(save) }
+        saves.removeAll(keepingCapacity: true)
     }
 
     /// Of a call that does not save its prompt, none.
@@ -142,17 +131,6 @@ extension EngineLoop {
         history.conversation = conversation.answered(answer.flatMap(model.writtenBytes), ending: ending)
         return history
     }
-}
-
-/// A generation that ended in this step and saves its prompt's cache.
-struct EndedSave {
-    let slot: Int
-    let call: CallID
-    let run: SessionRun
-    let event: EngineEvent
-    let end: SessionEnd
-    var held: [Int32] = []
-    var tokens: [Int32] = []
 }
 
 extension RunningCall {

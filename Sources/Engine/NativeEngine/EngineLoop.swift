@@ -35,7 +35,9 @@ final class EngineLoop {
     /// What their sessions have to be told before anybody hears of the ends.
     var sessionEnds: [SessionEnd] = []
     /// Generations that end when the cache of their prompt is written.
-    var endedSaves: [EndedSave] = []
+    var saves: [CacheSave] = []
+    /// Where the last of them ended, in this step.
+    var slotsToSave: [Int] = []
     let saver: CacheSaver
     var generatedTokens: UInt64 = 0
     var drafts = DraftCounts()
@@ -92,6 +94,7 @@ final class EngineLoop {
         endSessionRuns()
         emit(events)
         events.removeAll(keepingCapacity: true)
+        startSaves()
     }
 
     // MARK: In
@@ -291,7 +294,7 @@ final class EngineLoop {
             for slice in plan.slices where !state.cancelRequests.contains(slice.call) {
                 complete(slice, in: &state.scheduler)
             }
-            holdEndedSaves(in: &state)
+            holdPromptsToSave(in: &state)
             for slot in endedSlots {
                 state.scheduler.finish(slot: slot)
                 if let choice = choices[slot] { state.noteSequenceEnd(nanoseconds: now - choice.admittedAt) }
@@ -311,7 +314,6 @@ final class EngineLoop {
             state.statistics.stepNanoseconds += now - startedAt
             giveBackBlocks(of: &state.scheduler)
         }
-        startSaves()
         generatedTokens = 0
         drafts = DraftCounts()
         endedSlots.removeAll(keepingCapacity: true)

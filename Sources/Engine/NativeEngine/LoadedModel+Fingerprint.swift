@@ -1,6 +1,7 @@
 import EngineProtocol
 import ModelFiles
 import Models
+import Synchronization
 import Tensors
 
 /// What tells one model from another.
@@ -12,6 +13,14 @@ extension LoadedModel {
     ///
     /// It tells models apart that are not made to look alike; who makes such a pair confuses only answers of his own.
     func fingerprint() -> UInt64 {
+        knownFingerprint.withLock { known in
+            let fingerprint = known ?? computeFingerprint()
+            known = fingerprint
+            return fingerprint
+        }
+    }
+
+    private func computeFingerprint() -> UInt64 {
         var hash = Fingerprint()
         for (number, part) in file.parts.enumerated() {
             let tensors = file.tensors.lazy.filter { $0.part == number }
