@@ -111,6 +111,12 @@ struct PayloadReader {
         let slice = try required(field, elementSize: elementSize, limit: limit)
         let start = tail - slice.count
         let outer = (cursor, cursorEnd)
+        defer { (cursor, cursorEnd) = outer }
+        if slice.count == elementSize {
+            (cursor, cursorEnd) = (start, start + elementSize)
+            // The usual case, and an array that need not grow is made faster.
+            return [try read(&self)]
+        }
         var elements: [Element] = []
         elements.reserveCapacity(slice.count / elementSize)
         for position in stride(from: start, to: start + slice.count, by: elementSize) {
@@ -118,7 +124,6 @@ struct PayloadReader {
             cursorEnd = position + elementSize
             elements.append(try read(&self))
         }
-        (cursor, cursorEnd) = outer
         return elements
     }
 
