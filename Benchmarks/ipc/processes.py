@@ -30,6 +30,7 @@ class Context:
         self.short = arguments.short
         self.rounds = arguments.rounds or (3 if arguments.short else 7)
         self.minutes = arguments.minutes
+        self.model = arguments.model
         self.raw = Path(arguments.raw)
         self.raw.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="apus-ipc-"))

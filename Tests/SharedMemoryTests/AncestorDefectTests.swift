@@ -87,7 +87,7 @@ import Testing
         let server = try #require(descriptors.first)
         defer { for descriptor in descriptors { close(descriptor) } }
         var words: UnsafeMutablePointer<UInt64>?
-        let size = 4_096 + (16 << 10)
+        let size = 1_024 + (16 << 10)
         #expect(apus_map_shared(server, size, true, &words) == -EPERM)
         #expect(apus_write(server, "x", 1) == Int64(-EPERM))
         #expect(ftruncate(server, 0) == -1 && errno == EPERM)

@@ -249,7 +249,7 @@ import Testing
         try addField(.field("generation", expected: 0, value: 5)) { $0.put(UInt64(5), at: 24) }
 
         let regular = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
-        try Data(count: 20_480).write(to: regular)
+        try Data(count: 17_408).write(to: regular)
         defer { try? FileManager.default.removeItem(at: regular) }
         let file = try FileDescriptor.openForReading(path: regular.path)
         let pair = try Socket.pair()

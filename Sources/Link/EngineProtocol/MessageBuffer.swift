@@ -7,8 +7,9 @@ public final class MessageBuffer: @unchecked Sendable {
     /// What a buffer begins with: enough for the text of a step.
     private static let smallestCapacity = 256
 
-    private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    public private(set) var count = 0
+    // One thread at a time uses it, and each access ends at once: looking for overlaps would cost more than the access.
+    @exclusivity(unchecked) private var memory = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    @exclusivity(unchecked) public private(set) var count = 0
 
     public init() {}
 
