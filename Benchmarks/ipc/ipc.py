@@ -2,7 +2,7 @@
 """Measures the local door: round trips, streams, connections, memory, errors, beside sockets, Node.js and HTTP.
 
 Usage: ipc.py [--programs .build/release] [--only round-trips,streams,…] [--short] [--rounds N] [--minutes N]
-              [--raw .build/ipc] [--output .build/ipc.json] [--write docs/performance/ipc.md]
+              [--model FILE.gguf] [--raw .build/ipc] [--output .build/ipc.json] [--write docs/performance/ipc.md]
        ipc.py --show .build/ipc.json [--write PAGE]
 
 Only the standard library; Node.js where it is installed. Every measurement has two or more processes of their own, in
@@ -87,6 +87,7 @@ def main():
     parser.add_argument("--only", type=lambda text: text.split(","), help=", ".join(SECTIONS))
     parser.add_argument("--short", action="store_true", help="minutes instead of hours")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--model", type=lambda text: Path(text).resolve(), help="GGUF file whose steps a worker takes")
     parser.add_argument("--minutes", type=float, help="of the memory's watch; default 60, in the short form half a one")
     parser.add_argument("--raw", default=".build/ipc", help="folder of the raw samples")
     report.add_options(parser, output=Path(".build/ipc.json"))

@@ -30,6 +30,7 @@ class Context:
         self.short = arguments.short
         self.rounds = arguments.rounds or (3 if arguments.short else 7)
         self.minutes = arguments.minutes
+        self.model = arguments.model
         self.raw = Path(arguments.raw)
         self.raw.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="apus-ipc-"))
@@ -105,8 +106,8 @@ class Role:
 class DoorServer(Server):
     """`apus serve --ipc` with the bundled model, or with the worker whose words are moments."""
 
-    def __init__(self, context, stamps=True, step_ms=10, arguments=()):
-        self.context, self.step_ms = context, step_ms
+    def __init__(self, context, stamps=True, step_ms=10, model=None, arguments=()):
+        self.context, self.step_ms, self.model = context, step_ms, model
         self.door = str(context.folder / "private" / "door")
         super().__init__(
             context.programs, ["--ipc", self.door, "--log-level", "warning", *arguments], broken=stamps)
@@ -115,7 +116,8 @@ class DoorServer(Server):
     def programs_with_a_broken_worker(self, programs):
         shutil.copy(programs / "apus", self.folder / "apus")
         worker = self.folder / "apus-worker"
-        worker.write_text(f'#!/bin/sh\nexec "{programs}/apus-benchmarks" ipc worker --step-ms {self.step_ms} "$@"\n')
+        steps = f'--model "{self.model}"' if self.model else f"--step-ms {self.step_ms}"
+        worker.write_text(f'#!/bin/sh\nexec "{programs}/apus-benchmarks" ipc worker {steps} "$@"\n')
         worker.chmod(0o755)
         return self.folder / "apus"
 

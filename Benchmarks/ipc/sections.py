@@ -188,14 +188,26 @@ STREAM_KINDS = ["link socket", "link rings", "door rings", "door socket", "http"
 
 def streams(context):
     """Words that are the moments at which a worker sent them, at 100 a second in each stream."""
-    counts = [1, 16, 100]
     words = 200 if context.short else 500
-    cases = [(count, kind) for count in counts for kind in STREAM_KINDS]
-    server = DoorServer(context)
+    cases = [(count, kind) for count in (1, 16, 100) for kind in STREAM_KINDS]
+    return {"words": words, "rows": stream_rows(context, DoorServer(context), "stream", cases, words)}
+
+
+def computing(context):
+    """The same with a worker that takes a step of a real model for each word."""
+    if not context.model:
+        return {"skipped": "no --model"}
+    words = 200 if context.short else 500
+    cases = [(1, kind) for kind in STREAM_KINDS]
+    server = DoorServer(context, model=context.model)
+    return {"model": context.model.stem, "words": words, "rows": stream_rows(context, server, "computing", cases, words)}
+
+
+def stream_rows(context, server, prefix, cases, words):
     try:
         def measure(case, number):
             count, kind = case
-            name = f"stream-{count}-{kind.replace(' ', '-')}-{number}"
+            name = f"{prefix}-{count}-{kind.replace(' ', '-')}-{number}"
             with Load(server.process.pid, *server.workers()) as load:
                 facts = stream_run(context, server, kind, count, words, context.samples(name))
             return summary(samples(context.samples(name))) | facts | load.facts()
@@ -203,8 +215,7 @@ def streams(context):
         kept = rounds_of(context, cases, measure)
     finally:
         server.stop()
-    rows = [{"streams": case[0], "kind": case[1]} | median_summary(one) for case, one in zip(cases, kept) if one]
-    return {"words": words, "rows": rows}
+    return [{"streams": case[0], "kind": case[1]} | median_summary(one) for case, one in zip(cases, kept) if one]
 
 
 def stream_run(context, server, kind, count, words, path):
@@ -213,7 +224,8 @@ def stream_run(context, server, kind, count, words, path):
         socket = context.socket()
         gateway = context.start("link-streams", path=socket, **options)
         gateway.word()
-        worker = context.start("worker", path=socket, carrier=kind.split()[1])
+        model = {"model": server.model} if server.model else {}
+        worker = context.start("worker", path=socket, carrier=kind.split()[1], **model)
         said = gateway.word()
         gateway.end()
         worker.end()
@@ -578,6 +590,7 @@ def killed_workers(context):
 
 
 SECTIONS = {
-    "round-trips": round_trips, "carriers": carriers_alone, "node": node, "streams": streams, "engine": engine,
+    "round-trips": round_trips, "carriers": carriers_alone, "node": node, "streams": streams, "computing": computing,
+    "engine": engine,
     "mix": mix, "bursts": bursts, "connections": connections, "door": door, "memory": memory, "errors": errors,
 }

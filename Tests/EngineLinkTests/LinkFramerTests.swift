@@ -1,4 +1,5 @@
 import EngineProtocol
+import Synchronization
 import TestSupport
 import Testing
 
@@ -184,5 +185,104 @@ extension LinkFramer {
         while !outbox.isEmpty { writeSome() }
         #expect(written == expected && places == expectedPlaces, "seed \(seed)")
         #expect(outbox.pendingBytes == 0 && outbox.pendingExternalBytes == 0)
+    }
+}
+
+/// Takes as much as its script says, and remembers it.
+private final class ScriptedOutput: LinkOutput {
+    struct State {
+        var script: [LinkProgress] = []
+        var written: [UInt8] = []
+        /// Where descriptors were among the bytes.
+        var places: [Int] = []
+        var published = 0
+    }
+
+    let maximumInlinePayload = 1 << 20
+    let isStream = true
+    let state = Mutex(State())
+
+    func write(
+        _ bytes: UnsafeRawBufferPointer, _ descriptors: [LinkDescriptor]
+    ) -> Result<LinkProgress, LinkCloseReason> {
+        state.withLock { state in
+            guard let step = state.script.popLast() else { return .success(.waitsForSocket) }
+            guard case .bytes(let most) = step else { return .success(step) }
+            let count = min(most, bytes.count)
+            if !descriptors.isEmpty { state.places.append(state.written.count) }
+            state.written += bytes.prefix(count)
+            return .success(.bytes(count))
+        }
+    }
+
+    func publish() { state.withLock { $0.published = $0.written.count } }
+}
+
+@Suite("Link sender") struct LinkSenderTests {
+    @Test("messages leave in order, whatever the peer takes of each when it is sent", arguments: [UInt64](1...20))
+    func order(seed: UInt64) throws {
+        var random = SeededRandom(seed: seed)
+        let output = ScriptedOutput()
+        var limits = LinkLimits()
+        limits.readBytes = 512
+        var sender = LinkSender(output: output, limits: limits)
+        let descriptor = try LinkDescriptor.duplicate(of: 0)
+        var expected: [UInt8] = []
+        var places: [Int] = []
+        for _ in 0..<200 {
+            let script = (0..<random.next() % 4).map { _ in
+                random.next() % 5 == 0 ? LinkProgress.waitsForSocket : .bytes(Int.random(in: 1...600, using: &random))
+            }
+            output.state.withLock { $0.script = script }
+            if random.next() % 3 == 0 {
+                _ = sender.flush()
+                continue
+            }
+            let ids = [Int32](repeating: 7, count: Int.random(in: 0...300, using: &random))
+            let message = Message.request(.detokenize(ids: ids), call: CallID(rawValue: random.next()))
+            let carries = random.next() % 5 == 0
+            if carries { places.append(expected.count) }
+            expected += try encoded(message)
+            _ = sender.send(
+                try OutgoingMessage(
+                    message, in: sender.takeBuffer(), attached: carries ? [descriptor] : [], maximumInline: 1 << 20))
+            #expect(output.state.withLock { $0.published == $0.written.count && $0.written.count <= expected.count })
+        }
+        #expect(sender.pendingBytes == expected.count - output.state.withLock { $0.written.count })
+        output.state.withLock { $0.script = [LinkProgress](repeating: .bytes(1 << 20), count: 1000) }
+        _ = sender.flush()
+        #expect(output.state.withLock { $0.written == expected && $0.places == places }, "seed \(seed)")
+        #expect(sender.pendingBytes == 0)
+    }
+
+    @Test("a full socket is asked for once, until everything has left")
+    func waiting() throws {
+        let output = ScriptedOutput()
+        var sender = LinkSender(output: output, limits: LinkLimits())
+        func send() throws -> LinkSender.Outcome {
+            sender.send(try OutgoingMessage(.ping(1), in: sender.takeBuffer(), maximumInline: 1 << 20))
+        }
+        guard case .waitForSocket = try send() else { throw TimedOut() }
+        guard case .done = try send() else { throw TimedOut() }
+        #expect(sender.pendingBytes == 48)
+        output.state.withLock { $0.script = [.bytes(10), .bytes(10), .bytes(10), .bytes(48)].reversed() }
+        sender.forgetWatch()
+        guard case .done = sender.flush() else { throw TimedOut() }
+        #expect(sender.pendingBytes == 0)
+        guard case .waitForSocket = try send() else { throw TimedOut() }
+    }
+
+    @Test("a message that breaks a limit leaves nothing behind for the next one")
+    func refused() throws {
+        let output = ScriptedOutput()
+        var sender = LinkSender(output: output, limits: LinkLimits())
+        let tooLong = Message.localCall(
+            LocalCall(model: String(repeating: "m", count: 5000), request: .inspect), call: CallID(rawValue: 1))
+        #expect(throws: LinkSendError.self) {
+            try OutgoingMessage(tooLong, in: sender.takeBuffer(), maximumInline: 1 << 20)
+        }
+        output.state.withLock { $0.script = [.bytes(1000)] }
+        _ = sender.send(try OutgoingMessage(.ping(2), in: sender.takeBuffer(), maximumInline: 1 << 20))
+        #expect(output.state.withLock { $0.written } == (try encoded(.ping(2))))
     }
 }

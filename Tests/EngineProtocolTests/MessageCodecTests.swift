@@ -122,7 +122,7 @@ import Testing
     @Test("an external header keeps type, id and length, and the payload's checksum")
     func externalHeader() throws {
         let whole = try encode(.request(.detokenize(ids: [1, 2]), call: Samples.call), payloadChecksum: true)
-        let external = try MessageCodec.externalHeader(for: whole)
+        let external = try whole.withUnsafeBytes { try MessageCodec.externalHeader(for: $0) }
         let header = try external.withUnsafeBytes { try MessageHeader(decoding: $0) }
         #expect(header.flags == [.externalPayload, .payloadChecksum])
         #expect(header.type == .detokenize && header.messageID == Samples.call.rawValue && header.payloadLength == 16)

@@ -5,7 +5,7 @@ public import SharedMemory
 
 /// A segment that is made by hand, with every fault that a caller wants.
 public final class HostileSegment {
-    public static let headerBytes = 4096
+    public static let headerBytes = 1024
     public let capacity: Int
     public let descriptor: Int32
     private let base: UnsafeMutableRawPointer
@@ -32,8 +32,8 @@ public final class HostileSegment {
         try file.add(shape.seals)
         descriptor = file.release()
         put(UInt32(0x4D53_5041), at: 0)
-        put(UInt16(1), at: 4)
-        put(UInt16(4096), at: 6)
+        put(UInt16(2), at: 4)
+        put(UInt16(1024), at: 6)
         put(UInt32(capacity), at: 8)
         put(UInt32(2), at: 12)
     }

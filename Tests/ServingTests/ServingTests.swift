@@ -76,6 +76,22 @@ import Testing
         #expect(listener.events.count == 6 && call.next() == nil)
     }
 
+    @Test("calls that alternate in a message get their own events in order, and their doors are called once for all")
+    func alternating() throws {
+        let bench = try readyBench()
+        let (first, second) = (RecordingListener(), RecordingListener())
+        _ = try bench.submit(first)
+        _ = try bench.submit(second)
+        let ids = bench.worker.generations
+        let (one, two) = (ids[0], ids[1])
+        for _ in 0..<2 {
+            bench.worker.onEvents([(one, chunk("a")), (two, chunk("b")), (one, chunk("c")), (two, chunk("d"))])
+        }
+        #expect(first.events == [chunk("a"), chunk("c"), chunk("a"), chunk("c")])
+        #expect(second.events == [chunk("b"), chunk("d"), chunk("b"), chunk("d")])
+        #expect(first.wakeUps == 2 && second.wakeUps == 2)
+    }
+
     @Test("the tenant of the request is the one of the identity")
     func tenant() throws {
         let bench = try readyBench()

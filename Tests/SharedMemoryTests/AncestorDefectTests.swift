@@ -87,7 +87,7 @@ import Testing
         let server = try #require(descriptors.first)
         defer { for descriptor in descriptors { close(descriptor) } }
         var words: UnsafeMutablePointer<UInt64>?
-        let size = 4_096 + (16 << 10)
+        let size = 1_024 + (16 << 10)
         #expect(apus_map_shared(server, size, true, &words) == -EPERM)
         #expect(apus_write(server, "x", 1) == Int64(-EPERM))
         #expect(ftruncate(server, 0) == -1 && errno == EPERM)
@@ -140,12 +140,12 @@ import Testing
         for number in 0..<4 { client.segment.putPrefix(at: number * 32, length: 24, sequence: UInt32(number)) }
         client.segment.tail = 64
         #expect(try buffer.read(&client.server.consumer) != nil)
-        #expect(client.segment.punchHole(at: 4_096, byteCount: 16 << 10))
+        #expect(client.segment.punchHole(at: 0, byteCount: 17 << 10))
         #expect(throws: RingViolation.sequence(expected: 1, value: 0)) {
             _ = try buffer.read(&client.server.consumer)
         }
         var other = try HostileClient()
-        #expect(other.segment.punchHole(at: 0, byteCount: 20 << 10))
+        #expect(other.segment.punchHole(at: 0, byteCount: 17 << 10))
         other.segment.tail = 32
         #expect(throws: RingViolation.bodyLength(least: 24, most: 4_088, value: 0)) {
             _ = try buffer.read(&other.server.consumer)
@@ -182,7 +182,7 @@ import Testing
         let server = FileDescriptor(owning: try #require(descriptors.first))
         defer { close(socket) }
         let size = try server.fileSize()
-        #expect(size == 4_096 + 16_384)
+        #expect(size == 1_024 + 16_384)
         let mapped = try MappedFile(descriptor: server.rawValue)
         let golden = try HandshakeFrameTests.golden("server-segment")
         let head = mapped.withBytes { Array($0[..<32]) }

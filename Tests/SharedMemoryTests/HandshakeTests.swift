@@ -230,17 +230,17 @@ import Testing
             kept.append(segment)
             cases.append(("field", segment.descriptor, expected))
         }
-        try add("too small", .size(expected: 20_480, value: 20_479)) { $0.byteCount = 20_479 }
-        try add("one page", .size(expected: 20_480, value: 4_096)) { $0.byteCount = 4_096 }
-        try add("too large", .size(expected: 20_480, value: 24_576)) { $0.byteCount = 24_576 }
+        try add("too small", .size(expected: 17_408, value: 17_407)) { $0.byteCount = 17_407 }
+        try add("one page", .size(expected: 17_408, value: 4_096)) { $0.byteCount = 4_096 }
+        try add("too large", .size(expected: 17_408, value: 24_576)) { $0.byteCount = 24_576 }
         for seals: Seals in [[], [.shrink], [.grow, .seals], [.shrink, .grow], [.shrink, .seals]] {
             try add("seals", .unsealed(seals.rawValue)) { $0.seals = seals }
         }
         try addField(.field("magic", expected: 0x4D53_5041, value: 0)) { $0.put(UInt32(0), at: 0) }
-        try addField(.field("version and header size", expected: 0x1000_0001, value: 0x1000_0002)) {
-            $0.put(UInt16(2), at: 4)
+        try addField(.field("version and header size", expected: 0x0400_0002, value: 0x0400_0001)) {
+            $0.put(UInt16(1), at: 4)
         }
-        try addField(.field("version and header size", expected: 0x1000_0001, value: 0x0040_0001)) {
+        try addField(.field("version and header size", expected: 0x0400_0002, value: 0x0040_0002)) {
             $0.put(UInt16(64), at: 6)
         }
         try addField(.field("capacity", expected: 16_384, value: 32_768)) { $0.put(UInt32(32_768), at: 8) }
@@ -249,7 +249,7 @@ import Testing
         try addField(.field("generation", expected: 0, value: 5)) { $0.put(UInt64(5), at: 24) }
 
         let regular = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString)")
-        try Data(count: 20_480).write(to: regular)
+        try Data(count: 17_408).write(to: regular)
         defer { try? FileManager.default.removeItem(at: regular) }
         let file = try FileDescriptor.openForReading(path: regular.path)
         let pair = try Socket.pair()

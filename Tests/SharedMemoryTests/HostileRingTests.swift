@@ -233,11 +233,11 @@ import Testing
     func changedAfterReading() throws {
         var client = try HostileClient()
         client.segment.putPrefix(at: 0, length: 24, sequence: 0)
-        client.segment.put(UInt64(0x1111), at: 4096 + 8)
+        client.segment.put(UInt64(0x1111), at: HostileSegment.headerBytes + 8)
         client.segment.tail = 32
         var buffer = BodyBuffer(Self.largest)
         let body = try #require(try buffer.read(&client.server.consumer))
-        client.segment.put(UInt64(0x2222), at: 4096 + 8)
+        client.segment.put(UInt64(0x2222), at: HostileSegment.headerBytes + 8)
         #expect(body[0] == 0x11 && body[1] == 0x11)
     }
 
@@ -251,7 +251,7 @@ import Testing
             var value = UInt32(truncatingIfNeeded: round)
             for turn in 0..<200_000 {
                 value = value &* 1_664_525 &+ 1_013_904_223
-                segment.value.put(value >> (value & 31), at: 4096 + turn % 64 * 4)
+                segment.value.put(value >> (value & 31), at: HostileSegment.headerBytes + turn % 64 * 4)
             }
         }
         var buffer = BodyBuffer(Self.largest)

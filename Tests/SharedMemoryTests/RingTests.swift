@@ -131,7 +131,7 @@ import Testing
         #expect(try sender.write(file: 99))
     }
 
-    @Test("a ring that is drained again and again touches one page of its data, whatever its capacity")
+    @Test("a ring that is drained again and again touches a page or two, whatever its capacity")
     func rewind() throws {
         var options = Handshake.Options()
         options.sendCapacity = 1 << 20
@@ -149,8 +149,8 @@ import Testing
             while try buffer.read(&receiver.consumer) != nil {}
             receiver.consumer.release()
         }
-        // The header's page and one or two of data, of 257.
-        #expect(sender.meter.residentPages <= 3)
+        // The header and the first data are in one page, of 257; three records at once go a little beyond it.
+        #expect(sender.meter.residentPages <= 2)
         #expect(sender.meter.counters.recordsSent >= 5_000)
         // Without draining, a ring does fill.
         while try sender.write([UInt8](repeating: 1, count: 4_000)) { sender.producer.publish() }

@@ -18,7 +18,7 @@ enum Flood {
             let text = texts[Int.random(in: 0..<texts.count, using: &random)]
             let request = LocalCall(request: .tokenize(TokenizeRequest(text: text)))
             try MessageCodec.encode(.localCall(request, call: CallID(rawValue: number)), into: &bytes)
-            try end.send(bytes, flushes: true)
+            try bytes.withUnsafeBytes { try end.send($0, flushes: true) }
             try end.dropArrived()
         }
     }
@@ -40,7 +40,7 @@ enum SlowReader {
         var bytes: [UInt8] = []
         let call = LocalCall(request: .generate(request))
         try MessageCodec.encode(.localCall(call, call: CallID(rawValue: 1)), into: &bytes)
-        try end.send(bytes, flushes: true)
+        try bytes.withUnsafeBytes { try end.send($0, flushes: true) }
         sleep(UInt32(try words.integer("seconds")))
         var text = StampedText()
         var taken = 0
@@ -58,7 +58,7 @@ enum SlowReader {
             guard taken >= LocalProtocol.window / 4 else { continue }
             bytes.removeAll(keepingCapacity: true)
             try MessageCodec.encode(.window(UInt32(taken), call: CallID(rawValue: 1)), into: &bytes)
-            try end.send(bytes, flushes: true)
+            try bytes.withUnsafeBytes { try end.send($0, flushes: true) }
             taken = 0
         }
         Output.report(["words": text.words, "wrong": text.wrong, "outcome": "\"connection_lost\""])

@@ -25,7 +25,7 @@ struct ReceivedMessage {
 /// One end of a connection, used without an event loop.
 protocol DirectEnd: ~Copyable {
     /// Sends an encoded message, or keeps it until `flush`.
-    mutating func send(_ message: [UInt8], flushes: Bool) throws
+    mutating func send(_ message: UnsafeRawBufferPointer, flushes: Bool) throws
     mutating func flush() throws
     /// The next message; nil when the other end has gone.
     mutating func receive() throws -> ReceivedMessage?
@@ -78,21 +78,19 @@ struct RingEnd: DirectEnd, ~Copyable {
         file.deallocate()
     }
 
-    mutating func send(_ message: [UInt8], flushes: Bool) throws {
+    mutating func send(_ message: UnsafeRawBufferPointer, flushes: Bool) throws {
         if message.count > rings.producer.largestBody {
             try sendFile(message)
         } else {
-            while try !message.withUnsafeBytes({ try rings.producer.write($0) }) { try waitForSpace() }
+            while try !rings.producer.write(message) { try waitForSpace() }
         }
         if flushes { rings.producer.publish() }
     }
 
-    private mutating func sendFile(_ message: [UInt8]) throws {
+    private mutating func sendFile(_ message: UnsafeRawBufferPointer) throws {
         let header = try MessageCodec.externalHeader(for: message)
-        let descriptor = try message.withUnsafeBytes { bytes -> Int32 in
-            let payload = UnsafeRawBufferPointer(rebasing: bytes[MessageHeader.size...])
-            return try FileDescriptor.memory(name: "benchmark", bytes: payload, sealed: true).release()
-        }
+        let payload = UnsafeRawBufferPointer(rebasing: message[MessageHeader.size...])
+        let descriptor = try FileDescriptor.memory(name: "benchmark", bytes: payload, sealed: true).release()
         defer { close(descriptor) }
         while try !header.withUnsafeBytes({ try rings.producer.write($0, file: descriptor) }) { try waitForSpace() }
     }
@@ -204,7 +202,7 @@ struct SocketEnd: DirectEnd, ~Copyable {
 
     deinit { buffer.deallocate() }
 
-    mutating func send(_ message: [UInt8], flushes: Bool) throws {
+    mutating func send(_ message: UnsafeRawBufferPointer, flushes: Bool) throws {
         guard flushes, pending.isEmpty else {
             pending += message
             return flushes ? try flush() : ()
@@ -213,19 +211,17 @@ struct SocketEnd: DirectEnd, ~Copyable {
     }
 
     mutating func flush() throws {
-        try write(pending)
+        try pending.withUnsafeBytes { try write($0) }
         pending.removeAll(keepingCapacity: true)
     }
 
-    private func write(_ message: [UInt8]) throws {
-        try message.withUnsafeBytes { bytes in
-            var sent = 0
-            while sent < bytes.count {
-                switch try Socket.write(socket.rawValue, UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
-                case .bytes(let count): sent += count
-                case .wouldBlock: _ = try Socket.waitWritable(socket.rawValue, milliseconds: 1000)
-                case .endOfStream: throw BenchmarkError("the other end has gone")
-                }
+    private func write(_ bytes: UnsafeRawBufferPointer) throws {
+        var sent = 0
+        while sent < bytes.count {
+            switch try Socket.write(socket.rawValue, UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+            case .bytes(let count): sent += count
+            case .wouldBlock: _ = try Socket.waitWritable(socket.rawValue, milliseconds: 1000)
+            case .endOfStream: throw BenchmarkError("the other end has gone")
             }
         }
     }

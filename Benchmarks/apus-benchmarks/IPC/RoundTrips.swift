@@ -34,9 +34,9 @@ struct DirectPlan {
         oneWay = try words.integer("one-way", default: 0)
     }
 
-    func encode(_ message: Message, into bytes: inout [UInt8]) throws {
-        bytes.removeAll(keepingCapacity: true)
-        try MessageCodec.encode(message, payloadChecksum: checksPayloads, into: &bytes)
+    func encode(_ message: Message, into buffer: MessageBuffer) throws {
+        buffer.truncate()
+        try MessageCodec.encode(message, payloadChecksum: checksPayloads, into: buffer)
     }
 }
 
@@ -59,8 +59,8 @@ extension DirectWork {
 }
 
 /// Gives a message a number without a look at the rest.
-private func number(_ message: inout [UInt8], _ number: UInt64) {
-    message.withUnsafeMutableBytes { $0.storeBytes(of: number.littleEndian, toByteOffset: 12, as: UInt64.self) }
+private func number(_ message: MessageBuffer, _ number: UInt64) {
+    message.mutableBytes.storeBytes(of: number.littleEndian, toByteOffset: 12, as: UInt64.self)
 }
 
 // MARK: - The side that answers
@@ -75,16 +75,19 @@ struct DirectEcho: DirectWork {
 
     func run<End: DirectEnd & ~Copyable>(_ end: inout End) throws {
         if plan.oneWay > 0 { return try sink(&end) }
-        var reply: [UInt8] = []
+        let reply = MessageBuffer()
         while let received = try end.receive() {
             if plan.isRaw {
-                if reply.isEmpty { reply = [UInt8](received.header) + [UInt8](received.payload) }
-                number(&reply, received.number)
+                if reply.count == 0 {
+                    reply.append(received.header)
+                    reply.append(received.payload)
+                }
+                number(reply, received.number)
             } else {
                 let request = try MessageCodec.decode(header: received.header, payload: received.payload)
-                try plan.encode(EchoMessages.reply(to: request), into: &reply)
+                try plan.encode(EchoMessages.reply(to: request), into: reply)
             }
-            try end.send(reply, flushes: true)
+            try end.send(reply.bytes, flushes: true)
         }
     }
 
@@ -99,9 +102,9 @@ struct DirectEcho: DirectWork {
                 try EchoMessages.verify(message, expected, text)
             }
             if expected.isMultiple(of: UInt64(plan.oneWay)) {
-                var done: [UInt8] = []
-                try plan.encode(.pong(expected), into: &done)
-                try end.send(done, flushes: true)
+                let done = MessageBuffer()
+                try plan.encode(.pong(expected), into: done)
+                try end.send(done.bytes, flushes: true)
             }
             expected += 1
         }
@@ -124,8 +127,8 @@ struct RoundTrips: DirectWork {
 
     func run<End: DirectEnd & ~Copyable>(_ end: inout End) throws {
         let text = EchoMessages.text(bytes: plan.bytes)
-        var message: [UInt8] = []
-        try plan.encode(EchoMessages.request(0, text), into: &message)
+        let message = MessageBuffer()
+        try plan.encode(EchoMessages.request(0, text), into: message)
         let size = message.count
         var times: [UInt64] = []
         times.reserveCapacity(plan.count)
@@ -134,11 +137,11 @@ struct RoundTrips: DirectWork {
             let start = MonotonicClock.now()
             if start > deadline, times.count >= Self.fewestSamples { break }
             if plan.isRaw {
-                number(&message, turn)
+                number(message, turn)
             } else {
-                try plan.encode(EchoMessages.request(turn, text), into: &message)
+                try plan.encode(EchoMessages.request(turn, text), into: message)
             }
-            try end.send(message, flushes: true)
+            try end.send(message.bytes, flushes: true)
             guard let received = try end.receive() else { throw BenchmarkError("the echo has gone") }
             if plan.isRaw {
                 guard received.number == turn, received.payload.count == size - MessageHeader.size else {
@@ -170,8 +173,8 @@ struct OneWay: DirectWork {
 
     func run<End: DirectEnd & ~Copyable>(_ end: inout End) throws {
         let text = EchoMessages.text(bytes: plan.bytes)
-        var message: [UInt8] = []
-        try plan.encode(EchoMessages.streamed(0, text), into: &message)
+        let message = MessageBuffer()
+        try plan.encode(EchoMessages.streamed(0, text), into: message)
         var times: [UInt64] = []
         var turn: UInt64 = 0
         for _ in 0..<plan.count {
@@ -179,11 +182,11 @@ struct OneWay: DirectWork {
             for index in 1...plan.oneWay {
                 turn += 1
                 if plan.isRaw {
-                    number(&message, turn)
+                    number(message, turn)
                 } else {
-                    try plan.encode(EchoMessages.streamed(turn, text), into: &message)
+                    try plan.encode(EchoMessages.streamed(turn, text), into: message)
                 }
-                try end.send(message, flushes: index.isMultiple(of: Self.batch) || index == plan.oneWay)
+                try end.send(message.bytes, flushes: index.isMultiple(of: Self.batch) || index == plan.oneWay)
             }
             guard let received = try end.receive(), received.number == turn else {
                 throw BenchmarkError("no word from the other side")

@@ -1,18 +1,25 @@
 import EngineLink
 import EngineProtocol
+import ModelFiles
+import Models
 import Platform
 import SharedMemory
+import Tensors
 
 /// A worker whose words are the moments at which they were sent, so that whoever gets one knows how old it is.
 ///
-/// It takes a step of so many milliseconds, and sends the words of all answers in one message, as the engine does. The
-/// words are "MOMENT.NUMBER "; the numbers count from 0 in each answer.
-final class StampingWorker {
+/// It takes a step of so many milliseconds, in which it sleeps, or, with `--model`, a step of that model, and sends the
+/// words of all answers in one message, as the engine does. The words are "MOMENT.NUMBER "; the numbers count from 0 in each answer.
+///
+/// Threading: requests come on the loop; words leave on it too, or on the thread that computes.
+final class StampingWorker: @unchecked Sendable {
     private let loop: EventLoop
     private let server: LinkServer
     private let step: UInt64
-    private var answers: [CallID: (sent: Int, words: Int)] = [:]
+    private let answers = Monitor<[CallID: (sent: Int, words: Int)]>([:])
+    /// On the loop.
     private var isStepping = false
+    private let computes: Bool
 
     /// With `--link-descriptor` in place of `apus-worker`; with `--path` it connects to `link-streams`.
     static func run(_ words: Words) throws {
@@ -29,14 +36,19 @@ final class StampingWorker {
                 ringBytes: SharedMemoryLimits.defaultCapacity)
             server = try LinkServer(loop: loop, transport: connection.transport)
         }
-        let worker = StampingWorker(loop: loop, server: server, step: UInt64(try words.integer("step-ms", default: 10)))
+        let model = words.text("model", default: "")
+        let worker = StampingWorker(
+            loop: loop, server: server, step: UInt64(try words.integer("step-ms", default: 10)),
+            computes: !model.isEmpty)
+        if !model.isEmpty { try worker.compute(ModelSteps(path: model)) }
         withExtendedLifetime(worker) { loop.run() }
     }
 
-    private init(loop: EventLoop, server: LinkServer, step: UInt64) {
+    private init(loop: EventLoop, server: LinkServer, step: UInt64, computes: Bool) {
         self.loop = loop
         self.server = server
         self.step = step * 1_000_000
+        self.computes = computes
         server.onRequest = { [unowned self] call, request, _ in handle(request, call) }
         server.onClose = { _ in loop.stop() }
     }
@@ -51,10 +63,10 @@ final class StampingWorker {
             server.send([(call, .result(.loaded(description)))])
         case .generate(let generate):
             server.send([(call, .accepted(promptTokens: 1, queuePosition: 0)), (call, .started(cachedTokens: 0))])
-            answers[call] = (0, Int(generate.maximumTokens ?? 64))
-            if !isStepping { takeStep() }
+            answers.change { $0[call] = (0, Int(generate.maximumTokens ?? 64)) }
+            if !computes && !isStepping { takeStep() }
         case .cancel:
-            if answers.removeValue(forKey: call) != nil { server.send([(call, .failed(.cancelled))]) }
+            if answers.withLock({ $0.removeValue(forKey: call) }) != nil { server.send([(call, .failed(.cancelled))]) }
         case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .embed, .credit, .pause, .openSession,
             .changeSession, .closeSession, .loadAdapter, .unloadAdapter:
             server.send([(call, .failed(.unsupported(feature: "anything but answers")))])
@@ -62,7 +74,7 @@ final class StampingWorker {
     }
 
     private func takeStep() {
-        isStepping = !answers.isEmpty
+        isStepping = answers.withLock { !$0.isEmpty }
         guard isStepping else { return }
         _ = loop.after(nanoseconds: step) { [self] in
             sendWords()
@@ -70,27 +82,70 @@ final class StampingWorker {
         }
     }
 
+    /// Steps on a thread like the engine's, while there are answers.
+    private func compute(_ steps: ModelSteps) throws {
+        _ = try Thread.start(name: "engine", niceness: 5) { [self] in
+            while true {
+                answers.wait(until: { !$0.isEmpty }) { _ in }
+                do { try steps.take() } catch { fatalError("\(error)") }
+                sendWords()
+            }
+        }
+    }
+
     private func sendWords() {
         var events: [(CallID, EngineEvent)] = []
         var ended: [(CallID, EngineEvent)] = []
         let now = MonotonicClock.now()
-        for (call, answer) in answers {
-            let text = "\(now).\(answer.sent) "
-            events.append((call, .tokens(TokenChunk(choice: 0, ids: [Int32(answer.sent)], text: text))))
-            answers[call]?.sent += 1
-            if answer.sent + 1 == answer.words { ended += end(call, words: answer.words) }
+        answers.withLock { answers in
+            for (call, answer) in answers {
+                let text = "\(now).\(answer.sent) "
+                events.append((call, .tokens(TokenChunk(choice: 0, ids: [Int32(answer.sent)], text: text))))
+                answers[call]?.sent += 1
+                guard answer.sent + 1 == answer.words else { continue }
+                answers[call] = nil
+                ended += Self.end(of: call, words: answer.words)
+            }
         }
         server.send(events)
         server.send(ended)
     }
 
-    private func end(_ call: CallID, words: Int) -> [(CallID, EngineEvent)] {
-        answers[call] = nil
+    private static func end(of call: CallID, words: Int) -> [(CallID, EngineEvent)] {
         let usage = Usage(promptTokens: 1, completionTokens: UInt32(words), cachedTokens: 0)
         return [
             (call, .choiceFinished(choice: 0, reason: .length)),
             (call, .finished(usage: usage, timings: Timings(preparation: 1, queue: 1, prefill: 1, decode: 1))),
         ]
+    }
+}
+
+/// Steps of a model for one sequence: the decoder, its threads and their priorities are the engine's.
+private final class ModelSteps: @unchecked Sendable {
+    private static let positions = 256
+    private let model: any DecoderModel
+    private let pool = ComputePool(threads: CPULimits.current().usableCount)
+    private let cache: KeyValueCache
+    private let workspace: ForwardWorkspace
+    private var position = 0
+
+    init(path: String) throws {
+        let file = try FileDescriptor.openForReading(path: path)
+        model = try ModelRegistry.load(
+            GGUFFile(parts: [GGUFBytes(mapping: MappedFile(descriptor: file.rawValue))]))
+        cache = try KeyValueCache(
+            configuration: model.configuration, blocks: Self.positions / KeyValueCache.blockPositions)
+        workspace = try ForwardWorkspace(configuration: model.configuration, maximumRows: 1, maximumLogitRows: 1)
+        try model.pack(pool: pool)
+    }
+
+    /// Computes the logits after one more token.
+    func take() throws {
+        let row = ForwardRow(token: 1000, position: Int32(position), sequence: 0, wantsLogits: true)
+        let blocks = (0..<Int32(Self.positions / KeyValueCache.blockPositions)).map { $0 }
+        try model.forward(
+            ForwardStep(rows: [row], blockTables: [blocks]), cache: cache, workspace: workspace, pool: pool)
+        position = (position + 1) % Self.positions
     }
 }
 

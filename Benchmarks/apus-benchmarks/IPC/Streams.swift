@@ -73,8 +73,9 @@ enum LinkStreams {
     }
 
     private static func receive(_ event: EngineEvent, _ call: CallID, _ load: Load, _ loop: EventLoop) {
+        let now = MonotonicClock.now()
         if case .tokens(let chunk) = event, let moment = load.texts[call]?.take(chunk.text) {
-            load.samples.append(MonotonicClock.now() - moment)
+            load.samples.append(now - moment)
         }
         guard event.isEnd else { return }
         load.running -= 1

@@ -12,11 +12,30 @@ final class ClientConnection: @unchecked Sendable {
     typealias Listener = @Sendable (Result<EngineEvent, ClientError>) -> Void
     typealias Answer = @Sendable (Result<Message, ClientError>) -> Void
 
-    private struct Call {
-        var request: Message
-        var receive: (Result<Message, ClientError>) -> Void
-        var isSent = false
+    private enum Receiver {
+        case events(Listener)
+        case answer(Answer)
+
+        func fail(_ error: ClientError) {
+            switch self {
+            case .events(let listener): listener(.failure(error))
+            case .answer(let answer): answer(.failure(error))
+            }
+        }
+    }
+
+    private final class Call {
+        /// Nil once it was sent.
+        var request: Message?
+        let receiver: Receiver
         var wasDelivered = false
+
+        var isSent: Bool { request == nil }
+
+        init(_ request: Message, _ receiver: Receiver) {
+            self.request = request
+            self.receiver = receiver
+        }
     }
 
     private let loop: EventLoop
@@ -55,20 +74,18 @@ final class ClientConnection: @unchecked Sendable {
 
     /// Sends a call as soon as there is a connection.
     func begin(_ call: LocalCall, id: CallID, _ listener: @escaping Listener) {
-        ask(.localCall(call, call: id), id: id) { answer in
-            switch answer {
-            case .success(.events(let events)): for (_, event) in events { listener(.success(event)) }
-            case .success: listener(.failure(.unexpectedAnswer))
-            case .failure(let error): listener(.failure(error))
-            }
-        }
+        begin(.localCall(call, call: id), id, .events(listener))
     }
 
     /// Sends a message whose answers carry the same number.
     func ask(_ message: Message, id: CallID, _ answer: @escaping Answer) {
+        begin(message, id, .answer(answer))
+    }
+
+    private func begin(_ message: Message, _ id: CallID, _ receiver: Receiver) {
         loop.post { [self] in
-            guard !isClosed else { return answer(.failure(.closed)) }
-            calls[id] = Call(request: message, receive: answer)
+            guard !isClosed else { return receiver.fail(.closed) }
+            calls[id] = Call(message, receiver)
             if link != nil { return send(id) }
             connectSoon()
             _ = loop.after(nanoseconds: UInt64(options.connectSeconds * 1e9)) { [weak self] in
@@ -109,10 +126,10 @@ final class ClientConnection: @unchecked Sendable {
 
 extension ClientConnection {
     private func send(_ id: CallID) {
-        guard let link, let call = calls[id] else { return }
+        guard let link, let call = calls[id], let request = call.request else { return }
         do throws(LinkSendError) {
-            try link.send(call.request)
-            calls[id]?.isSent = true
+            try link.send(request)
+            call.request = nil
         } catch {
             end(id, .invalidRequest(reason: error.description))
         }
@@ -130,17 +147,23 @@ extension ClientConnection {
 
     private func receive(_ event: EngineEvent, of id: CallID) {
         guard let call = calls[id] else { return }
-        if event.isEnd { calls[id] = nil } else { calls[id]?.wasDelivered = true }
-        call.receive(.success(.events([(id, event)])))
+        if event.isEnd { calls[id] = nil }
+        call.wasDelivered = true
+        switch call.receiver {
+        case .events(let listener): listener(.success(event))
+        case .answer(let answer): answer(.failure(.unexpectedAnswer))
+        }
     }
 
     private func finish(_ id: CallID, _ message: Message) {
-        calls.removeValue(forKey: id)?.receive(.success(message))
+        guard let call = calls.removeValue(forKey: id) else { return }
+        switch call.receiver {
+        case .events(let listener): listener(.failure(.unexpectedAnswer))
+        case .answer(let answer): answer(.success(message))
+        }
     }
 
-    private func end(_ id: CallID, _ error: ClientError) {
-        calls.removeValue(forKey: id)?.receive(.failure(error))
-    }
+    private func end(_ id: CallID, _ error: ClientError) { calls.removeValue(forKey: id)?.receiver.fail(error) }
 
     // MARK: Connecting
 

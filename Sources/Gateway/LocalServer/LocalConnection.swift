@@ -9,7 +9,7 @@ import SharedMemory
 ///
 /// It takes events from the calls' outboxes as fast as the client reads, and no faster: what a slow client does not read
 /// stays in the outboxes, which are bounded.
-final class LocalConnection: CallListener {
+final class LocalConnection {
     /// What a connection needs from its server.
     struct Context {
         let loop: EventLoop
@@ -21,13 +21,27 @@ final class LocalConnection: CallListener {
         let onCalls: (Int) -> Void
     }
 
-    private struct OpenCall {
-        let call: ServedCall
+    /// A call that has not ended: it listens for itself, so that nobody has to be looked up for an event.
+    private final class OpenCall: CallListener {
+        let id: CallID
         let request: String
-        /// What the client takes before it says that it has taken some.
-        var window = LocalProtocol.window
         /// Of a generation.
         let times: GenerationTimes?
+        var call: ServedCall?
+        /// What the client takes before it says that it has taken some.
+        var window = LocalProtocol.window
+        /// Among those that wait for their turn.
+        var isReady = false
+        private unowned let connection: LocalConnection
+
+        init(_ id: CallID, request: String, times: GenerationTimes?, connection: LocalConnection) {
+            self.id = id
+            self.request = request
+            self.times = times
+            self.connection = connection
+        }
+
+        func callHasEvents(_ call: ServedCall) { connection.hasEvents(self) }
     }
 
     let id: UInt64
@@ -35,10 +49,9 @@ final class LocalConnection: CallListener {
     private let tenant: String
     private let context: Context
     private var calls: [CallID: OpenCall] = [:]
-    private var ids: [ObjectIdentifier: CallID] = [:]
-    /// Calls that have events, in the order of their turns.
-    private var ready: [CallID] = []
-    private var isReady: Set<CallID> = []
+    /// Calls that have events, in the order of their turns, which have come to `turn`.
+    private var ready: [OpenCall] = []
+    private var turn = 0
     private var flushIsDue = false
     private var counted = RingCounters()
     /// Called once, when the client is gone.
@@ -82,14 +95,14 @@ final class LocalConnection: CallListener {
     private func cancelCalls() {
         if !calls.isEmpty { context.metrics.generations.countDisconnect() }
         for open in calls.values {
-            context.serving.cancel(open.call)
+            if let call = open.call { context.serving.cancel(call) }
+            open.call = nil
             open.times?.finished()
             context.onCalls(-1)
         }
         calls = [:]
-        ids = [:]
         ready = []
-        isReady = []
+        turn = 0
     }
 }
 
@@ -100,7 +113,7 @@ extension LocalConnection {
         switch message {
         case .localCall(let local, let id): begin(local, id)
         case .request(.cancel, let id):
-            if let open = calls[id] { context.serving.end(open.call) }
+            if let call = calls[id]?.call { context.serving.end(call) }
         case .window(let bytes, let id): widen(id, by: Int(bytes))
         case .listModels(let id): answer(.models(models, call: id))
         case .ping(let number): answer(.pong(number))
@@ -116,12 +129,12 @@ extension LocalConnection {
             let publicID = PublicID.make(prefix: "call")
             let identity = CallIdentity(
                 publicID: publicID, requestID: local.requestID.isEmpty ? publicID : local.requestID, tenant: tenant)
-            let call = try context.serving.submit(
-                local.request, model: local.model, identity: identity, resumes: local.resumes, listener: self)
-            calls[id] = OpenCall(call: call, request: local.request.name, times: times(of: local.request))
-            ids[ObjectIdentifier(call)] = id
+            let open = OpenCall(id, request: local.request.name, times: times(of: local.request), connection: self)
+            open.call = try context.serving.submit(
+                local.request, model: local.model, identity: identity, resumes: local.resumes, listener: open)
+            calls[id] = open
             context.onCalls(1)
-            callHasEvents(call)
+            hasEvents(open)
         } catch {
             refuse(local, id, error)
         }
@@ -132,10 +145,9 @@ extension LocalConnection {
     }
 
     private func widen(_ id: CallID, by bytes: Int) {
-        guard var open = calls[id] else { return }
+        guard let open = calls[id] else { return }
         open.window = min(open.window + bytes, LocalProtocol.window)
-        calls[id] = open
-        callHasEvents(open.call)
+        hasEvents(open)
     }
 
     private static let idInUse = EngineError.invalidRequest(
@@ -171,9 +183,9 @@ extension LocalConnection {
 // MARK: - To the client
 
 extension LocalConnection {
-    func callHasEvents(_ call: ServedCall) {
-        guard let id = ids[ObjectIdentifier(call)] else { return }
-        if isReady.insert(id).inserted { ready.append(id) }
+    private func hasEvents(_ open: OpenCall) {
+        if !open.isReady { ready.append(open) }
+        open.isReady = true
         guard !flushIsDue else { return }
         flushIsDue = true
         // All calls of a step share one message, and the client wakes once.
@@ -185,29 +197,41 @@ extension LocalConnection {
 
     /// Sends events while the client reads: of each call in turn, so that none waits for another's long answer.
     private func flush() {
-        while !ready.isEmpty, link.isOpen, link.pendingBytes < context.limits.pendingBytes {
-            send(nextBatch())
+        while turn < ready.count, link.isOpen, link.pendingBytes < context.limits.pendingBytes {
+            let (batch, calls) = nextBatch()
+            send(batch)
+            // What is counted can wait; the client cannot.
+            for (open, (_, event)) in zip(calls, batch) { note(event, of: open) }
         }
     }
 
-    private func nextBatch() -> [(CallID, EngineEvent)] {
+    private func nextBatch() -> ([(CallID, EngineEvent)], [OpenCall]) {
         var batch: [(CallID, EngineEvent)] = []
+        var calls: [OpenCall] = []
         var bytes = 0
-        while !ready.isEmpty, bytes < context.limits.batchBytes {
-            let id = ready.removeFirst()
+        while turn < ready.count, bytes < context.limits.batchBytes {
+            let open = ready[turn]
+            turn += 1
+            open.isReady = false
             // What is left of a call that is over is bounded, and its end has to come through.
-            guard let open = calls[id], open.window > 0 || !open.call.isLive, let event = open.call.next() else {
-                isReady.remove(id)
-                continue
-            }
-            note(event, of: open)
-            batch.append((id, event))
+            guard let call = open.call, open.window > 0 || !call.isLive, let event = call.next() else { continue }
+            batch.append((open.id, event))
+            calls.append(open)
             bytes += event.size
-            calls[id]?.window -= event.size
-            ready.append(id)
-            if event.isEnd { end(open, id, event) }
+            open.window -= event.size
+            if event.isEnd { end(open, event) }
+            guard call.hasEvents, open.call != nil else { continue }
+            ready.append(open)
+            open.isReady = true
         }
-        return batch
+        if turn == ready.count {
+            ready.removeAll(keepingCapacity: true)
+            turn = 0
+        } else if turn >= 64 {
+            ready.removeFirst(turn)
+            turn = 0
+        }
+        return (batch, calls)
     }
 
     private func note(_ event: EngineEvent, of open: OpenCall) {
@@ -219,9 +243,9 @@ extension LocalConnection {
         if event.isEnd { open.times?.finished() }
     }
 
-    private func end(_ open: OpenCall, _ id: CallID, _ event: EngineEvent) {
-        calls[id] = nil
-        ids[ObjectIdentifier(open.call)] = nil
+    private func end(_ open: OpenCall, _ event: EngineEvent) {
+        calls[open.id] = nil
+        open.call = nil
         context.onCalls(-1)
         if case .failed(let error) = event {
             context.metrics.countCall(open.request, outcome: error.code)
@@ -238,8 +262,8 @@ extension LocalConnection {
             do throws(LinkSendError) { try link.send(.events([(id, event)])) } catch {
                 let failure = EngineError.internalError(id: "", message: "an event cannot be sent: \(error)")
                 if let open = calls[id] {
-                    context.serving.cancel(open.call)
-                    end(open, id, .failed(failure))
+                    if let call = open.call { context.serving.cancel(call) }
+                    end(open, .failed(failure))
                 }
                 answer(.events([(id, .failed(failure))]))
             }

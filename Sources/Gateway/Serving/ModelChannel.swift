@@ -309,10 +309,11 @@ extension ModelChannel {
                 sendPause(of: call)
             }
             noteProgress(of: call, hasEnded: event.isEnd)
-            if touched.last !== call { touched.append(call) }
+            if !call.hasNews { touched.append(call) }
+            call.hasNews = true
         }
-        var told: Set<ObjectIdentifier> = []
-        for call in touched where told.insert(ObjectIdentifier(call)).inserted {
+        for call in touched {
+            call.hasNews = false
             call.listener?.callHasEvents(call)
             if call.outbox.isAbandoned(now: now) { abandon(call) }
         }

@@ -57,6 +57,8 @@ public final class ServedCall {
     /// Where it runs or waits.
     weak var channel: ModelChannel?
     private(set) var outbox = Outbox()
+    /// Something of the message that is being read; its door has not been told.
+    var hasNews = false
     private(set) var run = Run()
     /// Whose positions it goes on with, or that it opens.
     let session: ServedSession?
@@ -106,6 +108,9 @@ public final class ServedCall {
         case .cancelling, .ended: false
         }
     }
+
+    /// Whether `next` has an event.
+    public var hasEvents: Bool { !outbox.isEmpty }
 
     /// Takes the next event, nil when there is none yet.
     ///

@@ -58,7 +58,8 @@ final class LinkConnection: @unchecked Sendable {
 
     func send(_ message: Message, attached: [LinkDescriptor] = []) throws(LinkSendError) {
         let outgoing = try OutgoingMessage(
-            message, attached: attached, maximumInline: maximumInline, payloadChecksum: checksPayloads)
+            message, in: sender.withLock { $0.takeBuffer() }, attached: attached, maximumInline: maximumInline,
+            payloadChecksum: checksPayloads)
         // The lock also keeps the order: whoever takes it first is first in the stream.
         act(on: sender.withLock { $0.send(outgoing) })
     }
@@ -86,10 +87,11 @@ final class LinkConnection: @unchecked Sendable {
     // MARK: On the loop
 
     private func handle(_ readiness: EventLoop.Readiness) {
-        if readiness.contains(.writable) { flush() }
+        // What came is more urgent than what waits.
         if !readiness.isDisjoint(with: [.readable, .peerClosed, .hangup, .error]) {
             read()
         }
+        if readiness.contains(.writable) { flush() }
     }
 
     private func flush() {

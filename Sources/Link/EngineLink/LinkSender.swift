@@ -16,6 +16,7 @@ struct LinkSender {
     private var output: (any LinkOutput)?
     private var outbox: LinkOutbox
     private var waits = false
+    private var buffer: MessageBuffer?
     private let limits: LinkLimits
 
     init(output: any LinkOutput, limits: LinkLimits) {
@@ -27,13 +28,19 @@ struct LinkSender {
     var isOpen: Bool { output != nil }
     var pendingBytes: Int { outbox.pendingBytes + outbox.pendingExternalBytes }
 
+    /// What the next message is encoded into; `send` gives it back.
+    mutating func takeBuffer() -> MessageBuffer { buffer.take() ?? MessageBuffer() }
+
     /// Sends at once what there is room for, and keeps the rest; never waits.
     mutating func send(_ message: OutgoingMessage) -> Outcome {
+        defer { keep(message.buffer) }
         guard isOpen else { return .done }
-        let wasEmpty = outbox.isEmpty
-        outbox.append(message.bytes, descriptors: message.descriptors, externalBytes: message.externalBytes)
-        let outcome = wasEmpty ? flush() : .done
+        var rest = Unsent(
+            bytes: message.buffer.bytes, descriptors: message.descriptors, externalBytes: message.externalBytes)
+        let outcome = outbox.isEmpty ? write(&rest) : .done
         if case .broken = outcome { return outcome }
+        guard !rest.bytes.isEmpty else { return outcome }
+        outbox.append([UInt8](rest.bytes), descriptors: rest.descriptors, externalBytes: rest.externalBytes)
         guard outbox.pendingBytes <= limits.outgoingBytes,
             outbox.pendingExternalBytes <= limits.outgoingExternalBytes
         else {
@@ -44,24 +51,67 @@ struct LinkSender {
         return outcome
     }
 
+    /// A message as far as it has not been written.
+    private struct Unsent {
+        var bytes: UnsafeRawBufferPointer
+        /// Travel with the first byte.
+        var descriptors: [LinkDescriptor]
+        var externalBytes: Int
+    }
+
+    /// Writes a message from where it was encoded, as far as there is room.
+    private mutating func write(_ message: inout Unsent) -> Outcome {
+        guard let output else { return .done }
+        defer { output.publish() }
+        while !message.bytes.isEmpty {
+            switch progress(output.write(message.bytes, message.descriptors)) {
+            case .wrote(let count):
+                message = Unsent(
+                    bytes: UnsafeRawBufferPointer(rebasing: message.bytes[count...]), descriptors: [],
+                    externalBytes: 0)
+            case .stops(let outcome): return outcome
+            }
+        }
+        waits = false
+        return .done
+    }
+
     /// Writes until there is no more room, or nothing waits.
     mutating func flush() -> Outcome {
         guard let output else { return .done }
         defer { output.publish() }
         while let written = outbox.withNext({ output.write($0, $1) }) {
-            switch written {
-            case .success(.bytes(let count)): outbox.advance(by: count)
-            // The peer wakes this side, whose loop flushes then.
-            case .success(.waitsForRoom): return .done
-            case .success(.waitsForSocket):
-                defer { waits = true }
-                return waits ? .done : .waitForSocket
-            case .success(.endOfStream): return broken(.endOfStream)
-            case .failure(let reason): return broken(reason)
+            switch progress(written) {
+            case .wrote(let count): outbox.advance(by: count)
+            case .stops(let outcome): return outcome
             }
         }
         waits = false
         return .done
+    }
+
+    private enum Step {
+        case wrote(Int)
+        case stops(Outcome)
+    }
+
+    private mutating func progress(_ written: Result<LinkProgress, LinkCloseReason>) -> Step {
+        switch written {
+        case .success(.bytes(let count)): return .wrote(count)
+        // The peer wakes this side, whose loop flushes then.
+        case .success(.waitsForRoom): return .stops(.done)
+        case .success(.waitsForSocket):
+            defer { waits = true }
+            return .stops(waits ? .done : .waitForSocket)
+        case .success(.endOfStream): return .stops(broken(.endOfStream))
+        case .failure(let reason): return .stops(broken(reason))
+        }
+    }
+
+    private mutating func keep(_ buffer: MessageBuffer) {
+        buffer.truncate()
+        buffer.shrink(to: limits.readBytes)
+        self.buffer = buffer
     }
 
     /// Forgets that somebody watches the socket for it.
@@ -79,44 +129,40 @@ struct LinkSender {
 }
 
 /// One encoded message with the descriptors that travel beside it.
-struct OutgoingMessage {
-    var bytes: [UInt8]
-    var descriptors: [LinkDescriptor] = []
+struct OutgoingMessage: Sendable {
+    let buffer: MessageBuffer
+    var descriptors: [LinkDescriptor]
     var externalBytes = 0
 
     /// Encodes a message; a long payload becomes a sealed memory file.
     ///
     /// - Parameters:
+    ///   - buffer: empty; the message is in it until it is sent.
     ///   - attached: descriptors that belong to the message itself.
     ///   - maximumInline: bytes of the longest payload that does not.
     init(
-        _ message: Message, attached: [LinkDescriptor] = [], maximumInline: Int, payloadChecksum: Bool = false
+        _ message: Message, in buffer: MessageBuffer, attached: [LinkDescriptor] = [], maximumInline: Int,
+        payloadChecksum: Bool = false
     ) throws(LinkSendError) {
-        var encoded: [UInt8] = []
+        self.buffer = buffer
+        descriptors = attached
+        let header: [UInt8]
         do throws(CodecError) {
-            try MessageCodec.encode(message, payloadChecksum: payloadChecksum, into: &encoded)
-            let payloadBytes = encoded.count - MessageHeader.size
-            guard payloadBytes > maximumInline else {
-                bytes = encoded
-                descriptors = attached
-                return
-            }
-            bytes = try MessageCodec.externalHeader(for: encoded)
-            externalBytes = payloadBytes
+            try MessageCodec.encode(message, payloadChecksum: payloadChecksum, into: buffer)
+            guard buffer.count - MessageHeader.size > maximumInline else { return }
+            header = try MessageCodec.externalHeader(for: buffer.bytes)
         } catch {
             throw .codec(error)
         }
-        let file = encoded.withUnsafeBytes { encoded in
-            Result { () throws(SystemError) -> LinkDescriptor in
-                let payload = UnsafeRawBufferPointer(rebasing: encoded[MessageHeader.size...])
-                return LinkDescriptor(
-                    owning: try FileDescriptor.memory(name: "apus-payload", bytes: payload, sealed: true))
-            }
-        }
-        switch file {
-        case .success(let file): descriptors = [file] + attached
-        case .failure(let error): throw .system(error)
-        }
+        externalBytes = buffer.count - MessageHeader.size
+        do throws(SystemError) { descriptors.insert(try Self.file(of: buffer), at: 0) } catch { throw .system(error) }
+        buffer.truncate()
+        header.withUnsafeBytes { buffer.append($0) }
+    }
+
+    private static func file(of message: MessageBuffer) throws(SystemError) -> LinkDescriptor {
+        let payload = UnsafeRawBufferPointer(rebasing: message.bytes[MessageHeader.size...])
+        return LinkDescriptor(owning: try FileDescriptor.memory(name: "apus-payload", bytes: payload, sealed: true))
     }
 }
 

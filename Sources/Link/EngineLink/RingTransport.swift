@@ -69,6 +69,8 @@ final class RingInput: LinkInput {
     private var hasRead = false
     private var recordsRead: UInt = 0
     private var refills = 0
+    /// The control socket has something that was not read yet.
+    private var hasWake = false
     private var peerIsGone = false
     private var violation: RingViolation?
     private var loop: EventLoop?
@@ -89,7 +91,7 @@ final class RingInput: LinkInput {
         self.loop = loop
         self.handler = handler
         watch = try loop.watch(consumer.wakeDescriptor, .readable) { [unowned self] _ in
-            refresh()
+            hasWake = true
             // Data, or room: the peer does not say which.
             handler([.readable, .writable])
         }
@@ -105,6 +107,7 @@ final class RingInput: LinkInput {
     func watchWriting(_ isWanted: Bool) {}
 
     func refresh() {
+        hasWake = false
         do throws(RingViolation) {
             if try !consumer.clearWake() { peerIsGone = true }
         } catch {
@@ -113,9 +116,9 @@ final class RingInput: LinkInput {
     }
 
     func receive(into receiver: inout LinkReceiver) -> Result<Socket.IO, LinkCloseReason> {
-        if let violation { return .failure(.ringViolation(violation)) }
         do throws(RingViolation) {
             while true {
+                if let violation { throw violation }
                 let room = scratch.room
                 switch try consumer.read(into: room) {
                 case .record(let count):
@@ -127,6 +130,11 @@ final class RingInput: LinkInput {
                 case .tooSmall(let needed):
                     scratch.grow(to: needed)
                 case .empty:
+                    // Only now: a record that is there does not wait for a system call.
+                    if hasWake {
+                        refresh()
+                        continue
+                    }
                     // What a peer wrote before it died was there before its death was known.
                     if peerIsGone { return .success(.endOfStream) }
                     consumer.release()

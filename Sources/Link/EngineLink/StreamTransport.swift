@@ -39,6 +39,10 @@ final class StreamInput: LinkInput {
     private let limits: LinkLimits
     private var loop: EventLoop?
     private var watch: EventLoop.WatchID?
+    /// The last read had room for more: the next one would find nothing, and what comes later the loop reports.
+    private var isDrained = false
+    /// No report comes any more: everything is read up to the end.
+    private var isLastRead = false
 
     init(socket: Int32, limits: LinkLimits) {
         self.socket = socket
@@ -57,10 +61,16 @@ final class StreamInput: LinkInput {
     }
 
     func receive(into receiver: inout LinkReceiver) -> Result<Socket.IO, LinkCloseReason> {
+        guard !isDrained else {
+            isDrained = false
+            return .success(.wouldBlock)
+        }
         let outcome = receiver.fill { room in
             let received = receive(into: room)
-            if case .success((.bytes(let count), _)) = received { return (count, received) }
-            return (0, received)
+            guard case .success((.bytes(let count), let descriptors)) = received else { return (0, received) }
+            // The kernel also ends a read at descriptors.
+            isDrained = count < room.count && descriptors.isEmpty && !isLastRead
+            return (count, received)
         }
         switch outcome {
         case .success((let io, let descriptors)):
@@ -86,7 +96,10 @@ final class StreamInput: LinkInput {
     }
 
     /// Reading tells everything.
-    func refresh() {}
+    func refresh() {
+        isDrained = false
+        isLastRead = true
+    }
 
     func stop() {
         if let watch { loop?.unwatch(watch) }

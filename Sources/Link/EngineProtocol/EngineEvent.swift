@@ -11,11 +11,12 @@ public enum EngineEvent: Sendable, Equatable {
     /// Within the credit that the receiver gave.
     case tensor(TensorChunk)
     case choiceFinished(choice: UInt32, reason: FinishReason)
-    case finished(usage: Usage, timings: Timings)
+    // What is large and rare stands apart: events are moved about a dozen times on their way.
+    indirect case finished(usage: Usage, timings: Timings)
     case failed(EngineError)
-    case result(EngineResult)
+    indirect case result(EngineResult)
     /// About the worker and no call: sent four times a second under `CallID.link`.
-    case statistics(WorkerStatistics)
+    indirect case statistics(WorkerStatistics)
 
     /// True for the one event after which a call has no more.
     public var isEnd: Bool {

@@ -1,12 +1,13 @@
 /// What a gateway asks of a worker.
 public enum EngineRequest: Sendable, Equatable {
-    case load(LoadRequest)
+    // Large ones stand apart, so that moving a request does not copy them.
+    indirect case load(LoadRequest)
     case inspect
-    case generate(GenerateRequest)
+    indirect case generate(GenerateRequest)
     case score(ScoreRequest)
     case tokenize(TokenizeRequest)
     case detokenize(ids: [Int32])
-    case renderTemplate(ChatInput)
+    indirect case renderTemplate(ChatInput)
     /// Ends the call that the message names. Unknown calls are ignored.
     case cancel
     /// Ends the generation that the message names as `FinishReason.paused`, so that another of its session can go on.
@@ -16,12 +17,12 @@ public enum EngineRequest: Sendable, Equatable {
     case pause
     /// Lets a generation send so many more bytes of tensors. Unknown calls are ignored.
     case credit(bytes: UInt32)
-    case embed(EmbedRequest)
+    indirect case embed(EmbedRequest)
     /// A session that is not closed lives as long as its worker.
     case openSession(SessionID)
-    case changeSession(SessionID, SessionChange)
+    indirect case changeSession(SessionID, SessionChange)
     case closeSession(SessionID)
-    case loadAdapter(AdapterRequest)
+    indirect case loadAdapter(AdapterRequest)
     case unloadAdapter(name: String)
 }
 

@@ -18,40 +18,43 @@ public enum Message: Sendable {
 public enum MessageCodec {
     /// Appends a message: header and payload.
     ///
+    /// - Throws: `CodecError` when a value breaks a limit; the buffer is then as it was.
+    public static func encode(
+        _ message: Message, payloadChecksum: Bool = false, into buffer: MessageBuffer
+    ) throws(CodecError) {
+        let start = buffer.count
+        buffer.appendZeros(MessageHeader.size)
+        let (type, id, writer) = payload(of: message, after: buffer)
+        if let failure = writer.failure {
+            buffer.truncate(to: start)
+            throw failure
+        }
+        let flags: MessageFlags = payloadChecksum ? [.payloadChecksum] : []
+        seal(UnsafeMutableRawBufferPointer(rebasing: buffer.mutableBytes[start...]), type, flags, messageID: id)
+    }
+
+    /// Appends a message to an array.
+    ///
     /// - Throws: `CodecError` when a value breaks a limit; `bytes` is then as it was.
     public static func encode(
         _ message: Message, payloadChecksum: Bool = false, into bytes: inout [UInt8]
     ) throws(CodecError) {
-        let start = bytes.count
-        var buffer: [UInt8] = []
-        swap(&buffer, &bytes)  // so that the writer holds the only reference
-        buffer.append(contentsOf: repeatElement(0, count: MessageHeader.size))
-        let (type, id, writer) = payload(of: message, after: buffer)
-        buffer = []
-        bytes = writer.bytes
-        if let failure = writer.failure {
-            bytes.removeSubrange(start...)
-            throw failure
-        }
-        let flags: MessageFlags = payloadChecksum ? [.payloadChecksum] : []
-        seal(&bytes, from: start, type: type, flags: flags, messageID: id)
+        let buffer = MessageBuffer()
+        try encode(message, payloadChecksum: payloadChecksum, into: buffer)
+        bytes.append(contentsOf: buffer.bytes)
     }
 
     /// Turns an encoded message into the header of one whose payload travels as a memory file.
     ///
     /// - Parameter message: exactly one encoded message.
     /// - Returns: the header to send; the payload is everything after the header in `message`.
-    public static func externalHeader(for message: [UInt8]) throws(CodecError) -> [UInt8] {
-        let header = try message.withUnsafeBytes { bytes in
-            Result { () throws(CodecError) in try MessageHeader(decoding: bytes) }
-        }.get()
-        var copy = [UInt8](message[0..<MessageHeader.size])
-        message.withUnsafeBytes { bytes in
-            copy.withUnsafeMutableBytes { target in
-                MessageHeader.write(
-                    type: header.type, flags: header.flags.union(.externalPayload), messageID: header.messageID,
-                    payload: UnsafeRawBufferPointer(rebasing: bytes[MessageHeader.size...]), over: target)
-            }
+    public static func externalHeader(for message: UnsafeRawBufferPointer) throws(CodecError) -> [UInt8] {
+        let header = try MessageHeader(decoding: message)
+        var copy = [UInt8](repeating: 0, count: MessageHeader.size)
+        copy.withUnsafeMutableBytes { target in
+            MessageHeader.write(
+                type: header.type, flags: header.flags.union(.externalPayload), messageID: header.messageID,
+                payload: UnsafeRawBufferPointer(rebasing: message[MessageHeader.size...]), over: target)
         }
         return copy
     }
@@ -59,7 +62,7 @@ public enum MessageCodec {
     /// What goes into a ring for each descriptor of the message that follows.
     public static let attachmentHeader: [UInt8] = {
         var bytes = [UInt8](repeating: 0, count: MessageHeader.size)
-        seal(&bytes, from: 0, type: .attachment, flags: [], messageID: 0)
+        bytes.withUnsafeMutableBytes { seal($0, .attachment, [], messageID: 0) }
         return bytes
     }()
 
@@ -86,10 +89,10 @@ public enum MessageCodec {
     // MARK: The table of messages
 
     private static func payload(
-        of message: Message, after bytes: consuming [UInt8]
+        of message: Message, after buffer: MessageBuffer
     ) -> (MessageType, UInt64, PayloadWriter) {
         let type = type(of: message)
-        var writer = PayloadWriter(appendingTo: bytes, size: fixedSize(of: type))
+        var writer = PayloadWriter(appendingTo: buffer, size: fixedSize(of: type))
         switch message {
         case .hello(let hello):
             writer.hello(hello)
@@ -227,13 +230,12 @@ public enum MessageCodec {
         return .changeSession(session, change)
     }
 
+    /// Writes the header over the first bytes of a message.
     private static func seal(
-        _ bytes: inout [UInt8], from start: Int, type: MessageType, flags: MessageFlags, messageID: UInt64
+        _ message: UnsafeMutableRawBufferPointer, _ type: MessageType, _ flags: MessageFlags, messageID: UInt64
     ) {
-        bytes.withUnsafeMutableBytes { all in
-            let header = UnsafeMutableRawBufferPointer(rebasing: all[start..<start + MessageHeader.size])
-            let payload = UnsafeRawBufferPointer(rebasing: all[(start + MessageHeader.size)...])
-            MessageHeader.write(type: type, flags: flags, messageID: messageID, payload: payload, over: header)
-        }
+        let header = UnsafeMutableRawBufferPointer(rebasing: message[..<MessageHeader.size])
+        let payload = UnsafeRawBufferPointer(rebasing: message[MessageHeader.size...])
+        MessageHeader.write(type: type, flags: flags, messageID: messageID, payload: payload, over: header)
     }
 }

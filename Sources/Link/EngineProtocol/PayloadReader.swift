@@ -84,8 +84,18 @@ struct PayloadReader {
 
     mutating func optionalText(_ field: String, limit: Int) throws(CodecError) -> String? {
         guard let slice = try range(field, elementSize: 1, limit: limit) else { return nil }
+        // The standard library's check is general: it needs longer to begin than for a word.
+        if slice.count <= Self.shortText, Self.isASCII(slice) { return String(decoding: slice, as: UTF8.self) }
         guard let text = String(validating: slice, as: UTF8.self) else { throw .invalidText(field: field) }
         return text
+    }
+
+    private static let shortText = 256
+
+    private static func isASCII(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var seen: UInt8 = 0
+        for byte in bytes { seen |= byte }
+        return seen < 0x80
     }
 
     mutating func raw(_ field: String, limit: Int) throws(CodecError) -> [UInt8] {
@@ -94,6 +104,8 @@ struct PayloadReader {
 
     mutating func tokenIDs(_ field: String, limit: Int = EngineProtocolLimits.tokenIDs) throws(CodecError) -> [Int32] {
         let slice = try required(field, elementSize: 4, limit: limit)
+        // One for each event of a stream.
+        if slice.count == 4 { return [slice.littleEndian(Int32.self, at: 0)] }
         return [Int32](unsafeUninitializedCapacity: slice.count / 4) { ids, count in
             count = slice.count / 4
             for index in 0..<count { ids[index] = slice.littleEndian(Int32.self, at: index * 4) }
@@ -111,6 +123,12 @@ struct PayloadReader {
         let slice = try required(field, elementSize: elementSize, limit: limit)
         let start = tail - slice.count
         let outer = (cursor, cursorEnd)
+        defer { (cursor, cursorEnd) = outer }
+        if slice.count == elementSize {
+            (cursor, cursorEnd) = (start, start + elementSize)
+            // The usual case, and an array that need not grow is made faster.
+            return [try read(&self)]
+        }
         var elements: [Element] = []
         elements.reserveCapacity(slice.count / elementSize)
         for position in stride(from: start, to: start + slice.count, by: elementSize) {
@@ -118,7 +136,6 @@ struct PayloadReader {
             cursorEnd = position + elementSize
             elements.append(try read(&self))
         }
-        (cursor, cursorEnd) = outer
         return elements
     }
 

@@ -1,4 +1,4 @@
-/// Appends one payload to a byte buffer: a fixed structure, then the tail that its ranges point into.
+/// Appends one payload to a buffer: a fixed structure, then the tail that its ranges point into.
 ///
 /// A field of variable length is a range in the fixed part: u32 offset from the payload's first byte, u32 length in
 /// bytes. Ranges lie in the tail one after the other, in the order of the fields, without gaps; so each value has
@@ -6,20 +6,20 @@
 ///
 /// The first limit that a value breaks is kept in `failure`, and what was written is then worthless.
 struct PayloadWriter {
-    private(set) var bytes: [UInt8]
+    private let buffer: MessageBuffer
     private(set) var failure: CodecError?
-    /// Where the payload starts in `bytes`.
+    /// Where the payload starts in the buffer.
     private let base: Int
     /// The next byte of the fixed part that is being filled.
     private var cursor: Int
     private var cursorEnd: Int
 
-    init(appendingTo bytes: consuming [UInt8], size: Int) {
-        self.bytes = bytes
-        base = self.bytes.count
+    init(appendingTo buffer: MessageBuffer, size: Int) {
+        self.buffer = buffer
+        base = buffer.count
         cursor = base
         cursorEnd = base + size
-        self.bytes.append(contentsOf: repeatElement(0, count: size))
+        buffer.appendZeros(size)
     }
 
     // MARK: Fixed fields
@@ -28,7 +28,7 @@ struct PayloadWriter {
         let position = cursor
         cursor += MemoryLayout<T>.size
         precondition(cursor <= cursorEnd, "the structure's size is too small")
-        bytes.withUnsafeMutableBytes { $0.storeLittleEndian(value, at: position) }
+        buffer.mutableBytes.storeLittleEndian(value, at: position)
     }
 
     mutating func zeros(_ count: Int) {
@@ -54,7 +54,7 @@ struct PayloadWriter {
         var value = value
         value.withUTF8 { utf8 in
             range(field, count: utf8.count, limit: limit)
-            if failure == nil { bytes.append(contentsOf: utf8) }
+            if failure == nil { buffer.append(UnsafeRawBufferPointer(utf8)) }
         }
     }
 
@@ -64,13 +64,15 @@ struct PayloadWriter {
 
     mutating func raw(_ field: String, _ value: [UInt8], limit: Int) {
         range(field, count: value.count, limit: limit)
-        if failure == nil { bytes.append(contentsOf: value) }
+        if failure == nil { value.withUnsafeBytes { buffer.append($0) } }
     }
 
     mutating func tokenIDs(_ field: String, _ ids: [Int32], limit: Int = EngineProtocolLimits.tokenIDs) {
         range(field, count: ids.count, elementSize: 4, limit: limit)
         guard failure == nil else { return }
-        for id in ids { withUnsafeBytes(of: id.littleEndian) { bytes.append(contentsOf: $0) } }
+        let start = buffer.count
+        buffer.appendZeros(ids.count * 4)
+        for (index, id) in ids.enumerated() { buffer.mutableBytes.storeLittleEndian(id, at: start + index * 4) }
     }
 
     /// Appends bytes as they lie in memory.
@@ -78,7 +80,7 @@ struct PayloadWriter {
         range(
             field, count: value.count / elementSize, elementSize: elementSize,
             limit: EngineProtocolLimits.payloadBytes / elementSize)
-        if failure == nil { bytes.append(contentsOf: value) }
+        if failure == nil { buffer.append(value) }
     }
 
     mutating func list<Element>(
@@ -87,8 +89,8 @@ struct PayloadWriter {
     ) {
         range(field, count: elements.count, elementSize: elementSize, limit: limit)
         guard failure == nil else { return }
-        let start = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: elements.count * elementSize))
+        let start = buffer.count
+        buffer.appendZeros(elements.count * elementSize)
         let outer = (cursor, cursorEnd)
         for (index, element) in elements.enumerated() {
             cursor = start + index * elementSize
@@ -102,9 +104,9 @@ struct PayloadWriter {
         range(field, count: size, limit: size)
         guard failure == nil else { return }
         let outer = (cursor, cursorEnd)
-        cursor = bytes.count
+        cursor = buffer.count
         cursorEnd = cursor + size
-        bytes.append(contentsOf: repeatElement(0, count: size))
+        buffer.appendZeros(size)
         write(&self)
         (cursor, cursorEnd) = outer
     }
@@ -116,7 +118,7 @@ struct PayloadWriter {
     }
 
     private mutating func range(_ field: String, count: Int, elementSize: Int = 1, limit: Int) {
-        let offset = bytes.count - base
+        let offset = buffer.count - base
         let total = EngineProtocolLimits.payloadBytes
         guard count <= limit else { return fail(.limitExceeded(field: field, limit: limit, value: count)) }
         guard count <= (total - offset) / elementSize else {

@@ -1,4 +1,6 @@
-/// Where things are in a segment: one page of words, then the ring's data.
+/// Where things are in a segment: words, then the ring's data, which begin in the same page.
+///
+/// So a ring that is drained again and again takes one page of each side's memory, and one place of the processor's tables.
 ///
 /// All numbers are little-endian. A segment is written by its owner only; the other side maps it read-only. The first words are written once, before
 /// the other side gets the segment. Each word that changes has 128 bytes for itself or shares them only with words that
@@ -7,7 +9,7 @@
 /// | offset | type | what | written by |
 /// |---|---|---|---|
 /// | 0x000 | u32 | magic, the bytes `APSM` | once |
-/// | 0x004 | u16, u16 | layout version 1, header size 4096 | once |
+/// | 0x004 | u16, u16 | layout version 2, header size 1024 | once |
 /// | 0x008 | u32 | capacity of the ring | once |
 /// | 0x00C | u32 | 1 in a server's segment, 2 in a client's | once |
 /// | 0x010 | u64, u64 | connection id and generation; 0 in a client's | once |
@@ -18,11 +20,11 @@
 /// | 0x200 | u32 | odd while this side's producer waits for space | producer |
 /// | 0x280 | 4 × u64 | records, bytes, wakes, times without space | producer |
 /// | 0x300 | 4 × u64 | records, bytes, wakes, nanoseconds spent spinning | consumer |
-/// | 0x1000 | | the ring's data | producer |
+/// | 0x400 | | the ring's data | producer |
 enum SegmentLayout {
     static let magic: UInt32 = 0x4D53_5041
-    static let version: UInt16 = 1
-    static let headerBytes = 4096
+    static let version: UInt16 = 2
+    static let headerBytes = 1024
 
     static let magicOffset = 0x000
     static let versionOffset = 0x004

@@ -97,13 +97,20 @@ private final class JobBoard: @unchecked Sendable {
         let number = (ticket.load(ordering: .relaxed) >> 32) &+ 1
         ticket.store(number << 32 | UInt64(parts), ordering: .sequentiallyConsistent)
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
-            pthread_mutex_lock(mutex)
+            letSleepersWait()
             pthread_cond_broadcast(newJob)
-            pthread_mutex_unlock(mutex)
         }
         while claimAndRun() {}
         waitUntilDone()
         self.body = nil
+    }
+
+    /// Whoever has looked in vain waits once this returns, and so can be woken.
+    ///
+    /// Waking happens without the mutex: a thread that wakes at once, in the place of this one, would only run into it.
+    private func letSleepersWait() {
+        pthread_mutex_lock(mutex)
+        pthread_mutex_unlock(mutex)
     }
 
     private func waitUntilDone() {
@@ -177,8 +184,7 @@ private final class JobBoard: @unchecked Sendable {
         guard unfinished.subtract(1, ordering: .sequentiallyConsistent).newValue == 0,
             callerSleeps.load(ordering: .sequentiallyConsistent)
         else { return }
-        pthread_mutex_lock(mutex)
+        letSleepersWait()
         pthread_cond_signal(jobDone)
-        pthread_mutex_unlock(mutex)
     }
 }

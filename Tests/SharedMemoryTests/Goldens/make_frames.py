@@ -14,7 +14,7 @@ def frame(kind, low=0, high=0, features=0, client=0, server=0, message=0, count=
 
 
 def segment(capacity, role, connection, generation):
-    return struct.pack("<4sHHIIQQ", b"APSM", 1, 4096, capacity, role, connection, generation)
+    return struct.pack("<4sHHIIQQ", b"APSM", 2, 1024, capacity, role, connection, generation)
 
 
 lines = {
