@@ -27,6 +27,24 @@ func library(_ name: String, in floor: String, _ dependencies: [Target.Dependenc
         name: name, dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: swiftSettings)
 }
 
+/// One of the drop-in libraries for programs that were written for the RKLLM runtime.
+///
+/// Such a program is no Swift program, so the library brings the Swift runtime along, and shows nothing but the functions of
+/// the interface.
+func dropIn(_ family: String) -> Target {
+    .target(
+        name: "RKLLM\(family)", dependencies: [.byName(name: "CRKLLM\(family)"), "RKLLMLibrary"],
+        path: "Sources/Client/RKLLM\(family)", swiftSettings: swiftSettings,
+        linkerSettings: [
+            .unsafeFlags(
+                [
+                    "-static-stdlib",
+                    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/Client/RKLLMLibrary/exports.map",
+                    "-Xlinker", "-soname=librkllmrt.so", "-Xlinker", "-z", "-Xlinker", "nodelete",
+                ])
+        ])
+}
+
 func program(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: swiftSettings)
 }
@@ -102,6 +120,13 @@ let rooms: [Target] = [
         ] + system),
     // Client
     library("ApusClient", in: "Client", ["SharedMemory", "EngineLink", "EngineProtocol"] + system),
+    .systemLibrary(name: "CRKLLM12", path: "Sources/Client/CRKLLM12"),
+    .systemLibrary(name: "CRKLLM13", path: "Sources/Client/CRKLLM13"),
+    .target(
+        name: "RKLLMLibrary", dependencies: ["Supervision", "EngineProtocol"] + system,
+        path: "Sources/Client/RKLLMLibrary", exclude: ["exports.map"], swiftSettings: swiftSettings),
+    dropIn("12"),
+    dropIn("13"),
     // Programs
     program("apus", path: "Sources/Programs/apus", ["Gateway"]),
     program("apus-worker", path: "Sources/Programs/apus-worker", ["WorkerHost"]),
@@ -176,6 +201,8 @@ let package = Package(
     name: "apus",
     products: [
         // What a program needs that talks to the local door.
-        .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"])
+        .library(name: "ApusClient", targets: ["ApusClient", "EngineProtocol", "JSON"]),
+        .library(name: "rkllm-1.2", type: .dynamic, targets: ["RKLLM12"]),
+        .library(name: "rkllm-1.3", type: .dynamic, targets: ["RKLLM13"]),
     ],
     targets: rooms + testRooms + fuzzers)

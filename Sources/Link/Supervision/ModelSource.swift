@@ -135,7 +135,7 @@ public final class OpenModel {
     }
 
     /// Sends a `load` with these files.
-    func load(_ request: LoadRequest, into worker: WorkerProcess) throws(EngineError) {
+    public func load(_ request: LoadRequest, into worker: WorkerProcess) throws(EngineError) {
         var request = request
         request.source = source
         request.draftSource = draft?.source

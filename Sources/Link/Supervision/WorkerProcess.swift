@@ -40,6 +40,8 @@ public final class WorkerProcess {
     private var isReported = false
     private var isKilling = false
     private var endGiven: WorkerEnd?
+    /// They keep this alive, and so does the loop that has them.
+    private var timers: [EventLoop.TimerID] = []
     private let outOfMemoryKills: UInt64?
 
     /// Starts the program with one end of a socket pair as descriptor 3, a progress page as 4, and a pipe as 5.
@@ -128,10 +130,16 @@ public final class WorkerProcess {
         killLater()
     }
 
+    /// Does something later to a process that has not been reaped by then.
+    private func after(_ nanoseconds: UInt64, _ work: @escaping (WorkerProcess) -> Void) {
+        timers.append(
+            loop.after(nanoseconds: nanoseconds) { [self] in
+                if exit == nil { work(self) }
+            })
+    }
+
     private func killLater() {
-        _ = loop.after(nanoseconds: Self.killDelay) { [self] in
-            if exit == nil { child.signal(9) }
-        }
+        after(Self.killDelay) { $0.child.signal(9) }
     }
 
     /// Ends a worker that hangs: its end is reported at once, and until it is killed its threads tell where they are.
@@ -149,9 +157,11 @@ public final class WorkerProcess {
 
     /// Ends the worker at once, for an owner that goes away itself.
     public func kill() {
+        for timer in timers { loop.cancel(timer) }
+        timers = []
         guard exit == nil else { return }
         child.signal(9)
-        exit = try? child.wait()
+        exit = child.waitOrLose()
         link.close()
         unwatch()
     }
@@ -168,11 +178,11 @@ public final class WorkerProcess {
     private func linkEnded(_ reason: String) {
         linkEnd = linkEnd ?? reason
         if exit == nil {
-            _ = loop.after(nanoseconds: Self.exitStatusDelay) { [self] in
+            after(Self.exitStatusDelay) { worker in
                 // On a busy machine the loop may not have come to it.
-                reap()
-                report()
-                end()
+                worker.reap()
+                worker.report()
+                worker.end()
             }
         } else {
             report()
@@ -180,7 +190,7 @@ public final class WorkerProcess {
     }
 
     private func reap() {
-        guard exit == nil, let ended = try? child.reap() else { return }
+        guard exit == nil, let ended = child.reapOrLose() else { return }
         exit = ended
         if !isKilling { logProgress() }
         readLog()
@@ -214,6 +224,7 @@ public final class WorkerProcess {
         case .signal(SIGKILL) where wasOutOfMemory: .outOfMemory
         case .signal(let number): .crashed(signal: number)
         case .status(let status): .exited(status: status)
+        case .lost: .linkBroken(reason: "how its process ended, another part of this program knows")
         case nil: .linkBroken(reason: linkEnd ?? "unknown")
         }
     }
@@ -228,6 +239,7 @@ public final class WorkerProcess {
         switch exit {
         case .signal(let number): Signals.name(of: number)
         case .status(let status): "status \(status)"
+        case .lost: "unknown"
         case nil: "still running"
         }
     }

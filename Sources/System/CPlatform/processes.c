@@ -3,6 +3,7 @@
 #include "CPlatform.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -237,5 +238,10 @@ int apus_affinity_count(void) {
 }
 
 char *const *apus_environment(void) { return environ; }
+
+const char *apus_code_path(const void *code) {
+    Dl_info place;
+    return dladdr(code, &place) ? place.dli_fname : NULL;
+}
 
 const char *apus_error_text(int code, char *buffer, size_t capacity) { return strerror_r(code, buffer, capacity); }

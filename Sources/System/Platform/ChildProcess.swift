@@ -9,6 +9,8 @@ public struct ChildProcess: Sendable {
     public enum Exit: Sendable, Equatable {
         case status(Int32)
         case signal(Int32)
+        /// Another part of this program has collected it, or has the kernel forget all children.
+        case lost
     }
 
     /// Starts a program with exactly the given descriptors.
@@ -55,6 +57,16 @@ public struct ChildProcess: Sendable {
             throw SystemError(operation: "wait for process \(processID)", code: ECHILD)
         }
         return exit
+    }
+
+    /// Like `reap`, for a program whose other parts may wait for any child.
+    public func reapOrLose() -> Exit? {
+        do throws(SystemError) { return try reap() } catch { return .lost }
+    }
+
+    /// Like `wait`, for a program whose other parts may wait for any child.
+    public func waitOrLose() -> Exit {
+        do throws(SystemError) { return try wait() } catch { return .lost }
     }
 
     /// Runs a program to its end.

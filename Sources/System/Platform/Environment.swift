@@ -37,6 +37,11 @@ public enum ExecutablePath {
         let link = "/proc/self/exe"
         return linkTarget(link) ?? link
     }
+
+    /// The library that a function was loaded from, or the program if it is part of that.
+    public static func ofLibrary(with function: @convention(c) () -> Void) -> String? {
+        apus_code_path(unsafeBitCast(function, to: UnsafeRawPointer.self)).map { String(cString: $0) }
+    }
 }
 
 /// What a symbolic link says; nil for anything else.

@@ -202,6 +202,8 @@ bool apus_has_crc32c(void);
 uint32_t apus_crc32c(uint32_t state, const void *bytes, size_t count);
 int apus_affinity_count(void);
 char *const *apus_environment(void);
+/// The path of the program or library that some code was loaded from; NULL if the loader does not know.
+const char *apus_code_path(const void *code);
 int apus_terminal_columns(int descriptor);
 /// Waits until the descriptor can be read or written.
 int apus_wait_ready(int descriptor, bool writing);
