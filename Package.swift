@@ -174,6 +174,11 @@ let testRooms: [Target] = [
     tests(
         "ApusClient",
         ["SharedMemory", "EngineProtocol", "apus", "apus-worker", "apus-faulty-worker"] + system),
+    // Of the libraries it has only the files: their symbols are for programs of others.
+    .testTarget(
+        name: "RKLLMLibraryTests",
+        dependencies: ["TestSupport", "Supervision", "EngineProtocol", "Observability", "apus", "apus-worker"],
+        path: "Tests/RKLLMLibraryTests", exclude: ["Driver"], swiftSettings: swiftSettings),
     tests("Serving", ["EngineLink", "EngineProtocol", "Supervision", "Policies"] + system),
     tests("HTTPServer", system),
     tests("OpenAIAPI", ["HTTPServer", "Serving", "EngineProtocol", "Policies", "Supervision"] + system),

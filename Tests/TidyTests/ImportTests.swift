@@ -37,6 +37,9 @@ private let allowedImports: [String: Set<String>] = [
         "EngineLink", "EngineProtocol",
     ],
     "ApusClient": ["SharedMemory", "EngineLink", "EngineProtocol"],
+    "RKLLMLibrary": ["Supervision", "EngineProtocol"],
+    "RKLLM12": ["CRKLLM12", "RKLLMLibrary"],
+    "RKLLM13": ["CRKLLM13", "RKLLMLibrary"],
     "apus": ["Gateway"],
     "apus-worker": ["WorkerHost"],
 ]

@@ -82,6 +82,7 @@ struct BatchRun {
         case .tensor(let chunk): take(chunk, place)
         case .finished(let usage, let timings): elements[place].finished(usage, timings)
         case .failed(let error): failed(error, place)
+        case .choiceFinished(_, .stop): elements[place].stopped()
         case .choiceFinished, .result, .statistics: break
         }
     }

@@ -56,6 +56,11 @@ struct RunElement {
         }
     }
 
+    /// The token that ended the answer is no part of it.
+    mutating func stopped() {
+        if waiting.last?.text.isEmpty == true { waiting.removeLast() }
+    }
+
     mutating func finished(_ usage: Usage, _ timings: Timings) {
         (self.usage, self.timings) = (usage, timings)
         isOpen = false

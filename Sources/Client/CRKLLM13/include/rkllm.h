@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// Which of the two headers this is: a macro that only the headers of Apus have.
+#define APUS_RKLLM_FAMILY 13
+
 #ifdef __cplusplus
 extern "C" {
 #endif
