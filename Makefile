@@ -1,7 +1,7 @@
 # Apus: `make run` starts the server with the bundled demo model, `make test` runs the whole test suite.
 
 .PHONY: run build release test test-kernels test-neon fuzz fuzz-models coverage lint format smoke bench bench-kernels compare faults \
-    faults-short soak soak-short ipc-benchmarks clean help
+    faults-short soak soak-short ipc-benchmarks rkllm-library clean help
 
 help:
 	@echo "make run      install what is missing, build, start the server with the demo model"
@@ -12,6 +12,7 @@ help:
 	@echo "make coverage how many lines of each room the tests run"
 	@echo "make fuzz-models  load 20,000 hostile model files in confined workers: ten minutes"
 	@echo "make release  build the optimised programs into .build/release"
+	@echo "make rkllm-library  build librkllmrt.so for programs that were written for the Rockchip NPU"
 	@echo "make lint     check the format"
 	@echo "make smoke    start the optimised server and talk to it once"
 	@echo "make bench    measure the demo model and the server"
@@ -29,6 +30,10 @@ release:
 	@scripts/setup
 	@swift build -c release --product apus-worker
 	@swift build -c release --product apus
+
+rkllm-library:
+	@scripts/setup
+	@scripts/rkllm-library
 
 build:
 	@scripts/setup

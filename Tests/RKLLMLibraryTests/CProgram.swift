@@ -35,7 +35,8 @@ struct CProgram {
             let output = try Programs.run(
                 "/usr/bin/env",
                 [
-                    compiler, Fixtures.packageRoot.appendingPathComponent(source).path, "-std=gnu11", "-Wall", "-Wextra",
+                    compiler, Fixtures.packageRoot.appendingPathComponent(source).path, "-std=gnu11", "-Wall",
+                    "-Wextra",
                     "-Werror", "-pthread", "-I\(header)", "-L\(folder.path)", "-lrkllmrt", "-Wl,-rpath,\(folder.path)",
                     "-o", path,
                 ])
@@ -56,7 +57,8 @@ struct CProgram {
     ) throws -> Facts {
         let output = try driver(family).run(words, environment: environment)
         guard output.status == 0 else {
-            throw Failure(description: "\(words): status \(output.status)\n\(output.standardOutput)\(output.standardError)")
+            throw Failure(
+                description: "\(words): status \(output.status)\n\(output.standardOutput)\(output.standardError)")
         }
         return Facts(output)
     }
@@ -94,7 +96,9 @@ struct Facts: CustomStringConvertible {
             guard words.count == 4, words[0] == "normal" || words[0] == "waiting", words[1] == "\(input)",
                 let id = Int32(words[2]), id >= 0
             else { return nil }
-            return (id, words[3].replacingOccurrences(of: "\\n", with: "\n").replacingOccurrences(of: "\\\\", with: "\\"))
+            return (
+                id, words[3].replacingOccurrences(of: "\\n", with: "\n").replacingOccurrences(of: "\\\\", with: "\\")
+            )
         })
     }
 

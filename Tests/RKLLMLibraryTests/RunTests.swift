@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized, .timeLimit(.minutes(5))) struct RunTests {
     private static let prompt = "Hello! Who are you?"
     private static let story = "Tell me a long story"
-    private static let spoken = Result { try Reference() }
+    nonisolated(unsafe) private static let spoken = Result { try Reference() }
 
     private func reference() throws -> Reference { try Self.spoken.get() }
 
@@ -21,7 +21,7 @@ import Testing
         #expect(tokens.map(\.text).joined() == facts["text"])
         let expected = try reference().answer(Reference.chat(Self.prompt)).ids
         // The token that ends an answer is none of it.
-        #expect(tokens.map(\.id) == expected.prefix(tokens.count) && expected.count - tokens.count <= 1)
+        #expect(tokens.map(\.id) == Array(expected.prefix(tokens.count)) && expected.count - tokens.count <= 1)
         #expect(facts["perf"]?.hasSuffix(" 1 1 1") == true && facts.standardError.isEmpty, "\(facts)")
     }
 
@@ -37,19 +37,19 @@ import Testing
     @Test(arguments: CProgram.families) func `an asynchronous run has copied its input`(family: String) throws {
         let facts = try CProgram.drive(family, ["async", Self.prompt])
         #expect(facts["async"] == "0 finish 1 error 0 elsewhere" && facts["destroy"] == "0")
-        #expect(facts["text"] == (try reference().answer(Reference.chat(Self.prompt)).text))
+        #expect(try facts["text"] == reference().answer(Reference.chat(Self.prompt)).text)
     }
 
     @Test(arguments: CProgram.families) func `token ids and embeddings go in as they are`(family: String) throws {
         let ids: [Int32] = [43, 317, 280, 390]
         let spoken = try CProgram.drive(family, ["tokens"] + ids.map(String.init))
-        #expect(spoken["text"] == (try reference().answer(.ids(ids)).text))
+        #expect(try spoken["text"] == reference().answer(.ids(ids)).text)
 
         let columns = Int(try reference().model.embeddingWidth)
         let values = (0..<3 * columns).map { Float($0 * 37 % 101 - 50) / 100 }
         let rows = Tensor(rows: 3, columns: UInt32(columns), values: values)
         let embedded = try CProgram.drive(family, ["embed", "3", "\(columns)"])
-        #expect(embedded["text"] == (try reference().answer(.embeddings(rows)).text))
+        #expect(try embedded["text"] == reference().answer(.embeddings(rows)).text)
     }
 
     @Test(arguments: CProgram.families, ["1", "2"])
@@ -100,7 +100,7 @@ import Testing
         let framed = try CProgram.drive(family, ["frame"] + words + [Self.prompt])
         #expect(framed.all("text").count == 2 && Set(framed.all("text")).count == 1, "as the template writes it")
         let raw = try CProgram.drive(family, ["frame", "", "", "", "Once upon a time"])
-        #expect(raw.all("text").first == (try reference().answer(.text("Once upon a time")).text))
+        #expect(try raw.all("text").first == reference().answer(.text("Once upon a time")).text)
         #expect(raw.all("template") == ["0", "0"])
     }
 
@@ -126,10 +126,14 @@ import Testing
         #expect(wrong.status == 3 && wrong.standardError.contains("FROM=TO"))
     }
 
-    @Test(arguments: CProgram.families) func `the demonstration answers, is interrupted, and ends`(family: String) throws {
+    @Test(arguments: CProgram.families) func `the demonstration answers and ends`(family: String)
+        throws
+    {
         let demo = try CProgram.build("examples/rkllm-demo/demo.c", family: family)
         let output = try demo.run(["demo", "24"], input: "\(Self.prompt)\nHello\n")
-        #expect(output.status == 0 && output.standardOutput.contains(try reference().answer(Reference.chat(Self.prompt)).text))
-        #expect(output.standardOutput.components(separatedBy: " tokens; prompt ").count == 3, "\(output.standardOutput)")
+        let answer = try reference().answer(Reference.chat(Self.prompt)).text
+        #expect(output.status == 0 && output.standardOutput.contains(answer))
+        #expect(
+            output.standardOutput.components(separatedBy: " tokens; prompt ").count == 3, "\(output.standardOutput)")
     }
 }

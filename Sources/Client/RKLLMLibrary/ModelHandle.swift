@@ -17,13 +17,16 @@ public final class ModelHandle: Sendable {
 
     /// One of the inputs of all runs, with the positions that it keeps between them.
     struct Slot {
+        /// The engine's, which always keeps its history: what is forgotten is decided here.
         let session: SessionID
-        var state = SessionState()
+        var positions: UInt32 = 0
+        /// Of the last run.
+        var isPaused = false
         var keepsHistory = false
 
-        /// Whether a run's input would follow what is there.
+        /// Whether a run's input follows what is there.
         func goesOn(_ request: RunRequest) -> Bool {
-            state.positions > 0 && (state.isPaused || keepsHistory && request.keepsHistory)
+            positions > 0 && (isPaused || keepsHistory && request.keepsHistory)
         }
     }
 
@@ -66,7 +69,7 @@ public final class ModelHandle: Sendable {
                 throw Refusal("max_context_len is \(parameters.contextLength), but the model's limit is \(trained)")
             }
             for slot in 1...parameters.inputs {
-                _ = try? worker.call(.openSession(SessionID(rawValue: UInt64(slot))))  // TEMPORARY try?
+                _ = try worker.call(.openSession(SessionID(rawValue: UInt64(slot))))
             }
         } catch {
             worker.stop()
@@ -148,32 +151,30 @@ public final class ModelHandle: Sendable {
 
     private func perform(_ request: RunRequest, _ sampling: SamplingChoice) -> Int32 {
         defer { end() }
-        let (conversation, slots) = state.withLock { ($0.conversation, $0.slots) }
-        let requests = zip(request.inputs, slots).map { input, slot in
-            engineRequest(input, of: request, slot: slot, conversation: conversation, sampling: sampling)
-        }
-        let cache: PromptCacheFile?
         do throws(Refusal) {
-            cache = try request.promptCachePath.map { path throws(Refusal) in try PromptCacheFile(path: path) }
+            let cache = try request.promptCachePath.map { path throws(Refusal) in try PromptCacheFile(path: path) }
+            if request.mode == .generate { try beginAnew(request) }
+            let width = request.mode == .logits ? model.vocabularySize : model.embeddingWidth
+            var run = BatchRun(
+                engineRequests(request, sampling), worker: worker, columns: Int(width), callback: callback,
+                userdata: request.userdata)
+            let outcome = run.run(file: cache?.descriptor())
+            if case .failed(let text) = outcome { throw Refusal(text) }
+            if request.mode == .generate { try remember(run, outcome, request) }
+            try cache?.keep()
+            if Speech.tellsFigures { tellFigures(run) }
+            return 0
         } catch {
             Speech.say(.error, "rkllm_run", error.text)
             return -1
         }
-        let width = request.mode == .logits ? model.vocabularySize : model.embeddingWidth
-        var run = BatchRun(
-            requests, worker: worker, columns: Int(width), callback: callback, userdata: request.userdata)
-        let outcome = run.run(file: cache?.descriptor())
-        if request.mode == .generate { remember(run, outcome, request) }
-        if Speech.tellsFigures { tellFigures(run) }
-        if case .failed(let text) = outcome {
-            Speech.say(.error, "rkllm_run", text)
-            return -1
+    }
+
+    private func engineRequests(_ request: RunRequest, _ sampling: SamplingChoice) -> [GenerateRequest] {
+        let (conversation, slots) = state.withLock { ($0.conversation, $0.slots) }
+        return zip(request.inputs, slots).map { input, slot in
+            engineRequest(input, of: request, slot: slot, conversation: conversation, sampling: sampling)
         }
-        do throws(Refusal) { try cache?.keep() } catch {
-            Speech.say(.error, "rkllm_run", error.text)
-            return -1
-        }
-        return 0
     }
 
     private func engineRequest(
@@ -189,10 +190,8 @@ public final class ModelHandle: Sendable {
         engine.speculation = .off
         switch request.mode {
         case .generate:
-            if getenv("TEMPORARY_SESSIONS") != nil {
             engine.session = SessionUse(
-                id: slot.session, keepsHistory: request.keepsHistory, savesCache: request.promptCachePath != nil)
-            }
+                id: slot.session, keepsHistory: true, savesCache: request.promptCachePath != nil)
         case .hiddenStates, .logits:
             engine.maximumTokens = 0
             engine.tensors = TensorRequest(

@@ -7,6 +7,8 @@ struct RunElement {
         var id: Int32
         /// Empty where the bytes are not a whole character yet.
         var text: String
+        /// False for the rest of a text that comes after its last token.
+        var isNew = true
     }
 
     var request: GenerateRequest
@@ -14,8 +16,9 @@ struct RunElement {
     var isOpen = true
     var rows: RowBuffer?
     private(set) var promptTokens: UInt32 = 0
-    /// Those that the engine has told of.
+    /// Tokens that the engine has told of, and those of them that the program has.
     private(set) var generated = 0
+    private(set) var told = 0
     private var waiting: [Token] = []
     private var lastToken = RunResult.noToken
     private var usage: Usage?
@@ -31,8 +34,6 @@ struct RunElement {
     /// Whether there is something to tell, or nothing will come any more.
     var isReady: Bool { !waiting.isEmpty || !isOpen }
     var hasWaiting: Bool { !waiting.isEmpty }
-    /// Tokens that the program has not been told of.
-    var untold: Int { waiting.count }
 
     mutating func accepted(promptTokens: UInt32) { self.promptTokens = promptTokens }
 
@@ -52,7 +53,7 @@ struct RunElement {
             lastToken = last
             waiting.append(Token(id: last, text: text))
         } else if !text.isEmpty {
-            waiting.append(Token(id: lastToken, text: text))
+            waiting.append(Token(id: lastToken, text: text, isNew: false))
         }
     }
 
@@ -69,7 +70,9 @@ struct RunElement {
     /// The next token to tell of.
     mutating func next() -> Token? {
         guard !waiting.isEmpty else { return nil }
-        return waiting.removeFirst()
+        let token = waiting.removeFirst()
+        if token.isNew { told += 1 }
+        return token
     }
 
     func performance(peakMemory: Float) -> RunResult.Performance {

@@ -664,6 +664,115 @@ static void do_tools(char **words) {
     print_record("answer", rkllm_run(handle, &input, &infer, record), record);
 }
 
+static void print_sizes(void) {
+    int sizes[128] = {0};
+    int code = rkllm_get_kv_cache_size(handle, sizes);
+    printf("size %d %d\n", code, sizes[0]);
+}
+
+/// history PROMPT PROMPT: a conversation of two turns, and what forgets it.
+static void do_history(char **words) {
+    quiet = true;
+    must_open();
+    RKLLMInferParam infer = mode(RKLLM_INFER_GENERATE);
+    infer.keep_history = 1;
+    for (int i = 0; i < 2; i++) {
+        RKLLMInput input = prompt(words[i]);
+        struct record *record = fresh();
+        print_record("turn", rkllm_run(handle, &input, &infer, record), record);
+        printf("prefill %d\n", record->perf.prefill_tokens);
+        print_sizes();
+    }
+    printf("clear %d\n", rkllm_clear_kv_cache(handle, 0, NULL, NULL));
+    print_sizes();
+    struct record *record = fresh();
+    RKLLMInput input = prompt(words[1]);
+    print_record("alone", rkllm_run(handle, &input, &infer, record), record);
+    // A run that keeps nothing begins anew.
+    record = fresh();
+    print_record("single", run(handle, words[1], record), record);
+    print_sizes();
+}
+
+static int32_t last_token;
+static int choose(RKLLMResult *result, void *userdata, LLMCallState state) {
+    (void)userdata;
+    if (state == RKLLM_RUN_FINISH) printf("finish\n");
+    if (state != RKLLM_RUN_NORMAL && state != RKLLM_RUN_WAITING) return 0;
+    last_token = result->token_id;
+    printf("normal 0 %d ", result->token_id);
+    print_escaped(result->text);
+    printf("\n");
+    return 1;
+}
+
+/// choose PROMPT COUNT: the program takes each token itself and feeds it as the next input.
+static void do_choose(char **words) {
+#if APUS_RKLLM_FAMILY == 13
+    RKLLMCallback callback = {.result_callback = choose};
+    if (rkllm_init(&handle, &param, &callback) != 0) exit(3);
+#else
+    if (rkllm_init(&handle, &param, choose) != 0) exit(3);
+#endif
+    RKLLMInferParam infer = mode(RKLLM_INFER_GENERATE);
+    RKLLMInput input = prompt(words[0]);
+    for (int i = 0; i < atoi(words[1]); i++) {
+        printf("run %d\n", rkllm_run(handle, &input, &infer, NULL));
+        print_sizes();
+        input.input_type = RKLLM_INPUT_TOKEN;
+        input.token_input.input_ids = &last_token;
+        input.token_input.n_tokens = 1;
+    }
+}
+
+/// paused PROMPT AT: pauses, forgets a range, and what is refused when nothing is paused.
+static void do_paused(char **words) {
+    quiet = true;
+    must_open();
+    int start = 2, end = 5;
+    struct record *record = fresh();
+    print_record("run", run(handle, words[0], record), record);
+    printf("early %d\n", rkllm_clear_kv_cache(handle, 0, &start, &end));
+    record = fresh();
+    record->answer = 1;
+    record->answer_at = atoi(words[1]);
+    print_record("pause", run(handle, words[0], record), record);
+    printf("tokens %d\n", record->tokens);
+    print_sizes();
+    printf("range %d\n", rkllm_clear_kv_cache(handle, 0, &start, &end));
+    print_sizes();
+    start = 3, end = 1;
+    printf("backwards %d\n", rkllm_clear_kv_cache(handle, 0, &start, &end));
+    start = 0, end = 100000;
+    printf("beyond %d\n", rkllm_clear_kv_cache(handle, 0, &start, &end));
+    record = fresh();
+    print_record("on", run(handle, words[0], record), record);
+}
+
+/// cache PROMPT PATH
+static void do_cache(char **words) {
+    quiet = true;
+    must_open();
+    RKLLMInput input = prompt(words[0]);
+    RKLLMInferParam infer = mode(RKLLM_INFER_GENERATE);
+    RKLLMPromptCacheParam cache = {1, words[1]};
+    infer.prompt_cache_params = &cache;
+    struct record *record = fresh();
+    print_record("save", rkllm_run(handle, &input, &infer, record), record);
+    printf("prefill %d\n", record->perf.prefill_tokens);
+    rkllm_destroy(handle);
+    must_open();
+    printf("load %d\n", rkllm_load_prompt_cache(handle, words[1]));
+    record = fresh();
+    print_record("loaded", run(handle, words[0], record), record);
+    printf("prefill %d\n", record->perf.prefill_tokens);
+    printf("release %d\n", rkllm_release_prompt_cache(handle));
+    cache.prompt_cache_path = "/nowhere/at-all";
+    record = fresh();
+    print_record("nowhere", rkllm_run(handle, &input, &infer, record), record);
+    printf("broken %d\n", rkllm_load_prompt_cache(handle, "/proc/self/cmdline"));
+}
+
 #if APUS_RKLLM_FAMILY == 13
 /// limits PROMPT: a run with parameters of its own.
 static void do_limits(char **words) {
@@ -688,6 +797,7 @@ static const struct {
     {"ignored", do_ignored}, {"aborts", do_aborts},     {"abort", do_abort},   {"busy", do_busy},
     {"destroyed", do_destroyed}, {"left", do_left},     {"userdata", do_userdata}, {"values", do_values},
     {"calls", do_calls},     {"board", do_board},       {"frame", do_frame},       {"tools", do_tools},
+    {"history", do_history}, {"choose", do_choose},     {"paused", do_paused}, {"cache", do_cache},
 #if APUS_RKLLM_FAMILY == 13
     {"limits", do_limits},
 #endif
