@@ -123,7 +123,9 @@ struct BatchRun {
             var tokens: [RunElement.Token?] = []
             for place in elements.indices { tokens.append(elements[place].next()) }
             let isText = tokens.contains { $0?.text.isEmpty == false }
-            if tell(tokens, isText ? .normal : .waiting) == RunCallback.pauses { end(as: .paused) }
+            guard tell(tokens, isText ? .normal : .waiting) == RunCallback.pauses else { continue }
+            for place in elements.indices { elements[place].isPaused = tokens[place] != nil }
+            end(as: .paused)
         }
     }
 

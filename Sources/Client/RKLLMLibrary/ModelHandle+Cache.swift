@@ -115,7 +115,7 @@ extension ModelHandle {
                 state.slots[place].keepsHistory = request.keepsHistory
                 state.slots[place].isPaused = outcome == .paused
             }
-            guard outcome == .paused else { continue }
+            guard element.isPaused else { continue }
             let kept = element.promptTokens + UInt32(max(0, element.told - 1))
             guard kept < positions else { continue }
             try changeSession(.clearRange(first: kept, end: positions), place: place)

@@ -15,6 +15,8 @@ struct RunElement {
     var call = CallID.link
     var isOpen = true
     var rows: RowBuffer?
+    /// The program paused when it was told of a token of this input.
+    var isPaused = false
     private(set) var promptTokens: UInt32 = 0
     /// Tokens that the engine has told of, and those of them that the program has.
     private(set) var generated = 0
