@@ -265,7 +265,6 @@ import Testing
             { _ = try engine.changeSession(other, .clear(keepsSystemPrompt: false)) },
             { _ = try engine.closeSession(other) }, { _ = try engine.openSession(Self.id) },
             { _ = try harness.start(Self.request(.resumed)) },
-            { _ = try engine.changeSession(Self.id, .clearRange(first: 0, end: 0)) },
         ] as [() throws -> Void] {
             let refusal = try refusal(body)
             #expect(refusal.parameter == "session")

@@ -102,12 +102,11 @@ struct Session<Answer: Sendable>: Sendable {
         revision += 1
     }
 
-    /// Forgets some positions, and tells the paused answer about it.
+    /// Forgets some positions, and tells a paused answer about it.
     mutating func clearRange(
         first: UInt32, end: UInt32, note: (inout Answer, Range<Int>) -> Void
     ) throws(EngineError) {
         try checkIdle()
-        guard var answer = paused else { throw Self.refusal(id, "is not paused; only then positions can be cleared") }
         guard first <= end, Int(end) <= history.positions else {
             throw .invalidRequest(
                 parameter: "end_pos",
@@ -115,8 +114,10 @@ struct Session<Answer: Sendable>: Sendable {
         }
         let range = Int(first)..<Int(end)
         history.remove(range)
-        note(&answer, range)
-        paused = answer
+        if var answer = paused {
+            note(&answer, range)
+            paused = answer
+        }
         revision += 1
     }
 

@@ -27,7 +27,7 @@ public struct SessionUse: Sendable, Equatable {
 public enum SessionChange: Sendable, Equatable {
     /// Forgets all positions, or all but the system prompt of the chat that they began with.
     case clear(keepsSystemPrompt: Bool)
-    /// Forgets positions from `first` to before `end`, while a generation is paused; what follows them moves up.
+    /// Forgets positions from `first` to before `end`; what follows them moves up.
     case clearRange(first: UInt32, end: UInt32)
     /// Reads a file that `SessionUse.savesCache` wrote; prompts that begin like the saved one need not compute it again.
     ///
