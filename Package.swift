@@ -142,7 +142,9 @@ let testRooms: [Target] = [
     tests("Scheduling", ["EngineProtocol"] + system),
     tests("NativeEngine", ["EngineProtocol", "Scheduling", "Models", "Tensors", "ModelFiles", "Tokenizers"] + system),
     tests("RKLLMEngine", ["EngineProtocol"] + system),
-    tests("WorkerHost", ["RKLLMEngine", "EngineLink", "EngineProtocol", "apus-worker"] + system),
+    tests(
+        "WorkerHost",
+        ["NativeEngine", "RKLLMEngine", "ModelFiles", "EngineLink", "EngineProtocol", "apus-worker"] + system),
     tests("Policies", ["EngineProtocol"] + system),
     tests(
         "ApusClient",

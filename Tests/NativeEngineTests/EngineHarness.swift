@@ -79,14 +79,14 @@ final class EngineHarness {
     static func load(
         _ bytes: [UInt8], draft: [UInt8]? = nil, purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil,
         parallel: UInt32 = 4,
-        threads: UInt32 = 2, limits: EngineLimits = EngineLimits(),
+        threads: UInt32 = 2, cacheType: LoadRequest.CacheType = .f16, limits: EngineLimits = EngineLimits(),
         memory: MemoryLimits = MemoryLimits(limitBytes: nil, availableBytes: 1 << 34, totalBytes: 1 << 34)
     ) throws(EngineError) -> LoadedModel {
         try LoadedModel(
             parts: [GGUFBytes(copying: bytes)], draftParts: draft.map { [GGUFBytes(copying: $0)] },
             request: LoadRequest(
                 source: .descriptors(count: 1), purpose: purpose, displayName: "tiny", contextLength: context,
-                parallel: parallel, threads: threads),
+                parallel: parallel, threads: threads, cacheType: cacheType),
             memory: memory, usableThreads: 2, limits: limits)
     }
 
@@ -97,7 +97,7 @@ final class EngineHarness {
 
     func start(_ request: GenerateRequest) throws -> CallID {
         let call = nextCall()
-        try engine.submit(model.prepare(request), call: call)
+        try engine.submit(engine.prepare(request), call: call)
         return call
     }
 

@@ -9,10 +9,10 @@ import Testing
 
     @Test func `what can never fit is refused with the numbers`() throws {
         var scheduler = Base.scheduler(blocks: 5)
-        #expect(throws: SubmissionError.neverFits(positions: 21, limit: 20)) {
+        #expect(throws: SubmissionError.neverFits(positions: 21, limit: 20, pinned: 0)) {
             _ = try scheduler.submit([Base.request(1, rows: 12, tokens: 10)])
         }
-        #expect(throws: SubmissionError.neverFits(positions: 21, limit: 20)) {
+        #expect(throws: SubmissionError.neverFits(positions: 21, limit: 20, pinned: 0)) {
             _ = try scheduler.submit([Base.scoring(1, rows: 21)])
         }
         #expect(try scheduler.submit([Base.request(1, rows: 12, tokens: 9)]) == 0)

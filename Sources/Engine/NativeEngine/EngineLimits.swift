@@ -36,6 +36,10 @@ public struct EngineLimits: Sendable, Equatable {
     public var scoreLogitsBytes = 16 << 20
     /// Bytes of rows that one sequence gives away in one step: they leave as one event.
     public var tensorBytesPerStep = 8 << 20
+    /// Sessions that are open.
+    public var sessions = 1024
+    /// What all of them keep: tokens, rows of embeddings, and the text and the messages of chats.
+    public var sessionBytes = 64 << 20
     /// Memory that is left for everything but weights and cache when a context length is chosen.
     public var reservedBytes: UInt64 = 64 << 20
 

@@ -67,9 +67,7 @@ extension EngineLoop {
         endedSlots.append(slot)
         events.append((call, .choiceFinished(choice: choice, reason: reason)))
         calls[call]?.choicesLeft -= 1
-        guard let ended = calls[call], ended.choicesLeft == 0 else { return }
-        calls[call] = nil
-        events.append((call, .finished(usage: ended.usage, timings: ended.progress.timings)))
+        if calls[call]?.choicesLeft == 0 { finish(call, slot: slot) }
     }
 
     /// What the token makes certain: a chunk, the parts after it, and the reason if it is the last.

@@ -12,6 +12,7 @@ extension EngineLoop {
             guard let kind = choices[slice.slot]?.tensors, !newRows.isEmpty,
                 let tensor = tensor(kind, rows: newRows)
             else { continue }
+            choices[slice.slot]?.nextRow = slice.positions.upperBound
             let chunk = TensorChunk(
                 input: slice.choice, kind: kind, firstRow: UInt32(clamping: slice.firstPosition + slice.givenRows),
                 tensor: tensor)
@@ -125,11 +126,4 @@ extension RunningChoice {
 
 extension StepPlan.Slice {
     var positions: Range<Int> { firstPosition..<firstPosition + count }
-}
-
-extension Tensor {
-    /// Nil for a position after the prompt's, which has a token.
-    func row(_ index: Int) -> ArraySlice<Float>? {
-        index < Int(rows) ? values[index * Int(columns)..<(index + 1) * Int(columns)] : nil
-    }
 }

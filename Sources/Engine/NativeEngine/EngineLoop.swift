@@ -17,12 +17,12 @@ final class EngineLoop {
     let state: Monitor<EngineState>
     let interruption: Interruption
     private let progress: ProgressPage
-    private let makeText: NativeEngine.MakeText
+    let makeText: NativeEngine.MakeText
     private let emit: NativeEngine.Emit
 
     var calls: [CallID: RunningCall] = [:]
     /// The call in each slot.
-    private var slotCalls: [CallID?]
+    private(set) var slotCalls: [CallID?]
     /// The choice in each slot; a slot that scores has none.
     var choices: [RunningChoice?]
     private(set) var plan = StepPlan()
@@ -32,6 +32,13 @@ final class EngineLoop {
     var endedSlots: [Int] = []
     var restarts: [(slot: Int, rows: Int)] = []
     var failedCalls: [CallID] = []
+    /// What their sessions have to be told before anybody hears of the ends.
+    var sessionEnds: [SessionEnd] = []
+    /// Generations that end when the cache of their prompt is written.
+    var saves: [CacheSave] = []
+    /// Where the last of them ended, in this step.
+    var slotsToSave: [Int] = []
+    let saver: CacheSaver
     var generatedTokens: UInt64 = 0
     var drafts = DraftCounts()
     /// Used again in each pause between two steps.
@@ -41,7 +48,7 @@ final class EngineLoop {
 
     init(
         model: LoadedModel, compute: StepCompute, draftModel: DraftModel?, fixedDraftCost: Double?,
-        state: Monitor<EngineState>, interruption: Interruption, progress: ProgressPage,
+        state: Monitor<EngineState>, interruption: Interruption, progress: ProgressPage, saver: CacheSaver,
         makeText: @escaping NativeEngine.MakeText, emit: @escaping NativeEngine.Emit
     ) {
         self.model = model
@@ -51,6 +58,7 @@ final class EngineLoop {
         self.state = state
         self.interruption = interruption
         self.progress = progress
+        self.saver = saver
         self.makeText = makeText
         self.emit = emit
         slotCalls = Array(repeating: nil, count: Int(model.description.parallel))
@@ -83,8 +91,10 @@ final class EngineLoop {
 
     private func sendEvents() {
         guard !events.isEmpty else { return }
+        endSessionRuns()
         emit(events)
         events.removeAll(keepingCapacity: true)
+        startSaves()
     }
 
     // MARK: In
@@ -93,6 +103,7 @@ final class EngineLoop {
     private func takeWork() -> Bool {
         var cancelled: Set<CallID> = []
         var expired: [CallID] = []
+        var paused: [(call: CallID, held: [Int32])] = []
         progress.enter(.idle)
         let goesOn = state.wait(until: \.hasWork, atMost: \.nanosecondsToWait) { state in
             guard !state.isStopping else { return false }
@@ -109,6 +120,9 @@ final class EngineLoop {
             state.statistics.cancelled += UInt64(cancelled.count)
             expired = state.scheduler.expire(now: MonotonicClock.now())
             state.live.subtract(expired)
+            paused = takePauses(of: &state)
+            draftModel?.forget(state.loadedBlocks, from: 0)
+            state.loadedBlocks.removeAll()
             state.scheduler.planStep(into: &plan, costs: costs.costs)
             state.isStalled = plan.isEmpty
             if plan.isEmpty { giveBackBlocks(of: &state.scheduler) }
@@ -116,14 +130,23 @@ final class EngineLoop {
         }
         for call in cancelled { end(call, with: .failed(.cancelled)) }
         for call in expired { end(call, with: .failed(.deadlineExceeded)) }
+        for (call, held) in paused { pause(call, held: held) }
         return goesOn
     }
 
     /// Says the one end event of a call and forgets it.
     func end(_ call: CallID, with event: EngineEvent) {
-        guard calls.removeValue(forKey: call) != nil else { return }
+        noteSessionEnd(of: call, with: event)
+        guard forget(call) else { return }
         events.append((call, event))
+    }
+
+    /// False if nobody knows the call.
+    @discardableResult
+    func forget(_ call: CallID) -> Bool {
+        guard calls.removeValue(forKey: call) != nil else { return false }
         for slot in slotCalls.indices where slotCalls[slot] == call { empty(slot) }
+        return true
     }
 
     private func empty(_ slot: Int) {
@@ -149,11 +172,21 @@ final class EngineLoop {
     private func admit(_ change: StepPlan.SlotChange, at now: UInt64) {
         slotCalls[change.slot] = change.call
         guard case .generation(let generation)? = calls[change.call]?.work else { return }
-        let input = generation.inputs[generation.input(of: change.choice)]
-        choices[change.slot] = RunningChoice(
-            change.choice, of: generation, call: change.call, admittedAt: now,
-            text: makeText(
-                TextOptions(stopStrings: generation.stopStrings, findsToolCalls: input.findsToolCalls)),
+        choices[change.slot] = makeChoice(change.choice, of: generation, call: change.call, at: now)
+    }
+
+    /// A choice that begins, or goes on where it was paused.
+    func makeChoice(
+        _ choice: UInt32, of generation: PreparedGeneration, call: CallID, at now: UInt64
+    ) -> RunningChoice {
+        if var resumed = generation.session?.resumed {
+            resumed.resume(in: generation, call: call, admittedAt: now, hasDraftModel: draftModel != nil)
+            return resumed
+        }
+        let input = generation.inputs[generation.input(of: choice)]
+        let options = TextOptions(stopStrings: generation.stopStrings, findsToolCalls: input.findsToolCalls)
+        return RunningChoice(
+            choice, of: generation, call: call, admittedAt: now, text: makeText(options),
             hasDraftModel: draftModel != nil)
     }
 
@@ -204,7 +237,7 @@ final class EngineLoop {
                 compute.append(
                     token: prompt.tokens[position], position: position, slot: slice.slot, wantsLogits: false,
                     wantsHiddenState: embedding.uses(position: position, of: prompt),
-                    embedding: prompt.embeddings?.row(position))
+                    embedding: prompt.rows.row(at: position))
             }
         case .generation:
             guard let choice = choices[slice.slot] else { return }
@@ -214,7 +247,7 @@ final class EngineLoop {
                     wantsLogits: slice.logits == .all
                         || slice.logits == .last && position == slice.positions.upperBound - 1,
                     wantsHiddenState: choice.wantsHiddenState(at: position, of: slice),
-                    embedding: choice.embeddings?.row(position))
+                    embedding: choice.rows.row(at: position))
             }
         case nil: break
         }
@@ -245,7 +278,7 @@ final class EngineLoop {
 
     /// Counts what the cache had of a prompt, once for all choices of it.
     private func noteCachedTokens(_ slice: StepPlan.Slice) {
-        guard choices[slice.slot]?.generatedTokens == 0, case .generation(let generation)? = calls[slice.call]?.work,
+        guard choices[slice.slot]?.isBeforeFirstToken == true, let generation = calls[slice.call]?.generation,
             slice.choice % generation.choicesPerInput == 0
         else { return }
         calls[slice.call]?.cachedTokens += slice.cachedTokens
@@ -261,6 +294,7 @@ final class EngineLoop {
             for slice in plan.slices where !state.cancelRequests.contains(slice.call) {
                 complete(slice, in: &state.scheduler)
             }
+            holdPromptsToSave(in: &state)
             for slot in endedSlots {
                 state.scheduler.finish(slot: slot)
                 if let choice = choices[slot] { state.noteSequenceEnd(nanoseconds: now - choice.admittedAt) }

@@ -22,6 +22,11 @@ struct EngineState: Sendable {
     var live: Set<CallID> = []
     /// Calls to end at the next layer or step.
     var cancelRequests: Set<CallID> = []
+    /// Generations to pause at the next step.
+    var pauseRequests: Set<CallID> = []
+    var sessions: SessionTable
+    /// Blocks that got a content from a file, of which the loop does not know yet.
+    var loadedBlocks: [Int32] = []
     /// Every sequence waits for credit: nothing is to do until a call comes or goes, or gets some.
     var isStalled = false
     var isStopping = false
@@ -31,7 +36,9 @@ struct EngineState: Sendable {
     var sequenceNanoseconds: UInt64 = 1_000_000_000
 
     /// True when the loop has something to do.
-    var hasWork: Bool { isStopping || !cancelRequests.isEmpty || !scheduler.isIdle && !isStalled }
+    var hasWork: Bool {
+        isStopping || !cancelRequests.isEmpty || !pauseRequests.isEmpty || !scheduler.isIdle && !isStalled
+    }
 
     /// Nil: until something changes.
     var nanosecondsToWait: UInt64? { scheduler.isIdle ? nil : Self.stalledTurnNanoseconds }
@@ -51,10 +58,11 @@ struct EngineState: Sendable {
     func engineError(_ error: SubmissionError) -> EngineError {
         switch error {
         case .queueFull: .queueFull(retryAfterMilliseconds: retryAfterMilliseconds)
-        case .neverFits(let positions, let limit):
+        case .neverFits(let positions, let limit, let pinned):
             .resourceExhausted(
-                message: "prompt and answer need \(positions) positions of the KV cache, which has \(limit)",
-                permanent: true)
+                message: "prompt and answer need \(positions) positions of the KV cache, which has \(limit)"
+                    + (pinned > 0 ? " beside the \(pinned) of loaded prompt caches" : ""),
+                permanent: pinned == 0)
         }
     }
 

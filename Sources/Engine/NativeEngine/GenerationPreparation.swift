@@ -5,11 +5,24 @@ import Tokenizers
 
 extension LoadedModel {
     /// Renders, tokenizes and checks a generation: everything about it that can be refused is refused here.
+    ///
+    /// One of a session is prepared by the engine, which knows what the session holds.
     public func prepare(_ request: GenerateRequest) throws(EngineError) -> PreparedGeneration {
+        try check(request.session == nil, "session", "a session needs an engine that runs")
+        return try prepare(request, in: nil)
+    }
+
+    /// - Parameters:
+    ///   - turn: of the request's session.
+    ///   - file: where the prompt's cache is written.
+    func prepare(
+        _ request: GenerateRequest, in turn: SessionTable.EngineSession.Turn?, file: SessionFile? = nil
+    ) throws(EngineError) -> PreparedGeneration {
         let tokenizer = try requireTokenizer()
         let configuration = try requireDecoder().configuration
         let vocabularySize = configuration.vocabularySize
         try checkShape(of: request)
+        let run = try turn.map { turn throws(EngineError) in try sessionRun(of: request, turn, file: file) }
         var stopTokens = request.ignoreEndOfSequence ? [] : tokenizer.endOfGeneration
         for id in request.stopTokenIDs {
             try checkToken(id, field: "stop_token_ids", vocabularySize: vocabularySize)
@@ -18,21 +31,26 @@ extension LoadedModel {
         let template = try SamplerTemplate(
             request, endTokens: stopTokens, tokenizer: tokenizer, vocabularySize: vocabularySize)
         var inputs: [PreparedGeneration.Input] = []
-        for input in request.inputs {
-            let prompt = try prompt(of: input, field: "prompt")
+        for (index, input) in request.inputs.enumerated() {
+            // The session's history ends with the first one.
+            let continued = index == 0 ? run?.history.prompt : nil
+            let prompt = if let continued { continued } else { try self.prompt(of: input, field: "prompt") }
             inputs.append(
                 .init(
-                    prompt: prompt, maximumTokens: try room(for: prompt.tokens.count, of: request),
-                    sampler: template.sampler(afterPrompt: prompt.knownTokens),
+                    prompt: prompt,
+                    maximumTokens: try room(for: prompt.tokens.count, of: request, resumed: run?.resumed),
+                    sampler: run?.resumed?.sampler ?? template.sampler(afterPrompt: prompt.knownTokens),
                     findsToolCalls: try hasTools(input)))
         }
-        try checkLogProbabilities(request, maximumTokens: inputs.map(\.maximumTokens))
+        let logProbabilities = run?.resumed.map { $0.trail?.options } ?? request.logProbabilities
+        try checkLogProbabilities(
+            logProbabilities, choices: request.choices, maximumTokens: inputs.map(\.maximumTokens))
         let columns = request.tensors?.kind == .logits ? vocabularySize : configuration.width
         return PreparedGeneration(
             inputs: inputs, choicesPerInput: request.choices, stopStrings: request.stopStrings,
-            stopTokens: stopTokens, logProbabilities: request.logProbabilities, tensors: request.tensors,
+            stopTokens: stopTokens, logProbabilities: logProbabilities, tensors: request.tensors,
             rowBytes: columns * MemoryLayout<Float>.size, speculation: request.speculation,
-            cacheSalt: request.cacheSalt, tenant: request.tenant, priority: request.priority,
+            cacheSalt: request.cacheSalt, session: run, tenant: request.tenant, priority: request.priority,
             deadline: request.deadline, preparationNanoseconds: 0)
     }
 
@@ -83,8 +101,12 @@ extension LoadedModel {
 
     // MARK: Input
 
-    /// - Parameter field: names the input in errors, but for a conversation, which is `messages`.
-    private func prompt(of input: GenerateRequest.Input, field: String) throws(EngineError) -> Prompt {
+    /// - Parameters:
+    ///   - field: names the input in errors, but for a conversation, which is `messages`.
+    ///   - isBeginning: false where it follows what a session holds, so that it may be empty.
+    func prompt(
+        of input: GenerateRequest.Input, field: String, isBeginning: Bool = true
+    ) throws(EngineError) -> Prompt {
         let tokenizer = try requireTokenizer()
         let configuration = try requireDecoder().configuration
         var tokens: [Int32]
@@ -97,18 +119,20 @@ extension LoadedModel {
         case .text(let text):
             try checkBytes(text.utf8.count, field: field, limit: limits.promptBytes)
             tokens = text.isEmpty ? [] : try encode(text, with: tokenizer, field: field, parseSpecial: true)
-            if tokenizer.addsBOS, let bos = tokenizer.bos { tokens.insert(bos, at: 0) }
+            if isBeginning, tokenizer.addsBOS, let bos = tokenizer.bos { tokens.insert(bos, at: 0) }
         case .ids(let ids):
             for id in ids { try checkToken(id, field: field, vocabularySize: configuration.vocabularySize) }
             tokens = ids
-        case .resumed: throw .unsupported(feature: "sessions")
+        case .resumed:
+            throw .invalidRequest(
+                parameter: field, message: "there is no paused answer to resume: only a session has one")
         case .multimodal: throw .unsupported(feature: "images and videos")
         case .embeddings(let rows):
             try check(rows, field: field, width: configuration.width)
             return Prompt(embeddings: rows)
         }
-        if tokens.isEmpty, let bos = tokenizer.bos { tokens = [bos] }
-        guard !tokens.isEmpty else {
+        if isBeginning, tokens.isEmpty, let bos = tokenizer.bos { tokens = [bos] }
+        guard !isBeginning || !tokens.isEmpty else {
             throw .invalidRequest(
                 parameter: field, message: "the \(field) is empty and the model has no token to begin with")
         }
@@ -132,21 +156,26 @@ extension LoadedModel {
     }
 
     /// Tokens that may follow a prompt: what was asked for, or the rest of the context.
-    private func room(for promptTokens: Int, of request: GenerateRequest) throws(EngineError) -> Int {
+    ///
+    /// Of an answer that goes on, what it had left unless another number was asked for.
+    private func room(
+        for promptTokens: Int, of request: GenerateRequest, resumed: RunningChoice? = nil
+    ) throws(EngineError) -> Int {
         let room = contextLength - promptTokens
-        let least = max(request.maximumTokens ?? 1, request.minimumTokens)
+        let wanted = request.maximumTokens ?? (resumed?.tokensLeft == 0 ? 0 : 1)
+        let least = max(wanted, resumed == nil ? request.minimumTokens : 0)
         guard Int(least) <= room else {
             throw .contextLengthExceeded(
                 limit: UInt32(clamping: contextLength), prompt: UInt32(clamping: promptTokens),
                 requested: request.maximumTokens ?? request.minimumTokens)
         }
-        return request.maximumTokens.map(Int.init) ?? room
+        guard let maximum = request.maximumTokens else { return min(resumed?.tokensLeft ?? room, room) }
+        return Int(maximum)
     }
 
     // MARK: Checks
 
     private func checkShape(of request: GenerateRequest) throws(EngineError) {
-        if request.session != nil { throw .unsupported(feature: "sessions") }
         if request.adapter != nil { throw .unsupported(feature: "adapters (LoRA)") }
         if request.crossAttention != nil { throw .unsupported(feature: "cross-attention") }
         try check(!request.inputs.isEmpty, "prompt", "there is no input")
@@ -182,18 +211,18 @@ extension LoadedModel {
 
     /// Log-probabilities are many times the size of the text, and an answer that does not stream is held as a whole.
     private func checkLogProbabilities(
-        _ request: GenerateRequest, maximumTokens: [Int]
+        _ options: LogProbabilityOptions?, choices: UInt32, maximumTokens: [Int]
     ) throws(EngineError) {
-        guard let options = request.logProbabilities else { return }
+        guard let options else { return }
         let perToken = Int(options.top) + 1
-        let count = maximumTokens.reduce(0, +) * Int(request.choices) * perToken
+        let count = maximumTokens.reduce(0, +) * Int(choices) * perToken
         try check(
             count <= limits.logProbabilities, "logprobs",
             "\(count) log-probabilities could come, \(perToken) for each token; the limit of one request is "
                 + "\(limits.logProbabilities): ask for a smaller max_tokens, n or top_logprobs")
     }
 
-    private func check(_ holds: Bool, _ parameter: String, _ message: @autoclosure () -> String) throws(EngineError) {
+    func check(_ holds: Bool, _ parameter: String, _ message: @autoclosure () -> String) throws(EngineError) {
         guard holds else { throw .invalidRequest(parameter: parameter, message: message()) }
     }
 

@@ -28,9 +28,14 @@ extension LoadedModel {
 
     /// Renders a conversation with the model's template, or with the one that the request brings.
     public func renderTemplate(_ chat: ChatInput) throws(EngineError) -> String {
+        try renderTemplate(chat, messages: try Self.json(chat.messagesJSON, field: "messages"))
+    }
+
+    /// - Parameter messages: in the place of the conversation's own.
+    func renderTemplate(_ chat: ChatInput, messages: JSONValue) throws(EngineError) -> String {
         let template = try template(for: chat)
         let context = TemplateContext(
-            messages: try Self.json(chat.messagesJSON, field: "messages"),
+            messages: messages,
             tools: try Self.optionalJSON(chat.toolsJSON, field: "tools"),
             addGenerationPrompt: chat.addGenerationPrompt, bosToken: tokenText(\.bos), eosToken: tokenText(\.eos),
             variables: try Self.variables(chat.variablesJSON),
@@ -71,7 +76,7 @@ extension LoadedModel {
         return tokenizer.text(of: id)
     }
 
-    private static func json(_ text: String, field: String) throws(EngineError) -> JSONValue {
+    static func json(_ text: String, field: String) throws(EngineError) -> JSONValue {
         do {
             return try JSONValue.parse(text)
         } catch {

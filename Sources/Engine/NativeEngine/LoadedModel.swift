@@ -4,6 +4,7 @@ public import ModelFiles
 import Models
 public import Platform
 import Scheduling
+import Synchronization
 import Tensors
 import Tokenizers
 
@@ -33,6 +34,8 @@ public final class LoadedModel: Sendable {
     /// Blocks of the KV cache.
     let cacheBlocks: Int
     let cacheType: CacheType
+    /// Nil until somebody asks for it.
+    let knownFingerprint = Mutex<UInt64?>(nil)
 
     /// Reads the model, and one that drafts for it, from their files, in the order of their split numbers.
     ///

@@ -7,15 +7,19 @@ import Synchronization
 /// Runs one decoder model: schedule, forward, sample, text, one batch of events per step.
 ///
 /// ## Threading
-/// `submit`, `cancel`, `statistics` and `stop` may be called on any thread and return at once. The loop has a thread of
-/// its own, which calls `emit` once or twice per step; `submit` calls it for `accepted`.
+/// `submit`, `cancel`, `pause`, `statistics` and `stop` may be called on any thread and return at once. The loop has a
+/// thread of its own, which calls `emit` once or twice per step; `submit` calls it for `accepted`, and the thread that
+/// writes prompt caches for their ends.
 public final class NativeEngine: Sendable {
     public typealias Emit = @Sendable ([(CallID, EngineEvent)]) -> Void
     public typealias MakeText = @Sendable (TextOptions) -> any ChoiceText
 
-    private let state: Monitor<EngineState>
+    let model: LoadedModel
+    let state: Monitor<EngineState>
     /// Tells the layers of a running step that a cancellation came.
-    private let interruption: Interruption
+    let interruption: Interruption
+    /// Blocks that `Scheduler.pin` or `hold` gave are nobody else's to write; all others are the loop's.
+    let cache: KeyValueCache
     private let emit: Emit
     private let tensorBytesPerStep: Int
     private let thread: Thread
@@ -32,7 +36,8 @@ public final class NativeEngine: Sendable {
     ) throws(EngineError) {
         let decoder = try model.requireDecoder()
         let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
-        let state = Monitor(EngineState(scheduler: Scheduler(limits: limits)))
+        let state = Monitor(
+            EngineState(scheduler: Scheduler(limits: limits), sessions: SessionTable(limits: model.limits)))
         let interruption = Interruption()
         let compute = try StepCompute(
             decoder: decoder, model: model, limits: limits, commitsWholeCache: commitsWholeCache, progress: progress
@@ -42,16 +47,26 @@ public final class NativeEngine: Sendable {
         let draftModel = try model.draft.map { draft throws(EngineError) in
             try DraftModel(draft, model: model, limits: limits)
         }
+        self.model = model
         self.state = state
+        cache = compute.cache
         self.interruption = interruption
         self.emit = emit
         tensorBytesPerStep = model.limits.tensorBytesPerStep
+        let saver = CacheSaver(cache: compute.cache) { save, error in
+            state.change { state in
+                state.scheduler.release(held: save.blocks)
+                state.isStalled = false
+                state.sessions.end(error == nil ? save.end : save.end.failed)
+            }
+            emit([(save.call, error.map { .failed($0) } ?? save.event)])
+        }
         do {
             // The loop computes too, so it yields to I/O like the other compute threads.
             thread = try Thread.start(name: "engine", niceness: 5) {
                 let loop = EngineLoop(
                     model: model, compute: compute, draftModel: draftModel, fixedDraftCost: draftCost, state: state,
-                    interruption: interruption, progress: progress, makeText: makeText, emit: emit)
+                    interruption: interruption, progress: progress, saver: saver, makeText: makeText, emit: emit)
                 loop.run()
             }
         } catch {
@@ -67,16 +82,18 @@ public final class NativeEngine: Sendable {
                 call: call, choice: choice, tenant: generation.tenant, priority: generation.priority,
                 deadline: generation.deadline, cacheSalt: generation.blockSalt,
                 work: .generation(prompt: input.prompt.tokens, maximumTokens: input.maximumTokens))
-            request.isPromptKnown = input.prompt.embeddings == nil
+            request.isPromptKnown = input.prompt.rows.isEmpty
             request.output = generation.tensors.map {
                 SequenceRequest.Output(
                     rowBytes: generation.rowBytes, rowsPerStep: tensorBytesPerStep / generation.rowBytes,
-                    needsLogits: $0.kind == .logits)
+                    needsLogits: $0.kind == .logits, firstRow: generation.session?.firstRow ?? 0)
             }
             return request
         }
         let credit = Int(clamping: generation.tensors?.credit ?? 0)
-        try submit(requests, credit: credit, call: call, work: .generation(generation)) { [emit] position in
+        try submit(
+            requests, credit: credit, call: call, work: .generation(generation), session: generation.session
+        ) { [emit] position in
             emit([
                 (
                     call,
@@ -106,17 +123,19 @@ public final class NativeEngine: Sendable {
 
     private func submit(
         _ requests: [SequenceRequest], credit: Int = 0, call: CallID, work: EngineState.Arrival.Work,
-        accepted: (Int) -> Void
+        session: SessionRun? = nil, accepted: (Int) -> Void
     ) throws(EngineError) {
         try state.change { state throws(EngineError) in
             guard !state.isStopping else { throw .cancelled }
             guard !state.live.contains(call) else {
                 throw .invalidRequest(parameter: "", message: "the call is already running")
             }
+            try session.map { run throws(EngineError) in try state.sessions.check(run) }
             do throws(SubmissionError) {
                 let position = try state.scheduler.submit(requests, credit: credit)
                 state.isStalled = false
                 state.live.insert(call)
+                if let session { state.sessions.begin(session, call: call) }
                 state.arrivals.append(.init(call: call, work: work, acceptedAt: MonotonicClock.now()))
                 // Said under the lock, so that it comes before all that the loop says.
                 accepted(position)

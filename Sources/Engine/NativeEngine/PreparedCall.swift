@@ -22,6 +22,8 @@ public struct PreparedGeneration: Sendable {
     let rowBytes: Int
     let speculation: SpeculationMode
     let cacheSalt: String
+    /// Nil where the generation belongs to no session.
+    var session: SessionRun?
     let tenant: String
     let priority: Int8
     let deadline: UInt64
@@ -30,33 +32,51 @@ public struct PreparedGeneration: Sendable {
 
     public var promptTokens: Int { inputs.reduce(0) { $0 + $1.prompt.tokens.count } }
     /// Of another tenant's prompts nobody can tell from the time of an answer that they are known, whatever the salt.
-    var blockSalt: String { cacheSalt.isEmpty ? "" : "\(tenant)\u{0}\(cacheSalt)" }
+    var blockSalt: String {
+        session?.cacheSalt ?? (cacheSalt.isEmpty ? "" : "\(tenant)\u{0}\(cacheSalt)")
+    }
     var sequenceCount: Int { inputs.count * Int(choicesPerInput) }
     /// Rows of drafts would be rows that nobody asked for, and rows in the place of tokens tell nothing of what follows.
-    var speculates: Bool { tensors == nil && inputs.allSatisfy { $0.prompt.embeddings == nil } }
+    var speculates: Bool { tensors == nil && inputs.allSatisfy { $0.prompt.rows.isEmpty } }
     /// The input that a choice continues.
     func input(of choice: UInt32) -> Int { Int(choice / choicesPerInput) }
 }
 
-/// One input as the model reads it; it has at least one position.
-struct Prompt: Sendable {
+/// Positions as the model reads them; an input has at least one.
+struct Prompt: Sendable, Equatable {
     /// One for each position; where rows were given they mean nothing.
-    let tokens: [Int32]
-    /// Rows in the place of the tokens.
-    let embeddings: Tensor?
+    private(set) var tokens: [Int32]
+    /// Rows in the place of tokens.
+    private(set) var rows = EmbeddedRows()
 
-    init(tokens: [Int32]) {
+    init(tokens: [Int32], rows: EmbeddedRows = EmbeddedRows()) {
         self.tokens = tokens
-        embeddings = nil
+        self.rows = rows
     }
 
     init(embeddings: Tensor) {
         tokens = Array(repeating: 0, count: Int(embeddings.rows))
-        self.embeddings = embeddings
+        rows.append(embeddings, at: 0)
     }
 
     /// The tokens that were really said.
-    var knownTokens: [Int32] { embeddings == nil ? tokens : [] }
+    var knownTokens: [Int32] {
+        rows.isEmpty ? tokens : tokens.indices.filter { rows.row(at: $0) == nil }.map { tokens[$0] }
+    }
+
+    mutating func append(_ other: Prompt) {
+        rows.append(other.rows, at: tokens.count)
+        tokens += other.tokens
+    }
+
+    /// Takes positions out; what follows them moves up.
+    mutating func remove(_ range: Range<Int>) {
+        tokens.removeSubrange(range)
+        rows.remove(range)
+    }
+
+    /// What the value keeps in memory.
+    var byteCount: Int { tokens.count * MemoryLayout<Int32>.size + rows.byteCount }
 }
 
 /// Inputs that become one vector each.

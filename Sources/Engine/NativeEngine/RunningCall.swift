@@ -39,19 +39,23 @@ struct RunningCall {
     }
 }
 
-/// One choice that has a slot.
-struct RunningChoice {
-    let call: CallID
+/// One choice that has a slot, or that was paused.
+struct RunningChoice: Sendable {
+    private(set) var call: CallID
     let choice: UInt32
     /// The prompt, and what was generated.
     var tokens: [Int32]
-    /// Rows in the place of the prompt's tokens.
-    let embeddings: Tensor?
+    /// Rows in the place of some of the prompt's tokens.
+    private(set) var rows: EmbeddedRows
     /// What leaves of every row; nil: nothing.
-    let tensors: TensorRequest.Kind?
-    let maximumTokens: Int
+    private(set) var tensors: TensorRequest.Kind?
+    private(set) var maximumTokens: Int
     let stopTokens: Set<Int32>
-    let admittedAt: UInt64
+    private(set) var admittedAt: UInt64
+    /// What was there when its call began: the prompt, and of a resumed answer what was said before.
+    private(set) var firstTokens: Int
+    /// Position of the next row that leaves.
+    var nextRow: Int
     var sampler: Sampler
     var text: any ChoiceText
     let findsToolCalls: Bool
@@ -71,9 +75,11 @@ struct RunningChoice {
         self.call = call
         self.choice = choice
         tokens = input.prompt.tokens
-        embeddings = input.prompt.embeddings
+        rows = input.prompt.rows
         tensors = generation.tensors?.kind
         maximumTokens = input.maximumTokens
+        firstTokens = tokens.count
+        nextRow = generation.session?.firstRow ?? 0
         stopTokens = generation.stopTokens
         self.admittedAt = admittedAt
         sampler = input.sampler
@@ -87,8 +93,34 @@ struct RunningChoice {
         scheduledTokens = tokens.count
     }
 
+    /// Goes on with a paused answer as a choice of another call.
+    ///
+    /// What shapes the answer stays: sampler, text, stop tokens, log-probabilities.
+    mutating func resume(
+        in generation: PreparedGeneration, call: CallID, admittedAt: UInt64, hasDraftModel: Bool
+    ) {
+        let input = generation.inputs[0]
+        self.call = call
+        self.admittedAt = admittedAt
+        // Positions may have been taken out meanwhile.
+        tokens = input.prompt.tokens
+        rows = input.prompt.rows
+        tensors = generation.tensors?.kind
+        maximumTokens = generatedTokens + input.maximumTokens
+        firstTokens = tokens.count
+        nextRow = generation.session?.firstRow ?? 0
+        scheduledTokens = tokens.count
+        speculation =
+            generation.speculates
+            ? Speculation(
+                generation.speculation, tokens: tokens.count + input.maximumTokens, hasDraftModel: hasDraftModel) : nil
+    }
+
+    /// Nothing of the answer was chosen in this call yet.
+    var isBeforeFirstToken: Bool { tokens.count == firstTokens }
+
     /// All of the prompt is computed, and nothing is to follow it.
-    func endsWithPrompt(at position: Int) -> Bool { maximumTokens == 0 && position == tokens.count }
+    func endsWithPrompt(at position: Int) -> Bool { tokensLeft == 0 && position == tokens.count }
 }
 
 /// A text that is being scored, window by window.

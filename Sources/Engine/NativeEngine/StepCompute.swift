@@ -8,7 +8,7 @@ import Tensors
 /// Made on one thread and then used by the loop's thread alone, which is why it may cross between them.
 final class StepCompute: @unchecked Sendable {
     private let decoder: any DecoderModel
-    private let cache: KeyValueCache
+    let cache: KeyValueCache
     private let workspace: ForwardWorkspace
     let pool: ComputePool
     private var step: ForwardStep

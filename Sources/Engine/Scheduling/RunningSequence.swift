@@ -28,7 +28,8 @@ struct RunningSequence: Sendable {
     var sharedBlocks = 0
     /// True from its first slice on, until it starts again.
     var hasStarted = false
-    /// Rows from the first on whose output was given away: it is computed again after a preemption, but not given again.
+    /// Rows from the first on whose output was given away, or is not wanted: those are computed again after a preemption,
+    /// but not given again.
     var givenRows: Int
     /// Rows of the step that is under way, and how many of them are drafts.
     var planned = 0
@@ -45,7 +46,7 @@ struct RunningSequence: Sendable {
         rows = waiting.rows
         generatedTokens = waiting.past?.generatedTokens ?? 0
         cachedTokens = waiting.past?.cachedTokens ?? 0
-        givenRows = waiting.past?.givenRows ?? 0
+        givenRows = waiting.past?.givenRows ?? waiting.request.output?.firstRow ?? 0
         makesBlocksKnown = waiting.request.sharedPrompt != nil
     }
 

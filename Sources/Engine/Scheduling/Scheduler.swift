@@ -32,6 +32,8 @@ public struct Scheduler: Sendable {
     var ranked: [Int] = []
     var claims: [UInt64: Int8] = [:]
 
+    /// Blocks that `pin` took.
+    public internal(set) var pinnedBlocks = 0
     /// Positions that were found in the cache and not computed.
     public internal(set) var cachedPositions: UInt64 = 0
     public private(set) var preemptions: UInt64 = 0
@@ -63,8 +65,11 @@ public struct Scheduler: Sendable {
     /// - Returns: how many waiting sequences are ahead of the first of them.
     public mutating func submit(_ sequences: [SequenceRequest], credit: Int = 0) throws(SubmissionError) -> Int {
         guard let first = sequences.first else { return 0 }
-        for sequence in sequences where limits.blocks(for: sequence.mostPositions) > limits.blocks {
-            throw .neverFits(positions: sequence.mostPositions, limit: limits.blocks * limits.blockPositions)
+        let blocks = limits.blocks - pinnedBlocks
+        for sequence in sequences where limits.blocks(for: sequence.mostPositions) > blocks {
+            throw .neverFits(
+                positions: sequence.mostPositions, limit: blocks * limits.blockPositions,
+                pinned: pinnedBlocks * limits.blockPositions)
         }
         guard sequences.count <= limits.waitingSequences - waiting.count else {
             throw .queueFull(waiting: waiting.count, limit: limits.waitingSequences)

@@ -18,11 +18,14 @@ public struct SequenceRequest: Sendable, Equatable {
         /// Rows of one step, at most.
         public let rowsPerStep: Int
         public let needsLogits: Bool
+        /// Rows before this position are computed and not given.
+        public let firstRow: Int
 
-        public init(rowBytes: Int, rowsPerStep: Int, needsLogits: Bool) {
+        public init(rowBytes: Int, rowsPerStep: Int, needsLogits: Bool, firstRow: Int = 0) {
             self.rowBytes = max(1, rowBytes)
             self.rowsPerStep = max(1, rowsPerStep)
             self.needsLogits = needsLogits
+            self.firstRow = max(0, firstRow)
         }
     }
 
@@ -95,6 +98,6 @@ public struct SequenceRequest: Sendable, Equatable {
 public enum SubmissionError: Error, Sendable, Equatable {
     /// The queue has no place for them.
     case queueFull(waiting: Int, limit: Int)
-    /// One of them needs more positions than the whole cache has.
-    case neverFits(positions: Int, limit: Int)
+    /// One of them needs more positions than the whole cache has beside those that are pinned.
+    case neverFits(positions: Int, limit: Int, pinned: Int)
 }

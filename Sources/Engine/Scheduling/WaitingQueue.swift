@@ -47,6 +47,9 @@ struct WaitingQueue: Sendable {
     var count: Int { entries.count }
     var isEmpty: Bool { entries.isEmpty }
 
+    /// Positions that the largest sequence may fill; nil if none waits.
+    var mostPositions: Int? { entries.lazy.map(\.request.mostPositions).max() }
+
     func contains(call: CallID) -> Bool { entries.contains { $0.request.call == call } }
 
     /// Waiting sequences that a new one of this priority would not overtake.

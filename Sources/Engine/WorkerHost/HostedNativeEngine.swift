@@ -16,7 +16,9 @@ struct HostedNativeEngine: HostedEngine {
     ) throws(EngineError) -> Preparation {
         switch request {
         case .generate(let request):
-            var prepared = try model.prepare(request)
+            var prepared =
+                try request.session == nil
+                ? model.prepare(request) : running().prepare(request, file: Self.file(descriptors))
             prepared.preparationNanoseconds = MonotonicClock.now() - startedAt
             return .submission { [prepared] call throws(EngineError) in try running().submit(prepared, call: call) }
         case .score(let request):
@@ -35,12 +37,23 @@ struct HostedNativeEngine: HostedEngine {
             return .answer(.result(.detokenized(bytes: try model.detokenize(ids))))
         case .renderTemplate(let chat):
             return .answer(.result(.rendered(text: try model.renderTemplate(chat))))
-        case .openSession, .changeSession, .closeSession: throw .unsupported(feature: "sessions")
+        case .openSession(let id): return .answer(.result(.session(try running().openSession(id))))
+        case .changeSession(let id, let change):
+            return .answer(
+                .result(
+                    .session(
+                        try running().changeSession(id, change, file: Self.file(descriptors)))))
+        case .closeSession(let id): return .answer(.result(.session(try running().closeSession(id))))
         case .loadAdapter, .unloadAdapter: throw .unsupported(feature: "adapters (LoRA)")
         case .load, .cancel, .credit, .pause:
             // The host keeps them for itself.
             throw .invalidRequest(parameter: "", message: "there is nothing to prepare")
         }
+    }
+
+    /// The prompt cache beside a request.
+    private static func file(_ descriptors: [LinkDescriptor]) -> SessionFile? {
+        descriptors.first.map { SessionFile(descriptor: $0.rawValue, owner: $0) }
     }
 
     private func running() throws(EngineError) -> NativeEngine {
@@ -49,7 +62,7 @@ struct HostedNativeEngine: HostedEngine {
     }
 
     func cancel(_ call: CallID) { engine?.cancel(call) }
-    func pause(_ call: CallID) {}
+    func pause(_ call: CallID) { engine?.pause(call) }
     func credit(_ bytes: UInt32, call: CallID) { engine?.credit(bytes, call: call) }
     func stop() { engine?.stop() }
 }

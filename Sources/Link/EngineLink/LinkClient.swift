@@ -39,7 +39,7 @@ public final class LinkClient {
 
     /// Sends a request; never waits for the worker.
     ///
-    /// - Parameter descriptors: travel with a `load`; they stay the caller's.
+    /// - Parameter descriptors: as many as belong to the request; they stay the caller's.
     public func send(
         _ request: EngineRequest, call: CallID, descriptors: [Int32] = []
     ) throws(LinkSendError) {

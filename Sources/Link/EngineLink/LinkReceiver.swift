@@ -88,8 +88,8 @@ struct LinkReceiver {
             }
             guard sawHello else { throw .missingHello }
             guard role.mayReceive(message) else { throw .wrongDirection }
-            guard case .request(.load(let load), _) = message else { return (message, []) }
-            return (message, try take(load.descriptorCount))
+            guard case .request(let request, _) = message else { return (message, []) }
+            return (message, try take(request.descriptorCount))
         }
         // In a stream they travel with the first byte of their message, so between two messages there are none.
         if isStream && framer.isEmpty && !descriptors.isEmpty {

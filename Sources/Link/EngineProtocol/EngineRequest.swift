@@ -11,7 +11,8 @@ public enum EngineRequest: Sendable, Equatable {
     case cancel
     /// Ends the generation that the message names as `FinishReason.paused`, so that another of its session can go on.
     ///
-    /// Unknown calls, and those without a session, are ignored.
+    /// It takes effect from `accepted` on, before the next token is chosen, also while the prompt is computed. Unknown calls,
+    /// those without a session, and those of several sequences are ignored.
     case pause
     /// Lets a generation send so many more bytes of tensors. Unknown calls are ignored.
     case credit(bytes: UInt32)
@@ -22,6 +23,20 @@ public enum EngineRequest: Sendable, Equatable {
     case closeSession(SessionID)
     case loadAdapter(AdapterRequest)
     case unloadAdapter(name: String)
+}
+
+extension EngineRequest {
+    /// How many descriptors belong to the message: files of a model, of a prompt cache, or of an adapter.
+    public var descriptorCount: Int {
+        switch self {
+        case .load(let load): load.descriptorCount
+        case .generate(let request): request.session?.savesCache == true ? 1 : 0
+        case .changeSession(_, .loadCache), .loadAdapter: 1
+        case .inspect, .score, .tokenize, .detokenize, .renderTemplate, .cancel, .pause, .credit, .embed, .openSession,
+            .changeSession, .closeSession, .unloadAdapter:
+            0
+        }
+    }
 }
 
 /// Loads the one model of this worker.

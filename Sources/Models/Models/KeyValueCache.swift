@@ -68,7 +68,8 @@ public final class KeyValueCache: @unchecked Sendable {
             instructionSet: instructionSet)
     }
 
-    private func bytes(of block: Int) -> UnsafeMutableRawBufferPointer {
+    /// The memory of a block; a copy of its bytes in a block of another cache of the same shape and type means the same.
+    public func bytes(of block: Int) -> UnsafeMutableRawBufferPointer {
         precondition(block >= 0 && block < blocks, "block \(block) of \(blocks)")
         return memory.bytes(offset: block * blockBytes, count: blockBytes)
     }
