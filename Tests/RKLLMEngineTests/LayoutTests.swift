@@ -21,6 +21,47 @@ import Testing
         #expect(harness.engine.description.contextLength == 1024)
     }
 
+    @Test(arguments: FakeRuntime.families) func `the runtime's options arrive where the family has them`(
+        family: Int
+    ) throws {
+        var options = RuntimeOptions(baseDomain: 3)
+        if family >= 120 { (options.readsEmbeddingsFromStorage, options.processorMask) = (true, 0x0F) }
+        if family >= 121 { (options.batch, options.usesCrossAttention) = (4, true) }
+        let harness = try RuntimeHarness(family, "say x", threads: 3, runtime: options)
+        let told = harness.told
+        #expect(told.contains { $0.hasSuffix("async=0 domain=3") })
+        #expect(family < 120 || told.contains("init n_keep=0 flash=1 cpus=4 mask=f"))
+        #expect(family < 121 || told.contains("init n_batch=4 cross=1"))
+        #expect(harness.engine.description.parallel == (family >= 121 ? 4 : 1))
+    }
+
+    @Test func `options that a family lacks, or that cannot be, are refused by name`() throws {
+        func refusal(_ family: Int, _ options: RuntimeOptions) -> EngineError? {
+            #expect(throws: EngineError.self) { try RuntimeHarness(family, "say x", runtime: options) }
+        }
+        #expect(
+            refusal(120, RuntimeOptions(batch: 2))
+                == .unsupported(feature: "batches (rkllm_batch) with runtime 1.2.0"))
+        #expect(
+            refusal(110, RuntimeOptions(usesCrossAttention: true))
+                == .unsupported(feature: "cross-attention with runtime 1.1"))
+        #expect(
+            refusal(110, RuntimeOptions(readsEmbeddingsFromStorage: true))
+                == .unsupported(feature: "embeddings in storage (rkllm_embed_flash) with runtime 1.1"))
+        #expect(
+            refusal(110, RuntimeOptions(processors: 2))
+                == .unsupported(feature: "a choice of processors (rkllm_cpus) with runtime 1.1"))
+        for options in [
+            RuntimeOptions(processors: 9), RuntimeOptions(processors: 3, processorMask: 0xF0),
+            RuntimeOptions(batch: 101), RuntimeOptions(baseDomain: .max), RuntimeOptions(processorMask: 0x100),
+        ] {
+            guard case .invalidRequest? = refusal(130, options) else {
+                Issue.record("\(options) is not refused")
+                return
+            }
+        }
+    }
+
     @Test(arguments: FakeRuntime.families) func `inputs of a run arrive, and its results come back`(
         family: Int
     ) throws {
@@ -66,15 +107,19 @@ import Testing
         #expect(harness.told.contains { $0.hasPrefix("run top_k=1 top_p=1 temperature=1 ") })
     }
 
-    @Test(arguments: [110, 120, 121]) func `sampling that a family cannot change is refused by name`(family: Int) throws
-    {
+    @Test(arguments: [110, 120, 121]) func `a family that takes sampling with a model has it loaded again`(
+        family: Int
+    ) throws {
         let harness = try RuntimeHarness(family, "say x")
         var request = harness.ask("Hello")
-        request.sampling.temperature = 0.7
-        #expect { try harness.engine.prepare(request) } throws: { error in
-            guard case .unsupported(let feature)? = error as? EngineError else { return false }
-            return feature.hasPrefix("temperature with runtime \(harness.engine.family.rawValue)")
+        request.sampling.temperature = 0.75
+        for _ in 0..<2 { #expect(try harness.run(request).text == "x") }
+        #expect(try harness.run(harness.ask("Hello")).text == "x")
+        let temperatures = harness.told.filter { $0.hasPrefix("init context") }.map { line in
+            line.split(separator: " ").first { $0.hasPrefix("temperature=") }.map(String.init) ?? ""
         }
+        #expect(temperatures == ["temperature=1", "temperature=0.75", "temperature=1"])
+        #expect(harness.told.count { $0 == "destroy" } == 2)
     }
 
     @Test(arguments: [121, 130]) func `thinking is switched on where the family can`(family: Int) throws {
@@ -84,12 +129,17 @@ import Testing
         #expect(harness.told.contains("run role=user thinking=1"))
     }
 
-    @Test(arguments: FakeRuntime.families) func `the runtime tells its prompt's tokens where the family can`(
+    @Test(arguments: FakeRuntime.families) func `the runtime's own figures come where it tells them`(
         family: Int
     ) throws {
         let harness = try RuntimeHarness(family, "say x")
-        let usage = try #require(try harness.run(harness.ask("Hello")).usage)
+        let events = try harness.run(harness.ask("Hello"))
+        let usage = try #require(events.usage)
         #expect(usage.promptTokens == (family >= 121 ? 7 : 0) && usage.completionTokens == 1)
+        let figures = RuntimeFigures(
+            prefillMilliseconds: 12.5, prefillTokens: 7, generateMilliseconds: 80, generateTokens: 3,
+            memoryMegabytes: 99)
+        #expect(events.figures == (family >= 121 ? figures : nil))
         let ids = try #require(try harness.run(GenerateRequest(inputs: [.ids([1, 2])])).usage)
         #expect(ids.promptTokens == 2)
     }

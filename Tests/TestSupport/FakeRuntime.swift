@@ -22,14 +22,17 @@ public enum FakeRuntime {
 
     /// The path of a library.
     ///
-    /// - Parameter banner: the release that it says it is; nil for the truth.
-    public static func library(_ family: Int, banner: String? = nil) throws -> String {
-        let key = "\(family)-\(banner ?? "")"
+    /// - Parameters:
+    ///   - banner: the release that it says it is; nil for the truth.
+    ///   - isSanitized: it notices what it reads and should not, in a process that `sanitizer` was loaded into first.
+    public static func library(_ family: Int, banner: String? = nil, isSanitized: Bool = false) throws -> String {
+        let key = "\(family)-\(banner ?? "")\(isSanitized ? "-sanitized" : "")"
         return try lock.withLock {
             if let path = built[key] { return path }
             let path = folder.appendingPathComponent("librkllmrt-\(key).so").path
             let source = Fixtures.packageRoot.appendingPathComponent("Tests/FakeRKLLM/fake-rkllm.c").path
-            let words = ["clang", "-shared", "-fPIC", "-O1", "-std=gnu2x", "-D_GNU_SOURCE", "-DFAKE_ABI=\(family)"]
+            let compiler = isSanitized ? ["gcc", "-g", "-fsanitize=address"] : ["clang"]
+            let words = compiler + ["-shared", "-fPIC", "-O1", "-std=gnu2x", "-D_GNU_SOURCE", "-DFAKE_ABI=\(family)"]
             let told = banner.map { ["-DFAKE_BANNER=\"\($0)\""] } ?? []
             let output = try Programs.run("/usr/bin/env", words + told + [source, "-o", path])
             guard output.status == 0 else { throw Failure(description: output.standardError) }
@@ -37,6 +40,14 @@ public enum FakeRuntime {
             return path
         }
     }
+
+    /// The address sanitizer's library, where the system's compiler has one.
+    public static let sanitizer: String? = {
+        guard let output = try? Programs.run("/usr/bin/env", ["gcc", "-print-file-name=libasan.so"]), output.status == 0
+        else { return nil }
+        let path = output.standardOutput.trimmingCharacters(in: .whitespacesAndNewlines)
+        return path.hasPrefix("/") ? path : nil
+    }()
 
     /// A model's file with instructions for the runtime, one on each line.
     public static func model(_ script: String) throws -> String {

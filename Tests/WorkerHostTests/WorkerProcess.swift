@@ -26,10 +26,15 @@ final class WorkerProcess: @unchecked Sendable {
     ///   - progress: a file for its progress page.
     ///   - options: further words of its command line.
     ///   - program: another program than the one that was built with the tests.
-    init(progress: Int32? = nil, options: [String] = [], program: String? = nil) throws {
+    ///   - environment: `NAME=value`, beside what every worker has.
+    init(
+        progress: Int32? = nil, options: [String] = [], program: String? = nil, environment: [String] = []
+    ) throws {
         let pair = try Socket.pair()
         let (ours, theirs) = Self.take(pair)
-        process = try Self.spawn(link: theirs, errors: errors, progress: progress, options: options, program: program)
+        process = try Self.spawn(
+            link: theirs, errors: errors, progress: progress, options: options, program: program,
+            environment: environment)
         Glibc.close(theirs)
         let loop = try EventLoop()
         self.loop = loop
@@ -51,7 +56,7 @@ final class WorkerProcess: @unchecked Sendable {
     ///   - crashes: gets the stacks of its threads.
     static func spawn(
         link: Int32, errors: Collector, parent: Int32 = getpid(), progress: Int32? = nil, crashes: Int32? = nil,
-        options: [String] = [], program: String? = nil
+        options: [String] = [], program: String? = nil, environment: [String] = []
     ) throws -> ChildProcess {
         var arguments = ["apus-worker", "--link-descriptor", "3", "--parent", String(parent)]
         var descriptors = [(parent: link, child: Int32(3))]
@@ -63,7 +68,7 @@ final class WorkerProcess: @unchecked Sendable {
         }
         let process = try ChildProcess.spawn(
             executable: program ?? Programs.path("apus-worker"), arguments: arguments + options,
-            environment: ["SWIFT_BACKTRACE=enable=no"], descriptors: descriptors)
+            environment: ["SWIFT_BACKTRACE=enable=no"] + environment, descriptors: descriptors)
         try errors.pipe.fileHandleForWriting.close()
         return process
     }
@@ -101,7 +106,7 @@ final class WorkerProcess: @unchecked Sendable {
     @discardableResult
     func load(
         _ bytes: [UInt8], draft: [UInt8]? = nil, purpose: LoadRequest.Purpose = .generate, context: UInt32? = nil,
-        parallel: UInt32 = 4
+        parallel: UInt32 = 4, runtime: RuntimeOptions? = nil
     ) throws -> EngineEvent {
         let files = try [bytes, draft].compactMap(\.self).map { bytes in
             try bytes.withUnsafeBytes { try FileDescriptor.memory(name: "model", bytes: $0, sealed: true).release() }
@@ -111,13 +116,16 @@ final class WorkerProcess: @unchecked Sendable {
             .load(
                 LoadRequest(
                     source: .descriptors(count: 1), draftSource: draft.map { _ in .descriptors(count: 1) },
-                    purpose: purpose, displayName: "tiny", contextLength: context, parallel: parallel, threads: 2)),
+                    purpose: purpose, displayName: "tiny", contextLength: context, parallel: parallel, threads: 2,
+                    runtime: runtime)),
             descriptors: files)
         return try end(of: call)
     }
 
     /// Sends a request and returns its one event.
-    func ask(_ request: EngineRequest) throws -> EngineEvent { try end(of: send(request)) }
+    func ask(_ request: EngineRequest, descriptors: [Int32] = []) throws -> EngineEvent {
+        try end(of: send(request, descriptors: descriptors))
+    }
 
     // MARK: Events
 

@@ -27,7 +27,12 @@ enum rkllm_call_state {
 #endif
 };
 
-enum rkllm_input_type { rkllm_input_prompt = 0, rkllm_input_tokens = 1, rkllm_input_embeddings = 2 };
+enum rkllm_input_type {
+    rkllm_input_prompt = 0,
+    rkllm_input_tokens = 1,
+    rkllm_input_embeddings = 2,
+    rkllm_input_multimodal = 3,
+};
 
 enum rkllm_infer_mode { rkllm_mode_generate = 0, rkllm_mode_last_hidden_layer = 1, rkllm_mode_logits = 2 };
 
@@ -143,6 +148,12 @@ struct rkllm_input {
     };
 };
 
+struct rkllm_lora_adapter {
+    const char *lora_adapter_path;
+    const char *lora_adapter_name;
+    float scale;
+};
+
 struct rkllm_lora_param {
     const char *lora_adapter_name;
 };
@@ -151,6 +162,16 @@ struct rkllm_prompt_cache_param {
     int save_prompt_cache;
     const char *prompt_cache_path;
 };
+
+#if RKLLM_ABI >= 121
+struct rkllm_cross_attn_param {
+    float *encoder_k_cache;
+    float *encoder_v_cache;
+    float *encoder_mask;
+    int32_t *encoder_pos;
+    int num_tokens;
+};
+#endif
 
 #if RKLLM_ABI >= 130
 struct rkllm_sampling_param {
@@ -245,6 +266,9 @@ ABI_SIZE(rkllm_embed_input, 16);
 ABI_PLACE(rkllm_embed_input, n_tokens, 8);
 ABI_SIZE(rkllm_token_input, 16);
 ABI_PLACE(rkllm_token_input, n_tokens, 8);
+ABI_SIZE(rkllm_lora_adapter, 24);
+ABI_PLACE(rkllm_lora_adapter, lora_adapter_name, 8);
+ABI_PLACE(rkllm_lora_adapter, scale, 16);
 ABI_SIZE(rkllm_lora_param, 8);
 ABI_SIZE(rkllm_prompt_cache_param, 16);
 ABI_PLACE(rkllm_prompt_cache_param, prompt_cache_path, 8);
@@ -310,6 +334,11 @@ ABI_PLACE(rkllm_perf_stat, generate_tokens, 12);
 ABI_PLACE(rkllm_perf_stat, memory_usage_mb, 16);
 ABI_PLACE(rkllm_result, perf, 48);
 ABI_SIZE(rkllm_result, 72);
+ABI_SIZE(rkllm_cross_attn_param, 40);
+ABI_PLACE(rkllm_cross_attn_param, encoder_v_cache, 8);
+ABI_PLACE(rkllm_cross_attn_param, encoder_mask, 16);
+ABI_PLACE(rkllm_cross_attn_param, encoder_pos, 24);
+ABI_PLACE(rkllm_cross_attn_param, num_tokens, 32);
 #else
 ABI_PLACE(rkllm_input, input_type, 0);
 ABI_PLACE(rkllm_input, prompt_input, 8);
@@ -348,9 +377,20 @@ ABI_PLACE(rkllm_param, extend_param, 60);
 ABI_SIZE(rkllm_param, 184);
 ABI_SIZE(rkllm_input, 160);
 ABI_SIZE(rkllm_multimodal_input, 144);
+ABI_PLACE(rkllm_multimodal_input, image.image_embed, 8);
+ABI_PLACE(rkllm_multimodal_input, image.n_image_tokens, 16);
+ABI_PLACE(rkllm_multimodal_input, image.n_image, 24);
 ABI_PLACE(rkllm_multimodal_input, image.image_start, 32);
+ABI_PLACE(rkllm_multimodal_input, image.image_end, 40);
+ABI_PLACE(rkllm_multimodal_input, image.image_content, 48);
 ABI_PLACE(rkllm_multimodal_input, image.image_width, 56);
 ABI_PLACE(rkllm_multimodal_input, video.video_embed, 72);
+ABI_PLACE(rkllm_multimodal_input, video.n_frame_tokens, 80);
+ABI_PLACE(rkllm_multimodal_input, video.n_frame_per_video, 88);
+ABI_PLACE(rkllm_multimodal_input, video.n_video, 96);
+ABI_PLACE(rkllm_multimodal_input, video.video_start, 104);
+ABI_PLACE(rkllm_multimodal_input, video.video_content, 120);
+ABI_PLACE(rkllm_multimodal_input, video.frame_width, 128);
 ABI_PLACE(rkllm_multimodal_input, video.frame_height, 136);
 ABI_SIZE(rkllm_sampling_param, 36);
 ABI_PLACE(rkllm_sampling_param, top_p, 4);

@@ -32,6 +32,13 @@ struct apus_rkllm_library *apus_rkllm_open(const char *path, char *error, size_t
         .abort = dlsym(image, "rkllm_abort"),
         .destroy = dlsym(image, "rkllm_destroy"),
         .clear_kv_cache = dlsym(image, "rkllm_clear_kv_cache"),
+        .get_kv_cache_size = dlsym(image, "rkllm_get_kv_cache_size"),
+        .set_chat_template = dlsym(image, "rkllm_set_chat_template"),
+        .set_function_tools = dlsym(image, "rkllm_set_function_tools"),
+        .load_lora = dlsym(image, "rkllm_load_lora"),
+        .load_prompt_cache = dlsym(image, "rkllm_load_prompt_cache"),
+        .release_prompt_cache = dlsym(image, "rkllm_release_prompt_cache"),
+        .set_cross_attn_params = dlsym(image, "rkllm_set_cross_attn_params"),
     };
     return library;
 }
@@ -123,6 +130,8 @@ int apus_rkllm_banner_version(const struct apus_rkllm_library *library) {
     return version;
 }
 
+// Calls: those of a family's own where structures or arguments differ, the rest here.
+
 int apus_rkllm_load(const struct apus_rkllm_library *library, struct apus_rkllm_settings *settings, void **handle) {
     return library->calls->load(library, settings, handle);
 }
@@ -131,14 +140,62 @@ int apus_rkllm_run(const struct apus_rkllm_library *library, void *handle, const
     return library->calls->run(library, handle, run);
 }
 
-int apus_rkllm_clear_cache(const struct apus_rkllm_library *library, void *handle, bool keeps_system_prompt) {
-    return library->calls->clear_cache(library, handle, keeps_system_prompt);
-}
-
 int apus_rkllm_abort(const struct apus_rkllm_library *library, void *handle) {
     return ((int (*)(void *))library->abort)(handle);
 }
 
 int apus_rkllm_unload(const struct apus_rkllm_library *library, void *handle) {
     return ((int (*)(void *))library->destroy)(handle);
+}
+
+int apus_rkllm_clear_cache(const struct apus_rkllm_library *library, void *handle, bool keeps_system_prompt) {
+    if (!library->calls->clear_cache) return apus_rkllm_absent;
+    return library->calls->clear_cache(library, handle, keeps_system_prompt);
+}
+
+int apus_rkllm_clear_ranges(const struct apus_rkllm_library *library, void *handle, int32_t *first, int32_t *end) {
+    if (!library->calls->clear_ranges) return apus_rkllm_absent;
+    return library->calls->clear_ranges(library, handle, first, end);
+}
+
+int apus_rkllm_cache_sizes(
+    const struct apus_rkllm_library *library, void *handle, int32_t sizes[static apus_rkllm_batch_limit]) {
+    if (!library->get_kv_cache_size) return apus_rkllm_absent;
+    return ((int (*)(void *, int *))library->get_kv_cache_size)(handle, sizes);
+}
+
+int apus_rkllm_set_template(
+    const struct apus_rkllm_library *library, void *handle, const char *system, const char *prefix, const char *postfix) {
+    if (!library->set_chat_template) return apus_rkllm_absent;
+    return ((int (*)(void *, const char *, const char *, const char *))library->set_chat_template)(
+        handle, system, prefix, postfix);
+}
+
+int apus_rkllm_set_tools(
+    const struct apus_rkllm_library *library, void *handle, const char *system, const char *tools, const char *response) {
+    if (!library->set_function_tools) return apus_rkllm_absent;
+    return ((int (*)(void *, const char *, const char *, const char *))library->set_function_tools)(
+        handle, system, tools, response);
+}
+
+int apus_rkllm_load_adapter(
+    const struct apus_rkllm_library *library, void *handle, const char *path, const char *name, float scale) {
+    if (!library->load_lora) return apus_rkllm_absent;
+    return library->calls->load_adapter(library, handle, path, name, scale);
+}
+
+int apus_rkllm_load_cache(const struct apus_rkllm_library *library, void *handle, const char *path) {
+    if (!library->load_prompt_cache) return apus_rkllm_absent;
+    return ((int (*)(void *, const char *))library->load_prompt_cache)(handle, path);
+}
+
+int apus_rkllm_release_cache(const struct apus_rkllm_library *library, void *handle) {
+    if (!library->release_prompt_cache) return apus_rkllm_absent;
+    return ((int (*)(void *))library->release_prompt_cache)(handle);
+}
+
+int apus_rkllm_set_cross_attention(
+    const struct apus_rkllm_library *library, void *handle, const struct apus_rkllm_cross_attention *input) {
+    if (!library->set_cross_attn_params || !library->calls->set_cross_attention) return apus_rkllm_absent;
+    return library->calls->set_cross_attention(library, handle, input);
 }

@@ -7,25 +7,23 @@ final class EngineCore: Sendable {
     let limits: RKLLMLimits
     let progress: ProgressPage
     let makeText: RKLLMEngine.MakeText
-    let lastWords: @Sendable () -> String
     let queue = Monitor(RunQueue())
     private let emit: RKLLMEngine.Emit
 
     init(
         model: RuntimeModel, limits: RKLLMLimits, progress: ProgressPage, makeText: @escaping RKLLMEngine.MakeText,
-        lastWords: @escaping @Sendable () -> String, emit: @escaping RKLLMEngine.Emit
+        emit: @escaping RKLLMEngine.Emit
     ) {
         self.model = model
         self.limits = limits
         self.progress = progress
         self.makeText = makeText
-        self.lastWords = lastWords
         self.emit = emit
     }
 
     // MARK: Any thread
 
-    /// Queues a call and says `accepted`; one that goes on with a conversation is accepted when that is known to be there.
+    /// Queues a call and says `accepted`, unless only the run thread knows whether it is.
     func submit(_ entry: RunQueue.Entry) throws(EngineError) {
         try queue.change { queue throws(EngineError) in
             guard !queue.isStopping else { throw .cancelled }
@@ -35,9 +33,11 @@ final class EngineCore: Sendable {
             guard let position = queue.append(entry, limit: limits.waitingCalls) else {
                 throw .queueFull(retryAfterMilliseconds: limits.retryAfterMilliseconds)
             }
-            guard case .generation = entry.work.answer, !entry.work.continues else { return }
+            guard case .runs(let work) = entry.work, case .generation = work.answer, !work.isAcceptedLate else {
+                return
+            }
             // Said under the lock, so that it comes before all that the run thread says.
-            emit([(entry.call, Self.accepted(entry.work, position: position))])
+            emit([(entry.call, Self.accepted(work, position: position))])
         }
     }
 
@@ -81,8 +81,13 @@ final class EngineCore: Sendable {
     func serveCalls() {
         var cache = RuntimeCache()
         while let entry = nextCall() {
-            let call = RunningCall(entry, core: self)
-            call.perform(cache: &cache)
+            switch entry.work {
+            case .runs(let work):
+                RunningCall(entry.call, work, acceptedAt: entry.acceptedAt, core: self).perform(cache: &cache)
+            case .task(let task):
+                beginLibraryCall(for: entry.call)
+                say([perform(task, call: entry.call, cache: &cache)], of: entry.call)
+            }
             queue.change { $0.leave() }
         }
         model.unload()
@@ -96,6 +101,20 @@ final class EngineCore: Sendable {
         progress.beginTurn()
         progress.setCalls(1)
         return entry
+    }
+
+    /// The library is about to be called: one that does not come back stands still on the progress page.
+    func beginLibraryCall(for call: CallID) { progress.beginStep(rows: 1, sequences: 1, calls: CollectionOfOne(call)) }
+
+    /// Loads the model again, which takes as long as it takes: the progress page moves on meanwhile, up to a limit.
+    ///
+    /// - Parameter run: what the model is loaded for.
+    func reload(for run: PreparedRun?, cache: inout RuntimeCache) throws(EngineError) {
+        let limit = max(limits.reloadNanoseconds, 4 * model.loadNanoseconds)
+        queue.change { $0.reloadDeadline = MonotonicClock.now() + limit }
+        defer { queue.change { $0.reloadDeadline = 0 } }
+        cache.clear()
+        try model.reload(for: run)
     }
 
     /// False if nobody wants it.
@@ -136,38 +155,37 @@ final class EngineCore: Sendable {
 
     // MARK: The abort thread
 
-    /// Tells the runtime to end runs that nobody wants, again and again until they end.
+    private enum Duty {
+        case abort(run: UInt64)
+        case watchReload
+    }
+
+    /// Tells the runtime to end runs that nobody wants, again and again until they end, and watches over reloads.
     func abortRuns() {
-        while let run = nextAbort() {
-            model.abort()
-            queue.change { $0.endAbort() }
-            wait(atMost: limits.abortNanoseconds, until: { !$0.isInRun || $0.run != run }) {
-                $0.repeatAbort(ofRun: run)
+        while let duty = nextDuty() {
+            switch duty {
+            case .watchReload:
+                // The run thread, whose page this is, is in the library.
+                progress.beginStep(rows: 0, sequences: 0, calls: [])
+                wait(atMost: limits.abortNanoseconds, until: { $0.reloadDeadline == 0 })
+            case .abort(let run):
+                model.abort()
+                queue.change { $0.endAbort() }
+                wait(atMost: limits.abortNanoseconds, until: { !$0.isInRun || $0.run != run }) {
+                    $0.repeatAbort(ofRun: run)
+                }
             }
         }
     }
 
-    private func nextAbort() -> UInt64? {
-        queue.wait(until: { $0.mustAbort || $0.hasStopped }) { queue in
+    private func nextDuty() -> Duty? {
+        queue.wait(
+            until: { $0.mustAbort || $0.hasStopped || $0.reloadDeadline > MonotonicClock.now() }
+        ) { queue in
             guard !queue.hasStopped else { return nil }
+            guard queue.mustAbort else { return .watchReload }
             queue.beginAbort()
-            return queue.run
+            return .abort(run: queue.run)
         }
     }
-}
-
-/// What the runtime's cache has: nothing, a conversation that can go on, or something else.
-struct RuntimeCache {
-    private(set) var turns: [ChatTurn] = []
-    private(set) var isClear = true
-
-    /// Whether the turns before the last one are in it.
-    func continues(_ turns: [ChatTurn]) -> Bool { !self.turns.isEmpty && turns.dropLast() == self.turns[...] }
-
-    mutating func clear() { self = RuntimeCache() }
-
-    /// A run has put something into it.
-    ///
-    /// - Parameter turns: the conversation, if all of its turns are as they were said.
-    mutating func fill(_ turns: [ChatTurn]?) { (self.turns, isClear) = (turns ?? [], false) }
 }

@@ -1,12 +1,9 @@
 import EngineProtocol
 
-/// Inputs that are being embedded: the sum of the rows that count, then one vector for each input.
-struct PooledVectors {
+/// An input that is being embedded: the sum of the rows that count.
+struct PooledVector {
     private var sum: [Double] = []
     private var isMean = false
-    private var width: Int?
-    private var vectors: [Float] = []
-    private var count = 0
 
     /// Adds neighbouring rows of the input.
     mutating func add(_ numbers: UnsafeBufferPointer<Float>, columns: Int, pooling: EmbedRequest.Pooling) {
@@ -28,20 +25,30 @@ struct PooledVectors {
         for column in sum.indices { sum[column] += Double(numbers[row * sum.count + column]) }
     }
 
-    /// Makes the input's vector; false if it is none.
-    mutating func finishRow(normalizes: Bool, rows: Int) -> Bool {
+    /// The vector of an input of so many rows.
+    func finished(normalizes: Bool, rows: Int) -> [Float] {
         let length = sum.reduce(0) { $0 + $1 * $1 }.squareRoot()
         let divisor = normalizes && length > 0 ? length : isMean ? Double(rows) : 1
-        let vector = sum.map { Float($0 / divisor) }
+        return sum.map { Float($0 / divisor) }
+    }
+}
+
+/// The vectors of a call, one for each input.
+struct PooledVectors {
+    private var width: Int?
+    private var values: [Float] = []
+    private var count = 0
+
+    /// False if it is no vector like those before.
+    mutating func append(_ vector: [Float]) -> Bool {
         guard vector.allSatisfy(\.isFinite), width == nil || width == vector.count else { return false }
         width = vector.count
-        vectors += vector
+        values += vector
         count += 1
-        sum = []
         return true
     }
 
     var tensor: Tensor {
-        Tensor(rows: UInt32(clamping: count), columns: UInt32(clamping: width ?? 0), values: vectors)
+        Tensor(rows: UInt32(clamping: count), columns: UInt32(clamping: width ?? 0), values: values)
     }
 }

@@ -9,11 +9,11 @@ import Platform
 /// control back.
 public final class RKLLMEngine: Sendable {
     public typealias Emit = @Sendable ([(CallID, EngineEvent)]) -> Void
-    public typealias MakeText = @Sendable (_ stopStrings: [String]) -> any AnswerText
+    public typealias MakeText = @Sendable (AnswerOptions) -> any AnswerText
 
     public let description: ModelDescription
     public let limits: RKLLMLimits
-    private let core: EngineCore
+    let core: EngineCore
 
     /// Loads the library and the model, which takes as long as the runtime takes.
     ///
@@ -34,26 +34,22 @@ public final class RKLLMEngine: Sendable {
         guard request.draftSource == nil else {
             throw .unsupported(feature: "a draft model with the Rockchip runtime")
         }
-        let context = request.contextLength ?? 0
-        guard context <= limits.contextLength else {
-            throw .invalidRequest(
-                parameter: "context",
-                message: "the context is \(context), the runtime's limit is \(limits.contextLength)")
-        }
+        let library = try RuntimeLibrary(runtime, lastWords: lastWords)
         let model = try RuntimeModel(
-            path: path, choice: runtime, context: Int32(context), processors: min(8, Int(request.threads)),
-            lastWords: lastWords)
+            path: path, library: library,
+            settings: try RuntimeSettings(request, family: library.family, limits: limits))
         self.limits = limits
         description = ModelDescription(
             architecture: "rkllm", name: request.displayName, parameterCount: 0, vocabularySize: 0,
             contextLength: UInt32(clamping: model.contextLength),
             trainedContextLength: UInt32(clamping: model.contextLength),
-            parallel: 1, threads: UInt32(clamping: request.threads == 0 ? usableThreads : Int(request.threads)),
+            parallel: UInt32(clamping: model.settings.batch),
+            threads: UInt32(clamping: request.threads == 0 ? usableThreads : Int(request.threads)),
             weightBytes: byteCount, keyValueCacheBytes: 0, memoryBytes: byteCount,
             hasChatTemplate: model.family.appliesTemplate, loadNanoseconds: MonotonicClock.now() - begunAt,
             compute: ComputeDescription(instructionSet: "RKLLM \(model.family.rawValue)"))
         let core = EngineCore(
-            model: model, limits: limits, progress: progress, makeText: makeText, lastWords: lastWords, emit: emit)
+            model: model, limits: limits, progress: progress, makeText: makeText, emit: emit)
         self.core = core
         do {
             _ = try Thread.start(name: "rkllm-run") { core.serveCalls() }
@@ -70,7 +66,12 @@ public final class RKLLMEngine: Sendable {
 
     /// Queues a call, or refuses it with nothing said.
     public func submit(_ work: PreparedRuns, call: CallID) throws(EngineError) {
-        try core.submit(RunQueue.Entry(call: call, work: work, acceptedAt: MonotonicClock.now()))
+        try core.submit(RunQueue.Entry(call: call, work: .runs(work), acceptedAt: MonotonicClock.now()))
+    }
+
+    /// Queues a task between the runs, or refuses it with nothing said; its one event is its result.
+    public func submit(_ task: RuntimeTask, call: CallID) throws(EngineError) {
+        try core.submit(RunQueue.Entry(call: call, work: .task(task), acceptedAt: MonotonicClock.now()))
     }
 
     /// Ends a call at once.
@@ -78,6 +79,12 @@ public final class RKLLMEngine: Sendable {
     /// The runtime is asked to end its run, which may take it a while; the next call waits for that. Unknown calls are
     /// ignored.
     public func cancel(_ call: CallID) { core.cancel(call) }
+
+    /// Pauses the answer of a call of a session.
+    ///
+    /// It goes on to its end where the runtime cannot pause it: in families before 1.2.1, and with a history, which the
+    /// runtime pauses no run for.
+    public func pause(_ call: CallID) { core.queue.change { $0.pause(call) } }
 
     /// Lets a call send so many more bytes of rows.
     public func credit(_ bytes: UInt32, call: CallID) { core.queue.change { $0.addCredit(Int(bytes), call: call) } }

@@ -9,6 +9,17 @@ public struct RKLLMLimits: Sendable, Equatable {
     public var stopStrings = 64
     public var stopStringBytes = 4096
     public var stopTokens = 1024
+    /// Inputs of one run of the runtime.
+    public var batch: UInt8 = 100
+    public var sessions = 4096
+    public var adapters = 16
+    /// Positions of an encoder's output.
+    public var encoderTokens = 65536
+    public var nameBytes = 256
+    /// A prompt cache that is read or written.
+    public var promptCacheBytes: UInt64 = 4 << 30
+    /// How long a model may take to be loaded again, if that is more than four times the first time.
+    public var reloadNanoseconds: UInt64 = 60_000_000_000
     /// Positions that the runtime's tools convert models for, at most.
     public var contextLength = 16384
     /// Columns of a matrix; a runtime that tells of more is not believed.

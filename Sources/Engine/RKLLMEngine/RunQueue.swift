@@ -4,8 +4,13 @@ import EngineProtocol
 struct RunQueue: Sendable {
     struct Entry: Sendable {
         let call: CallID
-        let work: PreparedRuns
+        let work: Work
         let acceptedAt: UInt64
+    }
+
+    enum Work: Sendable {
+        case runs(PreparedRuns)
+        case task(RuntimeTask)
     }
 
     enum Abort: Sendable {
@@ -29,6 +34,11 @@ struct RunQueue: Sendable {
     private(set) var abort = Abort.none
     var isStopping = false
     var hasStopped = false
+    /// The model is being loaded again, which has to be done by then; 0: it is not.
+    var reloadDeadline: UInt64 = 0
+    var sessions: [SessionID: RuntimeSession] = [:]
+    /// Calls that are to be paused.
+    private var pausing: Set<CallID> = []
     /// Columns of hidden states, once some came.
     var knownWidth: UInt32?
     var statistics = WorkerStatistics()
@@ -48,14 +58,24 @@ struct RunQueue: Sendable {
         guard !isStopping, !waiting.isEmpty else { return nil }
         let entry = waiting.removeFirst()
         (running, isOver) = (entry.call, false)
-        if case .generation(_, _, let tensors?) = entry.work.answer {
+        if case .runs(let work) = entry.work, case .generation(_, _, let tensors?) = work.answer {
             credit = Int(clamping: tensors.credit)
         }
         return entry
     }
 
     /// The running call is done with.
-    mutating func leave() { running = nil }
+    mutating func leave() {
+        if let running { pausing.remove(running) }
+        running = nil
+    }
+
+    /// Only calls that are here can be paused.
+    mutating func pause(_ call: CallID) {
+        if has(call) { pausing.insert(call) }
+    }
+
+    func isPausing(_ call: CallID) -> Bool { pausing.contains(call) }
 
     func isOpen(_ call: CallID) -> Bool { running == call && !isOver && !isStopping }
 
@@ -70,6 +90,7 @@ struct RunQueue: Sendable {
     mutating func cancel(_ call: CallID) -> Bool {
         if let index = waiting.firstIndex(where: { $0.call == call }) {
             waiting.remove(at: index)
+            pausing.remove(call)
         } else {
             guard end(call) else { return false }
             wantAbort()

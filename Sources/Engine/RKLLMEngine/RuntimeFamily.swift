@@ -1,4 +1,5 @@
 import CRKLLM
+import EngineProtocol
 
 /// A family of the runtime's binary interface, by the releases that share it, and what it can do.
 public enum RuntimeFamily: String, Sendable, CaseIterable, Comparable {
@@ -25,7 +26,23 @@ public enum RuntimeFamily: String, Sendable, CaseIterable, Comparable {
     /// The cache can keep a conversation, and be cleared.
     var keepsHistory: Bool { self >= .release120 }
     var hasLogits: Bool { self >= .release120 }
-    var hasThinking: Bool { self >= .release12 }
-    /// Sampling parameters come with a run; before, they came with the model.
-    var samplesPerRun: Bool { self >= .release13 }
+    /// Processors can be chosen, and the embedding table be read from storage.
+    var choosesProcessors: Bool { self >= .release120 }
+    /// Roles, tools and thinking.
+    var hasTools: Bool { self >= .release12 }
+    /// A run can be paused, and positions of a paused one be cleared.
+    var pauses: Bool { self >= .release12 }
+    var tellsCacheSizes: Bool { self >= .release12 }
+    var hasCrossAttention: Bool { self >= .release12 }
+    var hasBatches: Bool { self >= .release12 }
+    /// A prompt may have several images, and their size counts.
+    var countsImages: Bool { self >= .release12 }
+    var hasVideos: Bool { self >= .release13 }
+    /// Sampling parameters, and what stands around images, come with a run; before, they came with the model.
+    var choosesPerRun: Bool { self >= .release13 }
+
+    /// Refuses what this family does not have.
+    func require(_ has: KeyPath<RuntimeFamily, Bool>, _ feature: String) throws(EngineError) {
+        if !self[keyPath: has] { throw .unsupported(feature: "\(feature) with runtime \(rawValue)") }
+    }
 }

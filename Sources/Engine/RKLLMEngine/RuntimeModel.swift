@@ -1,6 +1,6 @@
 import CRKLLM
 import EngineProtocol
-import Glibc
+import Platform
 
 /// Which library to load.
 public struct RuntimeChoice: Sendable, Equatable {
@@ -17,134 +17,286 @@ public struct RuntimeChoice: Sendable, Equatable {
     }
 }
 
-/// The vendor's library with one model in it.
+/// The vendor's library with one model in it, and what stays in the model's handle between runs.
 ///
-/// Runs come from one thread, one after the other; `abort` comes from any other one.
+/// Everything is called on one thread, one after the other, but for `abort`, which comes from another one while a run goes
+/// on.
 final class RuntimeModel: @unchecked Sendable {
-    let family: RuntimeFamily
+    let library: RuntimeLibrary
+    let settings: RuntimeSettings
     /// Positions as the runtime has them.
     let contextLength: Int
-    private let library: OpaquePointer
-    private let handle: UnsafeMutableRawPointer
-    /// The runtime may keep the pointer.
-    private let path: UnsafeMutablePointer<CChar>
+    let identity: ModelIdentity
+    /// How long the model took to load.
+    let loadNanoseconds: UInt64
+    private let path: String
+    private var loaded: LoadedModel?
+    private var setup = RuntimeSetup()
+    private var template = PromptTemplate.ofModel
+    private var adapters: [String: Adapter] = [:]
+    /// Names that the runtime still has although they were unloaded.
+    private var staleAdapters: Set<String> = []
+    private(set) var promptCache: PromptCache?
+    /// The encoder's output, which the runtime reads.
+    private var crossAttention: RunMemory?
 
-    /// - Parameters:
-    ///   - path: of the model's file.
-    ///   - processors: for what the NPU does not do; 0 is the runtime's default.
-    ///   - lastWords: what the runtime printed last, asked when it refuses the model.
-    init(
-        path: String, choice: RuntimeChoice, context: Int32, processors: Int, lastWords: () -> String
-    ) throws(EngineError) {
-        (library, family) = try Self.library(choice)
-        guard let kept = strdup(path) else { throw .resourceExhausted(message: "no memory", permanent: false) }
-        var settings = apus_rkllm_settings(
-            model_path: kept, context: context, processors: Int32(processors),
-            processor_mask: Self.mask(processors), sampling: .unchanged)
-        var handle: UnsafeMutableRawPointer?
-        let code = apus_rkllm_load(library, &settings, &handle)
-        guard code == 0, let handle else {
-            free(kept)
-            guard code != 0 else {
-                throw .resourceExhausted(
-                    message: "the Rockchip runtime made no model and gave no reason; the NPU's memory may be full"
-                        + lastWords(), permanent: false)
-            }
-            throw .invalidRequest(
-                parameter: "model",
-                message: "the Rockchip runtime refused the model (rkllm_init: \(code))\(lastWords())")
-        }
-        self.handle = handle
-        self.path = kept
-        contextLength = Int(settings.context)
+    private struct Adapter {
+        let file: RuntimeFile
+        let scale: Float
     }
+
+    /// - Parameter path: of the model's file.
+    init(path: String, library: RuntimeLibrary, settings: RuntimeSettings) throws(EngineError) {
+        let begunAt = MonotonicClock.now()
+        (self.path, self.library, self.settings) = (path, library, settings)
+        identity = try ModelIdentity(path: path, family: library.family)
+        let memory = RunMemory()
+        var arguments = settings.arguments(path: path, context: Int(settings.context), setup: setup, memory: memory)
+        loaded = try LoadedModel(library, &arguments, memory)
+        contextLength = Int(arguments.context)
+        loadNanoseconds = MonotonicClock.now() - begunAt
+    }
+
+    var family: RuntimeFamily { library.family }
 
     /// Gives everything back; nothing may be called afterwards.
     ///
     /// The library stays: threads of its own may still run in it.
     func unload() {
-        _ = apus_rkllm_unload(library, handle)
-        free(path)
+        loaded?.unload()
+        loaded = nil
+        (promptCache, crossAttention) = (nil, nil)
     }
 
-    private static func library(_ choice: RuntimeChoice) throws(EngineError) -> (OpaquePointer, RuntimeFamily) {
-        var words = [CChar](repeating: 0, count: 512)
-        guard let library = apus_rkllm_open(choice.path, &words, words.count) else {
-            throw refusal("it cannot be loaded: \(text(words))")
+    private func handle() throws(EngineError) -> UnsafeMutableRawPointer {
+        guard let loaded else { throw library.failure("has no model: it was not loaded again") }
+        return loaded.handle
+    }
+
+    // MARK: What runs need of the handle
+
+    /// Whether a run needs a model that is loaded anew, because what is in the handle cannot be taken out of it.
+    func mustReload(for run: PreparedRun) -> Bool {
+        guard loaded != nil, !mustReload else { return true }
+        if !family.choosesPerRun, !setup.serves(run) { return true }
+        switch run.template {
+        case nil, .raw: return false
+        case .ofModel: return template != .ofModel
+        // The model's own template has to be there still.
+        case .tools: return template == .raw
         }
-        var failure = "it lacks functions of every release"
-        if apus_rkllm_exports(library, "rkllm_createDefaultParam"), apus_rkllm_exports(library, "rkllm_run") {
-            let evidence = evidence(of: library, configured: choice.family)
-            if let family = evidence.family, apus_rkllm_use(library, family.code) { return (library, family) }
-            failure = "it is not certain which release it is, and a wrong guess would corrupt memory: \(evidence.text)"
+    }
+
+    /// Something could not be taken out of the handle.
+    private var mustReload = false
+
+    /// Loads the model as a run needs it, or anew as it was; nothing of before is left in it but the adapters.
+    func reload(for run: PreparedRun?) throws(EngineError) {
+        loaded?.unload()
+        loaded = nil
+        (template, promptCache, crossAttention, mustReload) = (.ofModel, nil, nil, false)
+        staleAdapters = []
+        if let run, !family.choosesPerRun {
+            setup.sampling = run.sampling
+            if let tags = run.tags { setup.tags = tags }
         }
-        apus_rkllm_close(library)
-        throw refusal(failure)
+        let memory = RunMemory()
+        var arguments = settings.arguments(path: path, context: contextLength, setup: setup, memory: memory)
+        loaded = try LoadedModel(library, &arguments, memory)
+        for (name, adapter) in adapters { try loadIntoHandle(adapter, name: name) }
     }
 
-    private static func evidence(of library: OpaquePointer, configured: RuntimeFamily?) -> FamilyEvidence {
-        var defaults = [UInt8](repeating: 0, count: Int(apus_rkllm_default_bytes))
-        apus_rkllm_defaults(library, &defaults)
-        return FamilyEvidence(
-            configured: configured, bannerVersion: Int(apus_rkllm_banner_version(library)),
-            exportsClearing: apus_rkllm_exports(library, "rkllm_clear_kv_cache"),
-            exportsCacheSizes: apus_rkllm_exports(library, "rkllm_get_kv_cache_size"), defaults: defaults)
-    }
-
-    private static func refusal(_ reason: String) -> EngineError {
-        .invalidRequest(parameter: "rkllm_runtime", message: "the Rockchip runtime cannot be used: \(reason)")
-    }
-
-    private static func text(_ words: [CChar]) -> String {
-        String(decoding: words.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }
-
-    /// The highest of eight processors: the fast ones, where there are two kinds.
-    private static func mask(_ processors: Int) -> UInt32 {
-        processors > 0 ? UInt32(0xFF << (8 - min(8, processors)) & 0xFF) : 0
+    /// Puts the prompts of runs into what they want, from now on; true if that is a change.
+    ///
+    /// Only `raw` is known to empty the cache.
+    func setTemplate(_ wanted: PromptTemplate?) throws(EngineError) -> Bool {
+        guard let wanted, wanted != template else { return false }
+        let handle = try handle()
+        switch wanted {
+        case .ofModel: return false
+        case .raw:
+            try library.check(apus_rkllm_set_template(library.library, handle, "", "", ""), "rkllm_set_chat_template")
+        case .tools(let system, let definitions):
+            try library.check(
+                apus_rkllm_set_tools(library.library, handle, system, definitions, "tool_response"),
+                "rkllm_set_function_tools")
+        }
+        template = wanted
+        return true
     }
 
     // MARK: Runs
 
-    /// Runs until the end, and hands each result over before the runtime takes it back.
+    /// Runs until the end or a pause, and hands each result over before the runtime takes it back.
     ///
+    /// - Parameter runs: as many as the batch has.
     /// - Returns: what the runtime returned.
-    func run(_ run: PreparedRun, of call: RunningCall) -> Int32 {
-        let context = Unmanaged.passUnretained(call)
-        defer { withExtendedLifetime(call) {} }
-        var sampling = run.sampling
+    func run(_ runs: [PreparedRun], of call: RunningCall, adapter: String?, saves: PromptCache?, keepsHistory: Bool)
+        -> Int32
+    {
+        guard let first = runs.first, let loaded else { return -1 }
+        let memory = RunMemory()
+        var sampling = first.sampling
+        let inputs = memory.numbers(runs.map { memory.input($0, family: family) })
+        defer { withExtendedLifetime((call, memory)) {} }
         return withUnsafePointer(to: &sampling) { sampling in
-            var arguments = apus_rkllm_run(
-                mode: run.mode, input: apus_rkllm_prompt, data: nil, count: 0, thinks: run.thinks,
-                keeps_history: run.turns != nil && family.keepsHistory,
-                sampling: family.samplesPerRun ? sampling : nil,
-                max_new_tokens: Int32(clamping: max(1, run.maximumTokens)),
-                callback: { context, result in
-                    guard let context, let result else { return }
-                    Unmanaged<RunningCall>.fromOpaque(context).takeUnretainedValue().take(result.pointee)
-                }, context: context.toOpaque())
-            return run.input.withBytes { kind, data, count in
-                (arguments.input, arguments.data, arguments.count) = (kind, data, count)
-                return apus_rkllm_run(library, handle, &arguments)
+            var arguments = apus_rkllm_run()
+            (arguments.mode, arguments.inputs, arguments.count) = (first.mode, UnsafePointer(inputs), runs.count)
+            arguments.adapter = adapter.map { UnsafePointer(memory.text($0)) }
+            arguments.saved_cache = saves.map { UnsafePointer(memory.text($0.path)) }
+            arguments.keeps_history = keepsHistory
+            arguments.sampling = family.choosesPerRun ? sampling : nil
+            arguments.max_new_tokens = Int32(clamping: max(1, first.maximumTokens))
+            arguments.context = Unmanaged.passUnretained(call).toOpaque()
+            arguments.callback = { context, results, count, state in
+                guard let context else { return apus_rkllm_go_on }
+                let call = Unmanaged<RunningCall>.fromOpaque(context).takeUnretainedValue()
+                return call.take(UnsafeBufferPointer(start: results, count: count), state: state)
             }
+            return apus_rkllm_run(library.library, loaded.handle, &arguments)
         }
     }
 
     /// Asks the run to end; what it returns is the runtime's business.
-    func abort() { _ = apus_rkllm_abort(library, handle) }
+    func abort() {
+        if let loaded { _ = apus_rkllm_abort(library.library, loaded.handle) }
+    }
 
-    /// - Parameter keepsSystemPrompt: the positions of the template's beginning stay.
-    func clearCache(keepsSystemPrompt: Bool) { _ = apus_rkllm_clear_cache(library, handle, keepsSystemPrompt) }
+    // MARK: Cache
+
+    /// - Parameters:
+    ///   - keepsSystemPrompt: the positions of the template's beginning stay.
+    ///   - mustSucceed: something is in the cache that has to go.
+    func clearCache(keepsSystemPrompt: Bool, mustSucceed: Bool) throws(EngineError) {
+        guard family.keepsHistory else { return }
+        let code = apus_rkllm_clear_cache(library.library, try handle(), keepsSystemPrompt)
+        guard mustSucceed, code != 0 else { return }
+        mustReload = true
+        try library.check(code, "rkllm_clear_kv_cache")
+    }
+
+    /// Of a paused run, in every input of the batch.
+    func clearRange(first: Int32, end: Int32) throws(EngineError) {
+        var starts = [Int32](repeating: first, count: settings.batch)
+        var ends = [Int32](repeating: end, count: settings.batch)
+        let handle = try handle()
+        try library.check(
+            apus_rkllm_clear_ranges(library.library, handle, &starts, &ends), "rkllm_clear_kv_cache")
+    }
+
+    /// Positions that the cache has; nil of a family that does not tell.
+    func cachedPositions() throws(EngineError) -> UInt32? {
+        guard family.tellsCacheSizes else { return nil }
+        var sizes = [Int32](repeating: 0, count: Int(apus_rkllm_batch_limit))
+        let handle = try handle()
+        try library.check(apus_rkllm_cache_sizes(library.library, handle, &sizes), "rkllm_get_kv_cache_size")
+        guard (0...Int32(clamping: contextLength)).contains(sizes[0]) else {
+            throw library.failure("told of \(sizes[0]) positions in a cache of \(contextLength)")
+        }
+        return UInt32(sizes[0])
+    }
+
+    /// Has one prompt cache loaded, or none.
+    func use(_ cache: PromptCache?) throws(EngineError) {
+        guard cache !== promptCache else { return }
+        let handle = try handle()
+        if promptCache != nil {
+            // Whatever comes of it, it is not what a run may count on.
+            promptCache = nil
+            mustReload = true
+            try library.check(apus_rkllm_release_cache(library.library, handle), "rkllm_release_prompt_cache")
+            mustReload = false
+        }
+        guard let cache else { return }
+        try library.check(apus_rkllm_load_cache(library.library, handle, cache.path), "rkllm_load_prompt_cache")
+        promptCache = cache
+    }
+
+    // MARK: Adapters
+
+    func hasAdapter(_ name: String) -> Bool { adapters[name] != nil }
+    var adapterCount: Int { adapters.count }
+    /// The runtime has another adapter under the name, and cannot let go of it.
+    func isStale(_ name: String) -> Bool { staleAdapters.contains(name) }
+
+    func loadAdapter(_ file: RuntimeFile, name: String, scale: Float) throws(EngineError) {
+        let adapter = Adapter(file: file, scale: scale)
+        try loadIntoHandle(adapter, name: name)
+        adapters[name] = adapter
+    }
+
+    private func loadIntoHandle(_ adapter: Adapter, name: String) throws(EngineError) {
+        let code = apus_rkllm_load_adapter(library.library, try handle(), adapter.file.path, name, adapter.scale)
+        guard code != 0, code != apus_rkllm_absent else {
+            return try library.check(code, "rkllm_load_lora")
+        }
+        throw .invalidRequest(
+            parameter: "adapter",
+            message: "the Rockchip runtime refused the adapter (rkllm_load_lora: \(code))\(library.lastWords())")
+    }
+
+    /// Its memory stays until the model is loaded again.
+    func forgetAdapter(_ name: String) {
+        adapters[name] = nil
+        staleAdapters.insert(name)
+    }
+
+    // MARK: Cross-attention
+
+    /// Gives the runtime an encoder's output, which it reads until it is taken away.
+    func set(_ input: CrossAttention) throws(EngineError) {
+        let memory = RunMemory()
+        var arguments = apus_rkllm_cross_attention(
+            keys: memory.numbers(input.keys.values), values: memory.numbers(input.values.values),
+            mask: memory.numbers(input.mask.values), positions: memory.numbers(input.positions),
+            tokens: Int32(clamping: input.positions.count))
+        let handle = try handle()
+        // What is not wanted by the runtime may yet be read by it.
+        let before = crossAttention
+        crossAttention = memory
+        let code = apus_rkllm_set_cross_attention(library.library, handle, &arguments)
+        withExtendedLifetime(before) {}
+        if code != 0 { mustReload = true }
+        try library.check(code, "rkllm_set_cross_attn_params")
+    }
+
+    /// Takes the encoder's output away; where the runtime does not let go of it, the next run has the model loaded again.
+    func unsetCrossAttention() {
+        guard crossAttention != nil, let loaded else { return }
+        guard apus_rkllm_set_cross_attention(library.library, loaded.handle, nil) == 0 else {
+            mustReload = true
+            return
+        }
+        crossAttention = nil
+    }
 }
 
-extension apus_rkllm_sampling {
-    /// A number of tokens that is more than any vocabulary has: all of them.
-    static let everyToken: Int32 = 1 << 20
+/// A model in the library, with the strings that the runtime may keep.
+private final class LoadedModel {
+    let handle: UnsafeMutableRawPointer
+    private let library: RuntimeLibrary
+    private let memory: RunMemory
 
-    /// What the parameters' defaults of a request mean: nothing is changed.
-    static var unchanged: apus_rkllm_sampling {
-        apus_rkllm_sampling(
-            top_k: everyToken, top_p: 1, temperature: 1, repeat_penalty: 1, frequency_penalty: 0, presence_penalty: 0,
-            mirostat: 0, mirostat_tau: 5, mirostat_eta: 0.1)
+    init(
+        _ library: RuntimeLibrary, _ settings: inout apus_rkllm_settings, _ memory: RunMemory
+    ) throws(EngineError) {
+        var handle: UnsafeMutableRawPointer?
+        let code = apus_rkllm_load(library.library, &settings, &handle)
+        guard code == 0, let handle else {
+            guard code != 0 else {
+                throw .resourceExhausted(
+                    message: "the Rockchip runtime made no model and gave no reason; the NPU's memory may be full"
+                        + library.lastWords(), permanent: false)
+            }
+            throw .invalidRequest(
+                parameter: "model",
+                message: "the Rockchip runtime refused the model (rkllm_init: \(code))\(library.lastWords())")
+        }
+        (self.handle, self.library, self.memory) = (handle, library, memory)
+    }
+
+    func unload() {
+        _ = apus_rkllm_unload(library.library, handle)
+        withExtendedLifetime(memory) {}
     }
 }

@@ -4,9 +4,8 @@ import EngineProtocol
 extension apus_rkllm_sampling {
     /// A request's parameters in the runtime's words.
     ///
-    /// What the runtime does not have is refused, and so is anything but the defaults where it takes no parameters with a
-    /// run. It draws with numbers of its own: a seed has no effect.
-    init(_ asked: SamplingParameters, family: RuntimeFamily) throws(EngineError) {
+    /// What the runtime does not have is refused. It draws with numbers of its own: a seed has no effect.
+    init(_ asked: SamplingParameters) throws(EngineError) {
         let plain = SamplingParameters()
         let absent: [(String, Bool)] = [
             ("min_p", asked.minP != plain.minP), ("typical_p", asked.typicalP != plain.typicalP),
@@ -15,17 +14,8 @@ extension apus_rkllm_sampling {
             ("dynatemp_range", asked.dynamicTemperatureRange != plain.dynamicTemperatureRange),
             ("dry_multiplier", asked.dry.multiplier != plain.dry.multiplier), ("logit_bias", !asked.logitBias.isEmpty),
         ]
-        try Self.refuse(absent, why: "with the Rockchip runtime")
-        if !family.samplesPerRun {
-            let fixed: [(String, Bool)] = [
-                ("temperature", asked.temperature != plain.temperature), ("top_p", asked.topP != plain.topP),
-                ("top_k", asked.topK != plain.topK),
-                ("repetition_penalty", asked.repetitionPenalty != plain.repetitionPenalty),
-                ("presence_penalty", asked.presencePenalty != plain.presencePenalty),
-                ("frequency_penalty", asked.frequencyPenalty != plain.frequencyPenalty),
-                ("mirostat", asked.mirostat.version != plain.mirostat.version),
-            ]
-            try Self.refuse(fixed, why: "with runtime \(family.rawValue), which takes it with a model only")
+        if let first = absent.first(where: \.1) {
+            throw .unsupported(feature: "\(first.0) with the Rockchip runtime")
         }
         self = .unchanged
         // The likeliest token is the first of one.
@@ -38,10 +28,5 @@ extension apus_rkllm_sampling {
         mirostat = asked.temperature == 0 ? 0 : Int32(asked.mirostat.version.rawValue)
         mirostat_tau = asked.mirostat.target
         mirostat_eta = asked.mirostat.rate
-    }
-
-    private static func refuse(_ parameters: [(name: String, isSet: Bool)], why: String) throws(EngineError) {
-        guard let first = parameters.first(where: \.isSet) else { return }
-        throw .unsupported(feature: "\(first.name) \(why)")
     }
 }

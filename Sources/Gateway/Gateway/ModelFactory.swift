@@ -17,7 +17,9 @@ struct ModelFactory {
             contextLength: (options.context ?? settings.context).map { UInt32($0) },
             parallel: UInt32(options.parallel ?? settings.parallel ?? 0),
             threads: UInt32(options.threads ?? settings.threads ?? 0),
-            cacheType: LoadRequest.CacheType(named: options.kvCache ?? settings.kvCache))
+            cacheType: LoadRequest.CacheType(named: options.kvCache ?? settings.kvCache),
+            runtime: model.sources.model.isForRuntime
+                ? RuntimeOptions(options.rkllm.filled(from: settings.rkllm)) : nil)
         let idleSeconds = options.idleUnloadSeconds ?? settings.idleUnloadSeconds
         let served = ServedModel.Settings(
             sources: model.sources, load: load, loadsAtStart: (options.load ?? settings.load) == "start",
@@ -56,6 +58,15 @@ struct ModelFactory {
         let all = min(machine.limitBytes ?? .max, machine.totalBytes)
         let reserve = all / 16 + 64 << 20
         return all > reserve ? all - reserve : all
+    }
+}
+
+extension RuntimeOptions {
+    init(_ options: RKLLMOptions) {
+        self.init(
+            baseDomain: options.baseDomain.map { UInt32($0) }, readsEmbeddingsFromStorage: options.embedFlash == "on",
+            processors: UInt8(options.cpus ?? 0), batch: UInt8(options.batch ?? 0),
+            usesCrossAttention: options.crossAttention == "on", processorMask: UInt32(options.cpuMask ?? 0))
     }
 }
 

@@ -10,7 +10,15 @@ public struct ModelOption: Sendable {
     /// The value as text; nil where nothing is set.
     let show: @Sendable (ModelOptions) -> String?
 
-    public static let all: [ModelOption] = [
+    public static let all: [ModelOption] = own + rkllm
+
+    private static let rkllm = RKLLMOption.all.map { option in
+        ModelOption(
+            name: option.name, kind: option.kind, help: "As `engine.\(option.name)`.",
+            store: { option.set(&$0.rkllm, $1) }, show: { option.text($0.rkllm) })
+    }
+
+    private static let own: [ModelOption] = [
         integer("context", 16...(1 << 24), "As `engine.context`.") {
             $0.context
         } set: {

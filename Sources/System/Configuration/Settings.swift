@@ -74,6 +74,7 @@ public struct Settings: Sendable, Equatable {
     /// Which release it is: one of `rkllmReleases`.
     public var rkllmRelease = "auto"
     public static let rkllmReleases = ["auto", "1.1", "1.2.0", "1.2", "1.3"]
+    public var rkllm = RKLLMOptions()
 
     public var logLevel = LogLevel.info
     public var logStyle = LogStyle.auto
@@ -118,6 +119,7 @@ public struct ModelOptions: Sendable, Equatable {
     public var idleUnloadSeconds: Int?
     /// Nil is a share of the memory budget.
     public var memoryMebibytes: Int?
+    public var rkllm = RKLLMOptions()
 
     public init() {}
 }

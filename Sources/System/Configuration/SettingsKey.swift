@@ -42,7 +42,7 @@ public struct SettingsKey: Sendable {
 
     public var defaultText: String { show(Settings()) ?? unset }
 
-    public static let all: [SettingsKey] = server + rpc + engine + log
+    public static let all: [SettingsKey] = server + rpc + engine + rkllm + log
 
     private static let server = [
         text("server.host", "host", "ADDRESS", "Address to listen on; any but a loopback address needs an API key.") {
@@ -308,6 +308,12 @@ public struct SettingsKey: Sendable {
             reloads: true,
             store: { if case .text(let word) = $1 { $0.rkllmRelease = word } }, show: { $0.rkllmRelease }),
     ]
+
+    private static let rkllm = RKLLMOption.all.map { option in
+        SettingsKey(
+            "engine." + option.name, option.words, option.placeholder, option.kind, option.help, unset: option.unset,
+            reloads: true, store: { option.set(&$0.rkllm, $1) }, show: { option.text($0.rkllm) })
+    }
 
     private static let log = [
         SettingsKey(

@@ -28,11 +28,12 @@ final class ModelSession {
         cacheType: LoadRequest.CacheType = .f16, measuresMachine: Bool = false
     ) throws(CommandFailure) -> ModelSession {
         let sources = ModelSources(source(model), draft: draftModel.map(source))
+        let settings = try Verb.loadSettings(ParsedArguments())
         let load = LoadRequest(
             source: .bundledDemo, purpose: purpose, displayName: sources.model.displayName,
             contextLength: contextLength, parallel: parallel, threads: threads, cacheType: cacheType,
-            measuresMachine: measuresMachine)
-        let settings = try Verb.loadSettings(ParsedArguments())
+            measuresMachine: measuresMachine,
+            runtime: sources.model.isForRuntime ? RuntimeOptions(settings.rkllm) : nil)
         let options = WorkerOptions(
             confinement: settings.confinement, runtime: WorkerOptions.Runtime(for: sources.model, settings))
         let logger = Logger(component: "apus", sink: Unheard())
