@@ -8,8 +8,8 @@ and the whole with what the same question was answered before by anybody: a toke
 ten is aborted at a random moment, and one in ten is left by closing the connection.
 
 With `stamps` a worker takes the model's place whose words are the moments at which it sent them, at 100 words a second for
-each client, beside processes that compute on every processor as the model's threads do, at their priority. The age of a
-word is taken when the client has read it, so it is the whole way: link, gateway, socket, client.
+each client, while `apus bench` has the demo model compute on every processor. The age of a word is taken when the client
+has read it, so it is the whole way: link, gateway, socket, client.
 
 Memory is the gateway's resident set.
 """
@@ -21,6 +21,7 @@ import random
 import re
 import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -30,7 +31,6 @@ import urllib.request
 from pathlib import Path
 
 QUESTIONS = 20
-PRIORITY_OF_MODELS = 5
 
 
 class Client:
@@ -167,6 +167,11 @@ def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else None
 
 
+def processor_seconds(process):
+    words = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def milliseconds(nanoseconds):
     return None if nanoseconds is None else round(nanoseconds / 1e6, 3)
 
@@ -181,6 +186,8 @@ def measure(arguments, path, base, server):
     p99, flushes = stream_percentile(base, 0.99)
     found = {"clients": arguments.clients, "seconds": arguments.seconds, **load.counts,
              "messages_per_second": round(load.counts["messages"] / (time.monotonic() - load.begun)),
+             "gateway_us_per_message": round(1e6 * processor_seconds(server.pid) / load.counts["messages"], 1),
+             "client_us_per_message": round(1e6 * time.process_time() / load.counts["messages"], 1),
              "door_p99_ms_at_most": p99, "door_flushes": flushes,
              "abort_p99_ms": round(1000 * (percentile(load.abort_seconds, 0.99) or 0), 1),
              "gateway_mebibytes_early": early, "gateway_mebibytes_late": late}
@@ -198,8 +205,6 @@ seconds = float(sys.argv[2])
 time.sleep(seconds / 4); early = resident()
 time.sleep(seconds * 0.7); print(round(early, 1), round(resident(), 1))
 """
-
-SPINNER = f"import os\nos.nice({PRIORITY_OF_MODELS})\nwhile True: pass"
 
 
 def start_server(arguments, folder, path):
@@ -226,18 +231,21 @@ def main():
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    spinners = []
+    model = None
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/apus.sock"
         server, base = start_server(arguments, folder, path)
         try:
             if arguments.worker == "stamps":
-                spinners = [subprocess.Popen([sys.executable, "-c", SPINNER]) for _ in os.sched_getaffinity(0)]
+                bench = arguments.programs.resolve() / "apus"
+                model = subprocess.Popen(
+                    ["sh", "-c", f"while :; do '{bench}' bench >/dev/null 2>&1; done"], start_new_session=True)
             found = measure(arguments, path, base, server)
         finally:
-            for process in spinners + [server]:
-                process.terminate()
-                process.wait()
+            if model:
+                os.killpg(model.pid, signal.SIGKILL)
+            server.terminate()
+            server.wait()
     if arguments.json:
         print(json.dumps(found))
     else:
