@@ -41,6 +41,9 @@ final class HandleHistory: CallListener {
         return session.state
     }
 
+    /// What waits for its turn.
+    var stepCount: Int { steps.count }
+
     /// - Parameter goesFirst: before those that wait: it was begun already.
     func add(_ step: Step, goesFirst: Bool = false) {
         steps.insert(step, at: goesFirst ? 0 : steps.count)

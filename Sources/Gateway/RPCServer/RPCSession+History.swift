@@ -11,6 +11,10 @@ extension RPCSession {
         file: PromptCacheFile? = nil, done: @escaping (SessionState) -> Void
     ) throws(RPCError) {
         let history = try history(of: handle)
+        guard history.stepCount < service.limits.runs else {
+            throw RPCError(.busy, type: "too_many_runs", "\(history.stepCount) things wait for the handle's run to end")
+                .with("limit", service.limits.runs).with("value", history.stepCount + 1)
+        }
         let isRange = if case .clearRange = change { true } else { false }
         let name = PublicID.make(prefix: "change")
         let identity = CallIdentity(publicID: name, requestID: name, tenant: tenant ?? "")

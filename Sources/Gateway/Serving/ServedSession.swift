@@ -66,16 +66,19 @@ public final class ServedSession {
         case .tokens(let chunk): run.tokens += UInt32(clamping: chunk.ids.count)
         case .choiceFinished(_, let reason): run.isPaused = reason == .paused
         case .finished(let usage, _):
-            settle(positions: usage.promptTokens + usage.completionTokens, keeps: use.keepsHistory)
+            settle(promptTokens: usage.promptTokens, tokens: usage.completionTokens, keeps: use.keepsHistory)
         case .failed(.cancelled) where run.tokens > 0:
-            settle(positions: run.promptTokens + run.tokens, keeps: use.keepsHistory)
+            settle(promptTokens: run.promptTokens, tokens: run.tokens, keeps: use.keepsHistory)
         case .started, .tensor, .failed, .result, .statistics: break
         }
     }
 
-    private func settle(positions: UInt32, keeps: Bool) {
+    private func settle(promptTokens: UInt32, tokens: UInt32, keeps: Bool) {
+        let before = keeps || state.isPaused ? state.positions : 0
+        // A prompt has all that it goes on after; a vendor's runtime counts what is new in it alone.
+        let prompt = promptTokens >= before ? promptTokens : before + promptTokens
+        state.positions = keeps || run.isPaused ? prompt + tokens : 0
         state.isPaused = run.isPaused
-        state.positions = keeps || run.isPaused ? positions : 0
         run = Run()
     }
 }
