@@ -218,7 +218,18 @@ import Testing
             ),
             ("rkllm.set_chat_template", #"[null,"s","p","q"]"#),
             ("rkllm.set_function_tools", #"{"tools":"[{\"type\":\"function\"}]"}"#),
-            ("rkllm.clear_kv_cache", "[null,1,null,null]"),
+            ("rkllm.clear_kv_cache", "[null,1,null,null]"), ("rkllm.clear_kv_cache", "[null,0,[1],[2]]"),
+            ("rkllm.run", #"{"prompt":"Hi","keep_history":1,"lora_params":{"lora_adapter_name":"a"}}"#),
+            ("rkllm.run", #"{"prompt":"Hi","mode":1,"pooling":"mean","normalize":1,"pausable":true}"#),
+            (
+                "rkllm.run",
+                #"{"prompt":"<image>","multimodal":{"image_embed":[1,2],"n_image_tokens":1,"image_width":2,"image_height":2}}"#
+            ),
+            ("rkllm.pause", "{}"), ("rkllm.resume", "[null,7]"), ("rkllm.load_prompt_cache", #"[null,"a"]"#),
+            (
+                "rkllm.set_cross_attn_params",
+                #"[null,{"encoder_k_cache":[1],"encoder_v_cache":[1],"encoder_mask":[1],"encoder_pos":[0],"num_tokens":1}]"#
+            ),
             ("rpc.configure", #"{"compat":"nano","stream":true,"tensors":"base64"}"#),
             ("rkllm.cancel", #"{"request_id":"a"}"#),
         ].enumerated().map { #"{"jsonrpc":"2.0","id":\#($0),"method":"\#($1.0)","params":\#($1.1)}"# } + [
