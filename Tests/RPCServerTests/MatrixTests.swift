@@ -75,7 +75,7 @@ private final class MatrixEngine {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let keys = folder.appendingPathComponent("keys")
         try Data("\(Self.key)\n".utf8).write(to: keys)
-        try Data("no adapter".utf8).write(to: folder.appendingPathComponent("adapter"))
+        try Data("FAKE ADAPTER".utf8).write(to: folder.appendingPathComponent("adapter"))
         socket = folder.appendingPathComponent("rpc").path
         server = try ServerProcess(
             arguments + [
