@@ -234,7 +234,8 @@ private struct MatrixRow: Sendable {
 
     private static let runs = [
         run("a prompt", ""),
-        run("a seed, stop strings", #", "seed": 1, "stop": ["zzz"]"#),
+        run("a seed", #", "seed": 1"#),
+        run("stop strings", #", "stop": ["zzz"]"#),
         run("sampling parameters", #", "sampling_params": {"temperature": 0.5, "top_k": 20, "repeat_penalty": 1.2}"#),
         run("`ignore_eos_token`", "", param: #", "ignore_eos_token": true"#),
         run("`enable_thinking`", #", "enable_thinking": true"#),

@@ -33,6 +33,9 @@ struct RKLLMRunRequest {
         let settings = handle.settings
         var sampling = settings.sampling
         if let own = infer.object("sampling_params") { sampling = sampling.changed(by: own) }
+        if infer.integer("seed") != nil, model?.drawsItsOwnNumbers == true {
+            throw .unsupported("seeds: the Rockchip runtime draws its own numbers", field: infer.path("seed"))
+        }
         sampling.seed = infer.integer("seed").map { UInt64(bitPattern: $0) } ?? SystemRandom.next()
         let ownMaximum = infer.integer("max_new_tokens").flatMap { $0 > 0 ? UInt32($0) : nil }
         generate = GenerateRequest(
@@ -333,4 +336,9 @@ extension RowSelection {
         try refuse("pooling", pooling != .none && kind == nil, "'mode' 1 or 2")
         try refuse("logits_top_k", largest > 0 && !tokenIDs.isEmpty, "'mode' 2 without 'logits_token_ids'")
     }
+}
+
+extension ModelDescription {
+    /// It is run by the Rockchip runtime, which takes no seed.
+    fileprivate var drawsItsOwnNumbers: Bool { architecture == "rkllm" }
 }
