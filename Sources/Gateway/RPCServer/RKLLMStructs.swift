@@ -202,7 +202,8 @@ enum RKLLMStructs {
                 "keep_history", .flag, default: .bool(false),
                 "The run goes on after the one before it, if that kept its history too."),
             Field("max_new_tokens", .integer(-1...Int64(Int32.max)), "For this run; -1 and 0 are the handle's."),
-            Field("seed", .integer(Int64.min...Int64.max), "Of the native engine: the same seed gives the same answer."),
+            Field(
+                "seed", .integer(Int64.min...Int64.max), "Of the native engine: the same seed gives the same answer."),
             Field(
                 "stop",
                 .oneOrMany(.text(maximumBytes: RPCLimits.stopStringBytes), maximum: RPCLimits.stopStrings),
