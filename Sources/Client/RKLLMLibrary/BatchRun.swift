@@ -117,9 +117,9 @@ struct BatchRun {
 
     // MARK: What the program is told
 
-    /// Tells what is there of every input.
+    /// Tells what is there of every input; nothing more once the run was aborted, be it by the callback itself.
     private mutating func tellTokens() {
-        while !isEnding, elements.contains(where: \.hasWaiting), elements.allSatisfy(\.isReady) {
+        while !isEnding, !worker.isAborted, elements.contains(where: \.hasWaiting), elements.allSatisfy(\.isReady) {
             var tokens: [RunElement.Token?] = []
             for place in elements.indices { tokens.append(elements[place].next()) }
             let isText = tokens.contains { $0?.text.isEmpty == false }
