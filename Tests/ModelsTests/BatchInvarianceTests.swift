@@ -40,6 +40,42 @@ import Testing
         }
     }
 
+    @Test(arguments: ["llama", "qwen3", "qwen3moe with odd sizes"], [1, 3])
+    func `A prompt has the same bits with its layers spread over steps of others`(name: String, threads: Int) throws {
+        let decoder = try TinyDecoder.named(name)
+        let file = try read(decoder.gguf())
+        let other = [7, 7, 7, 7, 7, 7, 7]
+        let alone = try DecoderRunner(file).logits(decoder.tokens, chunk: decoder.tokens.count)
+        let otherAlone = try DecoderRunner(file).logits(other, chunk: other.count)
+        let runner = try DecoderRunner(file, slots: 2, threads: threads)
+        let layers = runner.model.configuration.layerCount
+        var otherLogits: [[Float]] = []
+        var logits: [[Float]] = []
+        // The other sequence decodes a token in each step; now and then nobody else is in the step.
+        for chunk in [0..<5, 5..<6, 6..<decoder.tokens.count] {
+            let prompt = DecoderRunner.rows(decoder.tokens, chunk)
+            for layer in 0..<layers {
+                let position = otherLogits.count
+                let decoding =
+                    position < other.count && layer != chunk.count % 2
+                    ? DecoderRunner.rows(other, position..<position + 1, slot: 1) : []
+                let step = ForwardStep(
+                    rows: decoding + prompt, blockTables: runner.tables,
+                    layered: LayeredRows(count: prompt.count, layers: layer..<layer + 1))
+                try runner.forward(step)
+                otherLogits += try decoding.indices.map { Array(try #require(runner.workspace.logits(row: $0))) }
+                for row in prompt.indices {
+                    let row = runner.workspace.logits(row: decoding.count + row)
+                    #expect((row == nil) == (layer < layers - 1))
+                    if let row { logits.append(Array(row)) }
+                }
+            }
+        }
+        #expect(layers > 1 && otherLogits.count > 1)
+        #expect(bits(logits) == bits(alone))
+        #expect(bits(otherLogits) == bits(Array(otherAlone.prefix(otherLogits.count))))
+    }
+
     @Test(arguments: InstructionSet.available, ["llama with a window", "qwen3", "qwen3moe with odd sizes"])
     func `Every instruction set gives the bits of the plain reference`(
         instructionSet: InstructionSet, name: String

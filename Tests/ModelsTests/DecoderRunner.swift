@@ -29,8 +29,12 @@ final class DecoderRunner {
     }
 
     func step(_ rows: [ForwardRow]) throws -> [[Float]] {
-        try model.forward(ForwardStep(rows: rows, blockTables: tables), cache: cache, workspace: workspace, pool: pool)
+        try forward(ForwardStep(rows: rows, blockTables: tables))
         return try rows.indices.map { row in Array(try #require(workspace.logits(row: row))) }
+    }
+
+    func forward(_ step: ForwardStep) throws {
+        try model.forward(step, cache: cache, workspace: workspace, pool: pool)
     }
 
     /// Logits after each token, computed in chunks of `chunk` rows.

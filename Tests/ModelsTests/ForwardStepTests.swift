@@ -54,6 +54,50 @@ import Testing
         #expect(runner.workspace.logits(row: 0) == nil && runner.workspace.logits(row: 1) == nil)
     }
 
+    @Test func `Layers that do not follow are refused, and those of a cancelled sequence are forgotten`() throws {
+        let runner = try runner()
+        let layers = runner.model.configuration.layerCount
+        func forward(_ rows: [ForwardRow], _ layered: LayeredRows, isCancelled: Bool = false) throws {
+            try runner.forward(
+                ForwardStep(rows: rows, blockTables: runner.tables, layered: layered) { _ in isCancelled })
+        }
+        let prompt = [row(1, 0, 0), row(2, 1, 0)]
+        let (first, last) = (LayeredRows(count: 2, layers: 0..<1), LayeredRows(count: 2, layers: 1..<layers))
+        let refused: [([ForwardRow], LayeredRows)] = [
+            (prompt, last), (prompt, LayeredRows(count: 3, layers: 0..<1)),
+            (prompt, LayeredRows(count: 0, layers: 0..<1)),
+            (prompt, LayeredRows(count: 2, layers: 0..<layers + 1)), (prompt, LayeredRows(count: 2, layers: 1..<1)),
+            ([row(1, 0, 0), row(2, 0, 1)], first),
+        ]
+        for (rows, layered) in refused {
+            #expect(throws: ForwardError.layersOutOfOrder(layered)) { try forward(rows, layered) }
+        }
+        try forward(prompt, first)
+        // Other rows than those that were kept.
+        #expect(throws: ForwardError.layersOutOfOrder(last)) { try forward([row(1, 0, 1), row(2, 1, 1)], last) }
+        try forward(prompt, last)
+        #expect(throws: ForwardError.layersOutOfOrder(last)) { try forward(prompt, last) }
+        try forward(prompt, first, isCancelled: true)
+        #expect(throws: ForwardError.layersOutOfOrder(last)) { try forward(prompt, last) }
+    }
+
+    @Test func `A step goes on for layered rows when all others were cancelled`() throws {
+        let alone = try runner().step([row(5, 0, 1), row(6, 1, 1)])
+        let runner = try runner()
+        let layers = runner.model.configuration.layerCount
+        let prompt = [row(5, 0, 1), row(6, 1, 1)]
+        try runner.forward(
+            ForwardStep(
+                rows: prompt, blockTables: runner.tables, layered: LayeredRows(count: 2, layers: 0..<layers - 1)))
+        try runner.forward(
+            ForwardStep(
+                rows: [row(1, 0, 0)] + prompt, blockTables: runner.tables,
+                layered: LayeredRows(count: 2, layers: layers - 1..<layers)
+            ) { $0 == 0 })
+        #expect(runner.workspace.logits(row: 0) == nil)
+        #expect(bits(try [1, 2].map { Array(try #require(runner.workspace.logits(row: $0))) }) == bits(alone))
+    }
+
     @Test func `An empty step is allowed`() throws {
         #expect(try runner().step([]).isEmpty)
     }

@@ -54,6 +54,38 @@ import Testing
         for call in calls { #expect(try harness.log.finished(call).count(where: \.isEnd) == 1, "seed \(seed)") }
     }
 
+    /// With no time for prompts beside streams, their rows go through the model layer by layer.
+    @Test(arguments: [1, 2, 5])
+    func `layered prefill changes nothing`(rows: Int) throws {
+        let load = { (limits: EngineLimits) throws in
+            var tiny = TinyModel()
+            tiny.layers = 4
+            tiny.contextLength = 4096
+            return try EngineHarness(tiny, limits: limits)
+        }
+        let embedding = EmbedRequest(inputs: [.text(Self.prompt + "fox")])
+        let plain = try load(EngineLimits())
+        let expected = try plain.run(Self.request).ids()
+        let vectors = try EmbeddingTests.vectors(plain.embed(embedding))
+        var limits = EngineLimits()
+        limits.prefillPercentBesideDecoding = 0
+        limits.leastPrefillRows = rows
+        let harness = try load(limits)
+        let stream = try harness.start(.text("a", tokens: 4000, seed: 3))
+        _ = try harness.log.events(of: stream) { !$0.ids().isEmpty }
+        let before = harness.engine.statistics.steps
+        let wanted = try harness.start(Self.request)
+        let events = try harness.log.finished(wanted)
+        #expect(events.ids() == expected)
+        let prompt = Int(try #require(events.usage).promptTokens)
+        // A step for each layer of so many rows.
+        #expect(harness.engine.statistics.steps - before >= UInt64(4 * (prompt / rows)))
+        #expect(harness.engine.statistics.promptTokens >= UInt64(prompt))
+        #expect(try EmbeddingTests.vectors(harness.embed(embedding)) == vectors)
+        harness.engine.cancel(stream)
+        #expect(try harness.log.finished(stream).count(where: \.isEnd) == 1)
+    }
+
     @Test func `two hundred requests of every kind say at once what each says alone`() throws {
         let variants = SpeculationTests.variants
         let requests = (0..<200).map { number in

@@ -45,6 +45,8 @@ import Testing
         var slot: Int?
         /// Rows that it gave away.
         var givenRows = 0
+        /// The slice whose next layers are to come.
+        var unfinished: StepPlan.Slice?
     }
 
     struct World {
@@ -74,7 +76,7 @@ import Testing
                     prefillRows: Int.random(in: 1...40, using: &random),
                     prefillRowsBesideDecoding: Int.random(in: 1...20, using: &random),
                     leastPrefillRows: Int.random(in: 1...8, using: &random),
-                    scoreRows: Int.random(in: 1...12, using: &random),
+                    scoreRows: Int.random(in: 1...12, using: &random), layers: Int.random(in: 1...6, using: &random),
                     admissionsPerPriority: Int.random(in: 1...40, using: &random)))
             cache = Array(repeating: Array(repeating: 0, count: positions), count: scheduler.limits.blocks)
             if Bool.random(using: &random) { costs = StepCosts(step: 100, row: 10, depth: 1) }
@@ -201,6 +203,7 @@ import Testing
                 cache[Int(copy.target)] = cache[Int(copy.source)]
             }
             try checkRows()
+            try checkLayers()
             if !live.isEmpty {
                 try #require(!plan.isEmpty || waitsForCredit, "seed \(seed): nothing moves")
             }
@@ -248,6 +251,7 @@ import Testing
                 case .preempted:
                     try #require(live[key]?.slot == change.slot, "seed \(seed)")
                     live[key]?.slot = nil
+                    live[key]?.unfinished = nil
                 }
             }
         }
@@ -265,7 +269,12 @@ import Testing
                 let decodingTime =
                     costs.step
                     + decoding.reduce(0) { $0 + self.time(of: $1, costs) }
-                let least = costs.nanoseconds(StepWork(from: 130, count: limits.leastPrefillRows))
+                // A few rows, or a layer of those that were chosen beside more streams than there are now.
+                let layer = plan.slices.first(where: \.isLayered).map {
+                    costs.nanoseconds($0.work) / Double($0.layers.count)
+                }
+                let least = max(
+                    costs.nanoseconds(StepWork(from: 130, count: limits.leastPrefillRows)), layer ?? 0)
                 let time = plan.slices.filter { !$0.isDecoding }.reduce(0) { $0 + self.time(of: $1, costs) }
                 #expect(time <= decodingTime * 0.75 + least, "seed \(seed): prefill takes too long")
             }
@@ -279,7 +288,25 @@ import Testing
         }
 
         func time(of slice: StepPlan.Slice, _ costs: StepCosts) -> Double {
-            costs.nanoseconds(StepWork(from: slice.firstPosition, count: slice.count))
+            costs.nanoseconds(slice.work)
+        }
+
+        /// Layers come without gaps, for the same rows in the same blocks, of one prompt at a time and after all other rows.
+        mutating func checkLayers() throws {
+            #expect(plan.slices.dropLast().allSatisfy { !$0.isLayered }, "seed \(seed)")
+            for slice in plan.slices {
+                let key = Key(call: slice.call.rawValue, choice: slice.choice)
+                let before = live[key]?.unfinished
+                #expect(slice.layers.lowerBound == before?.layers.upperBound ?? 0, "seed \(seed): layers are left out")
+                #expect(!slice.layers.isEmpty, "seed \(seed)")
+                if let before {
+                    #expect(
+                        (slice.firstPosition, slice.count) == (before.firstPosition, before.count), "seed \(seed)")
+                    #expect(slice.blocks == before.blocks, "seed \(seed)")
+                }
+                live[key]?.unfinished = slice.isComplete ? nil : slice
+            }
+            #expect(live.values.count { $0.unfinished != nil } <= 1, "seed \(seed)")
         }
 
         /// Writes the rows of a slice, and returns their tokens.
@@ -333,6 +360,10 @@ import Testing
                 }
                 cancelled.insert(key.call)
                 return
+            }
+            guard slice.isComplete else {
+                #expect(slice.logits == .none && !slice.choosesToken, "seed \(seed)")
+                return scheduler.complete(slot: slice.slot)
             }
             if let output = sequence.request.output {
                 credits[key.call]? -= (slice.count - slice.givenRows) * output.rowBytes

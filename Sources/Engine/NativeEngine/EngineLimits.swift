@@ -27,8 +27,8 @@ public struct EngineLimits: Sendable, Equatable {
     /// Prefill rows of a step: alone, and beside streams before any step was measured.
     public var prefillRows = 256
     public var prefillRowsBesideDecoding = 64
-    /// Beside streams prefill may add so many hundredths of their time to a step, and computes at least so many rows: one
-    /// and two take the same time, which is that of reading the keys and values.
+    /// Beside streams prefill may add so many hundredths of their time to a step, and computes at least so many rows or some
+    /// layers of them: one and two take the same time, which is that of reading the keys and values.
     public var prefillPercentBesideDecoding = 75
     public var leastPrefillRows = 2
     /// Draft tokens of one sequence in one step.

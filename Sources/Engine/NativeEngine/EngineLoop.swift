@@ -220,6 +220,7 @@ final class EngineLoop {
             draftModel?.prepare(for: slice)
             compute.setBlocks(slice.blocks, slot: slice.slot)
             fillRows(of: slice)
+            if slice.isLayered { compute.setLayers(slice.layers, ofLastRows: slice.count) }
         }
     }
 
@@ -258,7 +259,7 @@ final class EngineLoop {
         handOverRows()
         chooseAhead()
         var firstRow = 0
-        for slice in plan.slices {
+        for slice in plan.slices where slice.isComplete {
             if slice.draftTokens > 0 {
                 verify(slice, firstRow: firstRow, at: now)
             } else if slice.choosesToken {
@@ -302,7 +303,8 @@ final class EngineLoop {
             }
             for restart in restarts { state.scheduler.restart(slot: restart.slot, rows: restart.rows) }
             forgetEndedCalls(in: &state)
-            for slice in plan.slices where !slice.isDecoding && !state.cancelRequests.contains(slice.call) {
+            for slice in plan.slices
+            where !slice.isDecoding && slice.isComplete && !state.cancelRequests.contains(slice.call) {
                 state.statistics.promptTokens += UInt64(slice.count)
             }
             state.statistics.generatedTokens += generatedTokens

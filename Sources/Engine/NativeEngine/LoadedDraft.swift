@@ -34,8 +34,7 @@ struct LoadedDraft: Sendable {
     /// Bytes of all that does not grow with the blocks of the cache: weights, buffers, and a few blocks for each sequence.
     func fixedBytes(parallel: Int, cacheType: CacheType, limits: EngineLimits) throws(EngineError) -> UInt64 {
         let configuration = decoder.configuration
-        let shape = SchedulerLimits(
-            slots: parallel, blocks: 1, limits: limits, vocabularySize: configuration.vocabularySize)
+        let shape = SchedulerLimits(slots: parallel, blocks: 1, limits: limits, configuration: configuration)
         let buffers = UInt64(try DraftModel.workspace(configuration, limits: shape).byteCount)
         let scratch = DraftModel.scratchBlocks * parallel * configuration.cacheBytesPerBlock(cacheType)
         return decoder.packedBytes + buffers + UInt64(scratch)

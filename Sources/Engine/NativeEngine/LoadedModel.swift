@@ -167,8 +167,8 @@ public final class LoadedModel: Sendable {
     private static func bufferBytes(
         _ decoder: any DecoderModel, parallel: Int, limits: EngineLimits
     ) throws(EngineError) -> UInt64 {
-        let vocabularySize = decoder.configuration.vocabularySize
-        let step = SchedulerLimits(slots: parallel, blocks: 1, limits: limits, vocabularySize: vocabularySize)
+        let step = SchedulerLimits(
+            slots: parallel, blocks: 1, limits: limits, configuration: decoder.configuration)
         do {
             let workspace = try ForwardWorkspace(
                 configuration: decoder.configuration, maximumRows: step.rowsPerStep,

@@ -35,7 +35,7 @@ public final class NativeEngine: Sendable {
         progress: ProgressPage = ProgressPage(), makeText: @escaping MakeText, emit: @escaping Emit
     ) throws(EngineError) {
         let decoder = try model.requireDecoder()
-        let limits = SchedulerLimits(model: model, vocabularySize: decoder.configuration.vocabularySize)
+        let limits = SchedulerLimits(model: model, configuration: decoder.configuration)
         let state = Monitor(
             EngineState(scheduler: Scheduler(limits: limits), sessions: SessionTable(limits: model.limits)))
         let interruption = Interruption()
@@ -204,18 +204,20 @@ final class Interruption: Sendable {
 }
 
 extension SchedulerLimits {
-    init(model: LoadedModel, vocabularySize: Int) {
+    init(model: LoadedModel, configuration: DecoderConfiguration) {
         self.init(
             slots: Int(model.description.parallel), blocks: model.cacheBlocks, limits: model.limits,
-            vocabularySize: vocabularySize)
+            configuration: configuration)
     }
 
-    init(slots: Int, blocks: Int, limits: EngineLimits, vocabularySize: Int) {
+    init(slots: Int, blocks: Int, limits: EngineLimits, configuration: DecoderConfiguration) {
+        let logitsRowBytes = 4 * max(1, configuration.vocabularySize)
         self.init(
             slots: slots, blocks: blocks, blockPositions: KeyValueCache.blockPositions,
             waitingSequences: limits.waitingSequences, prefillRows: limits.prefillRows,
             prefillRowsBesideDecoding: limits.prefillRowsBesideDecoding, leastPrefillRows: limits.leastPrefillRows,
             prefillPercentBesideDecoding: limits.prefillPercentBesideDecoding,
-            scoreRows: min(limits.prefillRows, limits.scoreLogitsBytes / (4 * max(1, vocabularySize))))
+            scoreRows: min(limits.prefillRows, limits.scoreLogitsBytes / logitsRowBytes),
+            layers: configuration.layerCount)
     }
 }

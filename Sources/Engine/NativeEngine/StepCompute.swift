@@ -45,6 +45,7 @@ final class StepCompute: @unchecked Sendable {
     func begin() {
         step.rows.removeAll(keepingCapacity: true)
         step.embeddings.removeAll(keepingCapacity: true)
+        step.layered = nil
     }
 
     func copyBlock(from source: Int32, to target: Int32) { cache.copyBlock(from: Int(source), to: Int(target)) }
@@ -65,6 +66,11 @@ final class StepCompute: @unchecked Sendable {
             step.embeddings += embedding
         }
         step.rows.append(row)
+    }
+
+    /// Says that of the last rows only these layers are computed in this step.
+    func setLayers(_ layers: Range<Int>, ofLastRows rows: Int) {
+        step.layered = LayeredRows(count: rows, layers: layers)
     }
 
     func forward() throws(ForwardError) {

@@ -1,5 +1,13 @@
 import EngineProtocol
 
+/// Rows of a prompt whose layers are computed in several steps.
+struct LayeredPrefill: Sendable {
+    let count: Int
+    /// Layers that are computed, and those of the step that is under way.
+    var computed = 0
+    var planned = 0
+}
+
 /// A sequence that has a slot.
 struct RunningSequence: Sendable {
     let request: SequenceRequest
@@ -34,6 +42,8 @@ struct RunningSequence: Sendable {
     /// Rows of the step that is under way, and how many of them are drafts.
     var planned = 0
     var plannedDrafts = 0
+    /// Rows from the first that is not computed on, of which some layers are computed.
+    var layered: LayeredPrefill?
     /// Draft tokens that the owner proposes for the next step.
     var proposedDrafts = 0
 
@@ -58,6 +68,14 @@ struct RunningSequence: Sendable {
 
     /// Of so many rows that come next, those whose output was given away before.
     func givenRows(ofNext count: Int) -> Int { min(count, max(0, givenRows - computed)) }
+
+    /// Says that the layers of the step that was under way are computed; false if more of them are to come.
+    mutating func endLayers(of layers: Int) -> Bool {
+        guard let rows = layered else { return true }
+        let computed = rows.computed + rows.planned
+        layered = computed < layers ? LayeredPrefill(count: rows.count, computed: computed) : nil
+        return layered == nil
+    }
 
     /// Of two sequences, the one that keeps its blocks longer.
     func outranks(_ other: RunningSequence) -> Bool {

@@ -39,7 +39,7 @@ extension Scheduler {
 
     /// Gives those who prefill what others have computed by now.
     mutating func takeKnownBlocks(into plan: inout StepPlan) {
-        for slot in ranked where isInPrefill(slot) {
+        for slot in ranked where isInPrefill(slot) && running[slot]?.layered == nil {
             takeKnownBlocks(slot: slot)
             copyLastBlock(slot: slot, into: &plan)
         }
@@ -101,12 +101,18 @@ extension Scheduler {
     /// Gives half of what a step has for prompts to the oldest, and then as much as is left to those with the fewest rows.
     ///
     /// So a short prompt does not wait behind a long one, equal ones come to their first token one after the other
-    /// instead of all at the end, and the oldest always moves.
+    /// instead of all at the end, and the oldest always moves. It does so by layers where a step has no time for a few
+    /// whole rows; until its rows have passed all of them, it counts as the oldest.
     mutating func planPrefill(into plan: inout StepPlan, drafts: Int, costs: StepCosts?) {
         let slots = slotsInPrefill()
-        guard let oldest = slots.min(by: { order(of: $0) < order(of: $1) }) else { return }
+        guard
+            let oldest = slots.first(where: { running[$0]?.layered != nil })
+                ?? slots.min(by: { order(of: $0) < order(of: $1) })
+        else { return }
         var budget = PrefillBudget(limits: limits, drafts: drafts, decoding: plan, costs: costs)
-        let reserved = take(from: &budget, slot: oldest, share: slots.count > 1 ? 2 : 1)
+        let share = slots.count > 1 ? 2 : 1
+        beginLayers(slot: oldest, within: budget, share: share, into: &plan)
+        let reserved = take(from: &budget, slot: oldest, share: share)
         for slot in slots where slot != oldest {
             let count = take(from: &budget, slot: slot)
             appendPrefill(slot: slot, count: count, into: &plan)
@@ -115,17 +121,39 @@ extension Scheduler {
         appendPrefill(slot: oldest, count: reserved + rest, into: &plan)
     }
 
+    /// Begins layered prefill of a sequence for whose next rows a step has too little time.
+    private mutating func beginLayers(slot: Int, within budget: PrefillBudget, share: Int, into plan: inout StepPlan) {
+        guard let sequence = running[slot], sequence.layered == nil, sequence.request.output == nil,
+            !sequence.request.needsAllLogits,
+            let count = budget.layeredRows(of: sequence.rowsLeft, from: sequence.computed, share: share)
+        else { return }
+        let room = grow(slot: slot, to: sequence.computed + count, into: &plan, mayPreempt: true)
+        guard room > sequence.computed else { return }
+        running[slot]?.layered = LayeredPrefill(count: min(count, room - sequence.computed))
+    }
+
+    /// Rows for a sequence, or layers if it is in layered prefill.
     private func take(
         from budget: inout PrefillBudget, slot: Int, after taken: Int = 0, share: Int = 1
     ) -> Int {
         guard let sequence = running[slot] else { return 0 }
+        if let layered = sequence.layered {
+            return budget.takeLayers(
+                limits.layers - layered.computed - taken,
+                of: StepWork(from: sequence.computed, count: layered.count), atLeast: taken > 0 ? 0 : 1, share: share)
+        }
         return budget.take(
             min(sequence.rowsLeft, rowsInCredit(of: sequence)) - taken, from: sequence.computed + taken,
             needsLogits: sequence.request.needsAllLogits, share: share)
     }
 
+    /// - Parameter count: rows, or layers.
     private mutating func appendPrefill(slot: Int, count: Int, into plan: inout StepPlan) {
         guard let sequence = running[slot] else { return }
+        if let layered = sequence.layered {
+            running[slot]?.layered?.planned = count
+            return append(slot: slot, count: layered.count, into: &plan)
+        }
         // Another sequence of the call may have used the credit since the rows were taken.
         let count = min(count, rowsInCredit(of: sequence))
         guard count > 0 else { return }
@@ -206,6 +234,7 @@ extension RunningSequence {
 
 /// What a step still has for prompts: rows and, beside decoding sequences, time.
 struct PrefillBudget {
+    private let limits: SchedulerLimits
     private let costs: StepCosts?
     private var rows: Int
     /// Of these, rows that may all have logits.
@@ -216,6 +245,7 @@ struct PrefillBudget {
 
     /// - Parameter decoding: the step as far as it is planned: its decoding sequences.
     init(limits: SchedulerLimits, drafts: Int, decoding: StepPlan, costs: StepCosts?) {
+        self.limits = limits
         self.costs = costs
         rows = limits.prefillRows - drafts
         scoreRows = limits.scoreRows - drafts
@@ -241,6 +271,35 @@ struct PrefillBudget {
         rows -= taken
         leastRows = max(0, leastRows - taken)
         if needsLogits { scoreRows -= taken }
+        return taken
+    }
+
+    // MARK: Layered prefill
+
+    /// Rows whose layers are to be computed in several steps; nil if there is time for as many whole rows as a step computes
+    /// in any case.
+    ///
+    /// They are so many that each step has time for two layers: one would often leave half of its time unused.
+    func layeredRows(of needed: Int, from position: Int, share: Int) -> Int? {
+        guard let costs, nanoseconds.isFinite, limits.layers > 1 else { return nil }
+        let time = nanoseconds / Double(share)
+        let least = min(needed, leastRows)
+        guard costs.rows(within: time, from: position, limit: least) < least else { return nil }
+        let most = min(needed, limits.layeredRows)
+        let affordable = costs.rows(within: time * Double(limits.layers) / 2, from: position, limit: most)
+        return max(affordable, min(least, most))
+    }
+
+    /// Takes layers of rows, as far as there is time; at most one `share`-th of it, but at least so many.
+    mutating func takeLayers(_ needed: Int, of work: StepWork, atLeast least: Int, share: Int) -> Int {
+        // Their sequence moves: nobody else has to.
+        leastRows = 0
+        if least > 0 { rows -= Int(work.rows) }
+        guard let costs, nanoseconds.isFinite else { return needed }
+        let layer = costs.nanoseconds(work) / Double(limits.layers)
+        let affordable = layer > 0 ? max(0, nanoseconds / Double(share) / layer) : .infinity
+        let taken = affordable < Double(needed) ? max(least, Int(affordable)) : needed
+        nanoseconds -= layer * Double(taken)
         return taken
     }
 }

@@ -117,6 +117,8 @@ public struct Scheduler: Sendable {
         plan.clear()
         for slot in running.indices where running[slot] != nil {
             refund(slot: slot)
+            // Layers that were not completed are not there: their rows begin again.
+            if running[slot]?.planned != 0 { running[slot]?.layered = nil }
             running[slot]?.planned = 0
             running[slot]?.plannedDrafts = 0
         }
@@ -130,11 +132,17 @@ public struct Scheduler: Sendable {
     /// Says that the rows of a slot's slice are in the cache, and which tokens were chosen from their logits.
     ///
     /// Of a slice with drafts, the first tokens are the drafts that were right. A slice that is not completed, because
-    /// its call was cancelled between two layers, leaves no block to share.
+    /// its call was cancelled between two layers, leaves no block to share. Of layered prefill the rows are in the cache
+    /// with the last layer.
     public mutating func complete(slot: Int, tokens: ArraySlice<Int32> = []) {
         guard var sequence = running[slot], sequence.planned > 0 else { return }
         // Taken out of its place, so that its arrays are changed there and not copied.
         running[slot] = nil
+        defer { running[slot] = sequence }
+        guard sequence.endLayers(of: limits.layers) else {
+            sequence.planned = 0
+            return
+        }
         let wrongDrafts = max(0, sequence.plannedDrafts - max(0, tokens.count - 1))
         sequence.computed += sequence.planned - wrongDrafts
         sequence.planned = 0
@@ -146,15 +154,18 @@ public struct Scheduler: Sendable {
             sequence.generatedTokens += tokens.count
             makeBlocksKnown(of: &sequence)
         }
-        running[slot] = sequence
     }
 
     func slice(_ sequence: RunningSequence, slot: Int, drafts: Int) -> StepPlan.Slice {
+        let layers = sequence.layered.map { $0.computed..<$0.computed + $0.planned } ?? 0..<limits.layers
+        let isComplete = layers.upperBound == limits.layers
         let choosesToken =
-            sequence.request.choosesTokens && sequence.computed + sequence.planned >= sequence.rows
+            isComplete && sequence.request.choosesTokens && sequence.computed + sequence.planned >= sequence.rows
         return .init(
             slot: slot, call: sequence.request.call, choice: sequence.request.choice, firstPosition: sequence.computed,
-            count: sequence.planned,
+            count: sequence.planned, layers: layers, isComplete: isComplete,
+            work: StepWork(from: sequence.computed, count: sequence.planned)
+                * (Double(layers.count) / Double(limits.layers)),
             logits: sequence.request.needsAllLogits || drafts > 0 ? .all : choosesToken ? .last : .none,
             isFirst: !sequence.hasStarted, isDecoding: sequence.isDecoding, draftTokens: drafts,
             choosesToken: choosesToken, givenRows: sequence.givenRows(ofNext: sequence.planned),

@@ -1,12 +1,13 @@
 /// What a step computes, as far as its time depends on it.
 public struct StepWork: Sendable, Equatable {
-    public var rows: Int
+    /// A row of which only some layers are computed counts as that part of one.
+    public var rows: Double
     /// The positions that each row looks back at, summed over the rows.
     public var depths: Double
     /// The positions that each sequence looks back at, summed over the sequences: its rows read them together.
     public var reach: Double
 
-    public init(rows: Int = 0, depths: Double = 0, reach: Double = 0) {
+    public init(rows: Double = 0, depths: Double = 0, reach: Double = 0) {
         self.rows = rows
         self.depths = depths
         self.reach = reach
@@ -14,7 +15,7 @@ public struct StepWork: Sendable, Equatable {
 
     /// Consecutive rows of one sequence; each sees itself too.
     public init(from position: Int, count: Int) {
-        rows = count
+        rows = Double(count)
         depths = Double(count) * (Double(position) + Double(count + 1) / 2)
         reach = count > 0 ? Double(position + count) : 0
     }
@@ -23,6 +24,11 @@ public struct StepWork: Sendable, Equatable {
         left.rows += right.rows
         left.depths += right.depths
         left.reach += right.reach
+    }
+
+    /// That part of the work.
+    public static func * (work: StepWork, part: Double) -> StepWork {
+        StepWork(rows: work.rows * part, depths: work.depths * part, reach: work.reach * part)
     }
 }
 
@@ -43,7 +49,7 @@ public struct StepCosts: Sendable, Equatable {
 
     /// Nanoseconds that work adds to a step.
     public func nanoseconds(_ work: StepWork) -> Double {
-        row * Double(work.rows) + depth * work.depths + reach * work.reach
+        row * work.rows + depth * work.depths + reach * work.reach
     }
 
     /// How many consecutive rows of a sequence from `position` on take at most `nanoseconds`, up to `limit`.
@@ -100,7 +106,7 @@ public struct StepCostModel: Sendable {
     /// Takes the measured duration of a step.
     public mutating func add(_ work: StepWork, nanoseconds: UInt64) {
         guard work.rows > 0, nanoseconds > 0 else { return }
-        let features = SIMD4(1, Double(work.rows), work.depths, work.reach) * Self.scale
+        let features = SIMD4(1, work.rows, work.depths, work.reach) * Self.scale
         let time = Double(nanoseconds)
         // The first step says nothing about its parts: half for the step, half for its rows.
         if steps == 0 { weights = SIMD4(time / 2, time / 2 / features[1], 0, 0) }
@@ -121,9 +127,9 @@ public struct StepCostModel: Sendable {
     /// Steps of one kind have about as many rows, look back about as far, and share what they look back at alike.
     private static func kind(of work: StepWork) -> Int {
         func magnitude(_ value: Double) -> Int { Int.bitWidth - Int(value).leadingZeroBitCount }
-        let depth = magnitude(work.depths / Double(work.rows))
+        let depth = magnitude(work.depths / work.rows)
         let sharing = magnitude(work.depths / max(1, work.reach))
-        return (magnitude(Double(work.rows)) << 8 | depth) << 8 | sharing
+        return (magnitude(work.rows) << 8 | depth) << 8 | sharing
     }
 
     /// Moves the weights to the least squares without a negative one, and stays where no kind says otherwise.

@@ -20,6 +20,12 @@ public struct StepPlan: Sendable, Equatable {
         /// Position of the first row in the sequence.
         public let firstPosition: Int
         public let count: Int
+        /// Layers that the step computes of its rows: all of them, but for layered prefill.
+        public let layers: Range<Int>
+        /// True if the rows are in the cache after the step; else its next layers come in the next one.
+        public let isComplete: Bool
+        /// What the slice adds to the step.
+        public let work: StepWork
         public let logits: Logits
         /// True for the sequence's first slice since it got its slot (or was restarted).
         public let isFirst: Bool
@@ -35,6 +41,9 @@ public struct StepPlan: Sendable, Equatable {
         public let cachedTokens: Int
         /// The blocks with the positions of the sequence, from the first on.
         public let blocks: [Int32]
+
+        /// True if this step computes some of the layers only; the slice is the last of the step then.
+        public var isLayered: Bool { layers.lowerBound > 0 || !isComplete }
     }
 
     /// A block whose content another one gets before the step.
@@ -70,9 +79,7 @@ public struct StepPlan: Sendable, Equatable {
 
     public var rowCount: Int { slices.reduce(0) { $0 + $1.count } }
     public var isEmpty: Bool { slices.isEmpty }
-    public var work: StepWork {
-        slices.reduce(into: StepWork()) { $0 += StepWork(from: $1.firstPosition, count: $1.count) }
-    }
+    public var work: StepWork { slices.reduce(into: StepWork()) { $0 += $1.work } }
 
     mutating func clear() {
         changes.removeAll(keepingCapacity: true)

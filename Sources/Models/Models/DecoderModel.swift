@@ -28,6 +28,8 @@ public protocol DecoderModel: AnyObject, Sendable {
     ///
     /// Before each layer `step.isCancelled` is asked for each sequence; the rows of a cancelled one are dropped there.
     /// They leave neither, and their sequence keeps the length that it had.
+    ///
+    /// Layers of `step.layered` that are not the last leave what the next ones begin with in `workspace`.
     func forward(
         _ step: ForwardStep, cache: KeyValueCache, workspace: ForwardWorkspace, pool: ComputePool
     ) throws(ForwardError)
@@ -68,19 +70,35 @@ public struct ForwardStep: Sendable {
     public var embeddings: [Float] = []
     /// For each sequence the blocks of the cache that hold its positions: 0 ..< 32, 32 ..< 64 and so on.
     public var blockTables: [[Int32]]
+    /// The last rows, if only some of their layers are computed.
+    public var layered: LayeredRows?
     /// Asked between layers whether a sequence was cancelled; nil: never.
     public var isCancelled: (@Sendable (_ sequence: Int32) -> Bool)?
     /// Told before each layer, counted from 1, and before the output, which counts as one more.
     public var onLayer: (@Sendable (_ number: Int) -> Void)?
 
     public init(
-        rows: [ForwardRow], blockTables: [[Int32]], isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil,
-        onLayer: (@Sendable (_ number: Int) -> Void)? = nil
+        rows: [ForwardRow], blockTables: [[Int32]], layered: LayeredRows? = nil,
+        isCancelled: (@Sendable (_ sequence: Int32) -> Bool)? = nil, onLayer: (@Sendable (_ number: Int) -> Void)? = nil
     ) {
         self.rows = rows
         self.blockTables = blockTables
+        self.layered = layered
         self.isCancelled = isCancelled
         self.onLayer = onLayer
+    }
+}
+
+/// Rows of one sequence, the last ones of a step, of which the step computes some layers only.
+///
+/// The same rows come again with the layers that follow, until the last. What is between them is kept in the workspace.
+public struct LayeredRows: Sendable, Equatable {
+    public var count: Int
+    public var layers: Range<Int>
+
+    public init(count: Int, layers: Range<Int>) {
+        self.count = count
+        self.layers = layers
     }
 }
 
@@ -94,6 +112,8 @@ public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
     /// `expected` is nil for the first row of a sequence; `limit` is the end of its block table.
     case positionOutOfRange(position: Int32, expected: Int?, limit: Int)
     case blockOutOfRange(block: Int32, blocks: Int)
+    /// Of these rows other layers, or none, were computed before.
+    case layersOutOfOrder(LayeredRows)
     case mismatch(what: String)
 
     public var description: String {
@@ -108,6 +128,7 @@ public enum ForwardError: Error, Sendable, Equatable, CustomStringConvertible {
         case .positionOutOfRange(let position, nil, let limit):
             "position \(position) is not in the \(limit) positions of the block table"
         case .blockOutOfRange(let block, let blocks): "block \(block) of a cache of \(blocks)"
+        case .layersOutOfOrder(let rows): "layers \(rows.layers) of \(rows.count) rows, which do not follow"
         case .mismatch(let what): "\(what) was made for another model"
         }
     }

@@ -20,6 +20,10 @@ public final class ForwardWorkspace: @unchecked Sendable {
     let cosines: FloatRows
     let sines: FloatRows
     let logitRows: FloatRows
+    /// The residual stream of layered rows between two steps.
+    private let kept: FloatRows
+    /// Whose it is, and how far it was computed; nil: nobody's.
+    private var keptRows: (layered: LayeredRows, first: ForwardRow)?
     /// The places that products write to, made once: an array for each group of matrices.
     let headOutputs: [FloatRows]
     let feedForwardOutputs: [FloatRows]
@@ -68,6 +72,7 @@ public final class ForwardWorkspace: @unchecked Sendable {
                 configuration.keyValueWidth, configuration.queryWidth,
                 configuration.feedForwardWidth,
                 configuration.feedForwardWidth, configuration.rotary.pairs, configuration.rotary.pairs,
+                configuration.width,
             ]
         let shapes =
             columns.map { (rows: maximumRows, columns: $0) }
@@ -86,7 +91,7 @@ public final class ForwardWorkspace: @unchecked Sendable {
         self.maximumLogitRows = maximumLogitRows
         (hidden, normalized, queries, keys) = (arrays[0], arrays[1], arrays[2], arrays[3])
         (values, attended, gate, up) = (arrays[4], arrays[5], arrays[6], arrays[7])
-        (cosines, sines, logitRows) = (arrays[8], arrays[9], arrays[10])
+        (cosines, sines, kept, logitRows) = (arrays[8], arrays[9], arrays[10], arrays[11])
         headOutputs = [queries, keys, values]
         feedForwardOutputs = [gate, up]
         residual = [hidden]
@@ -128,18 +133,54 @@ public final class ForwardWorkspace: @unchecked Sendable {
 
     // MARK: for models
 
+    /// Begins with the rows whose first layer is computed.
     func begin(_ step: ForwardStep) {
         active.removeAll(keepingCapacity: true)
         outputPlaces.removeAll(keepingCapacity: true)
+        outputPlaces.append(contentsOf: repeatElement(nil, count: step.rows.count))
         logitCount = 0
-        for (index, row) in step.rows.enumerated() {
+        let later = step.layered.map { $0.layers.lowerBound > 0 ? $0.count : 0 } ?? 0
+        activate(0..<step.rows.count - later, of: step)
+    }
+
+    private func activate(_ indices: Range<Int>, of step: ForwardStep) {
+        for index in indices {
+            let row = step.rows[index]
             active.append(
                 ActiveRow(
                     token: Int(row.token), position: Int(row.position), sequence: Int(row.sequence), index: index,
                     wantsLogits: row.wantsLogits, wantsHiddenState: row.wantsHiddenState,
                     embedding: row.embedding.map(Int.init)))
-            outputPlaces.append(nil)
         }
+        cutIntoUnits()
+    }
+
+    /// True if the layered rows of a step go on where those of an earlier one ended.
+    func keeps(_ layered: LayeredRows, of step: ForwardStep) -> Bool {
+        guard let keptRows, let first = step.rows.suffix(layered.count).first else { return false }
+        return keptRows.layered.count == layered.count
+            && keptRows.layered.layers.upperBound == layered.layers.lowerBound
+            && keptRows.first.sequence == first.sequence && keptRows.first.position == first.position
+    }
+
+    /// Adds the layered rows, with what earlier layers made of them, and returns their places.
+    func join(_ layered: LayeredRows, of step: ForwardStep) -> Range<Int> {
+        let place = active.count
+        activate(step.rows.count - layered.count..<step.rows.count, of: step)
+        for offset in 0..<layered.count { _ = hidden[place + offset].update(fromContentsOf: kept[offset]) }
+        keptRows = nil
+        return place..<active.count
+    }
+
+    /// Takes the layered rows out, and keeps what was made of them for a later step.
+    func leave(_ layered: LayeredRows, of step: ForwardStep) {
+        let first = step.rows.count - layered.count
+        let place = active.firstIndex { $0.index >= first } ?? active.count
+        // Those of a cancelled sequence are gone, all together.
+        guard active.count - place == layered.count else { return }
+        for offset in 0..<layered.count { _ = kept[offset].update(fromContentsOf: hidden[place + offset]) }
+        keptRows = (layered, step.rows[first])
+        active.removeSubrange(place...)
         cutIntoUnits()
     }
 

@@ -26,6 +26,19 @@ struct StepCheck {
             throw .tooManyLogits(count: logits, limit: workspace.maximumLogitRows)
         }
         try checkRows(step, cache: cache)
+        if let layered = step.layered { try check(layered, of: step, workspace: workspace) }
+    }
+
+    /// Layered rows are those of one sequence, and go on where their last step ended.
+    private func check(
+        _ layered: LayeredRows, of step: ForwardStep, workspace: ForwardWorkspace
+    ) throws(ForwardError) {
+        let layers = layered.layers
+        guard (1...max(1, step.rows.count)).contains(layered.count),
+            Set(step.rows.suffix(layered.count).map(\.sequence)).count == 1,
+            !layers.isEmpty, layers.upperBound <= configuration.layerCount,
+            layers.lowerBound == 0 || workspace.keeps(layered, of: step)
+        else { throw .layersOutOfOrder(layered) }
     }
 
     private func hasRoomForExperts(_ workspace: ForwardWorkspace) -> Bool {

@@ -117,13 +117,19 @@ final class TransformerDecoder: DecoderModel {
         workspace.begin(step)
         embed(step.embeddings, workspace, pool: pool)
         for (index, layer) in layers.enumerated() {
+            if let layered = step.layered {
+                if index == layered.layers.upperBound { workspace.leave(layered, of: step) }
+                if index == layered.layers.lowerBound, index > 0 { join(layered, of: step, workspace, pool: pool) }
+            }
             if let isCancelled = step.isCancelled { workspace.dropCancelled(isCancelled) }
-            if workspace.active.isEmpty { return }
+            // Layered rows may be still to come.
+            if workspace.active.isEmpty { continue }
             step.onLayer?(index + 1)
             let blocks = cache.layer(index, instructionSet: pool.instructionSet)
             attention(layer, blocks: blocks, tables: step.blockTables, workspace: workspace, pool: pool)
             feedForward(layer, workspace: workspace, pool: pool)
         }
+        if workspace.active.isEmpty { return }
         step.onLayer?(layers.count + 1)
         let count = workspace.selectOutputRows(norm: outputNorm, epsilon: configuration.normEpsilon)
         output.multiply(
@@ -144,9 +150,21 @@ final class TransformerDecoder: DecoderModel {
                 case (nil, .tied(let matrix)):
                     matrix.unpack(row: active[row].token, into: workspace.hidden, row: row)
                 }
-                configuration.rotary.fill(
-                    row: row, position: active[row].position, cosines: workspace.cosines, sines: workspace.sines)
+                fillRotation(row: row, workspace)
             }
+        }
+    }
+
+    private func fillRotation(row: Int, _ workspace: ForwardWorkspace) {
+        configuration.rotary.fill(
+            row: row, position: workspace.active[row].position, cosines: workspace.cosines, sines: workspace.sines)
+    }
+
+    /// Takes layered rows in that were computed up to here.
+    private func join(_ layered: LayeredRows, of step: ForwardStep, _ workspace: ForwardWorkspace, pool: ComputePool) {
+        let joined = workspace.join(layered, of: step)
+        pool.run(rows: joined.count) { rows in
+            for row in rows { fillRotation(row: joined.lowerBound + row, workspace) }
         }
     }
 
