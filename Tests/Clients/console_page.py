@@ -133,13 +133,19 @@ def run(checks, page, screenshot):
         page.limit("48")
 
     def streams():
-        page.script("window.lengths = []")
-        page.ask("Hello! Who are you?")
-        expect(page.all(".message.user")[-1].text == "Hello! Who are you?", "the question is not shown")
-        answer = page.all(".message.assistant .text")[-1].text
-        expect(answer.strip(), "the answer is empty")
-        lengths = page.script("return window.lengths.filter(length => length > 0)")
-        expect(len(lengths) > 1 and lengths == sorted(lengths), f"the answer did not grow piece by piece: {lengths}")
+        # A browser that waits for the processor finds a whole short answer at once: then the next try counts.
+        for _ in range(8):
+            page.new_chat()
+            page.script("window.lengths = []")
+            page.ask("Hello! Who are you?")
+            expect(page.all(".message.user")[-1].text == "Hello! Who are you?", "the question is not shown")
+            answer = page.all(".message.assistant .text")[-1].text
+            expect(answer.strip(), "the answer is empty")
+            lengths = page.script("return window.lengths.filter(length => length > 0)")
+            expect(lengths == sorted(lengths), f"the answer did not grow: {lengths}")
+            if len(lengths) > 1:
+                break
+        expect(len(lengths) > 1, f"the answer did not come piece by piece: {lengths}")
         figures = page.all(".figures")[-1].text
         expect("token" in figures and "ms" in figures and "in the prompt" in figures, f"the figures are {figures!r}")
 

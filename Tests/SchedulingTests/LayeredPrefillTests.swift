@@ -8,8 +8,8 @@ import Testing
     typealias Base = SchedulerTests
 
     static let layers = 8
-    /// Rows that look back at many positions are expensive: at 1000 the first takes as long as ten streams.
-    static let costs = StepCosts(step: 100, row: 10, depth: 0.5, reach: 1)
+    /// Rows that look back at many positions are expensive: two at 1,000 take twice as long as the stream's step.
+    static let costs = StepCosts(step: 1000, row: 10, depth: 0.5, reach: 1)
 
     static func scheduler(slots: Int = 4, blocks: Int = 1000, rows: Int = 64) -> Scheduler {
         Scheduler(
@@ -23,7 +23,7 @@ import Testing
         var scheduler = scheduler(blocks: blocks)
         _ = try scheduler.submit([Base.request(2, priority: priority, rows: 1000)])
         for _ in 0..<12 { Base.step(&scheduler) }
-        _ = try scheduler.submit([Base.request(1, rows: 2, tokens: 100_000)])
+        _ = try scheduler.submit([Base.request(1, rows: 2, tokens: 1000)])
         while scheduler.running.compactMap({ $0 }).allSatisfy({ !$0.isDecoding }) { Base.step(&scheduler) }
         return scheduler
     }
