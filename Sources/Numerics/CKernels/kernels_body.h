@@ -323,9 +323,12 @@ INLINE void quantised_sums(uint32_t type, const uint8_t *panel, const uint8_t *t
 INLINE void plain_sums(uint32_t type, const uint8_t *panels, size_t panel_bytes, int count, const uint8_t *tile,
                        size_t columns, struct row_range range, fvec sums[][TILE_ROWS]) {
     const float *input = (const float *)tile + range.first;
+    const size_t step_bytes = panel_bytes / columns;
     for (size_t k = 0; k < columns; k++, input += range.rows) {
         UNROLL for (int p = 0; p < count; p++) {
             const uint8_t *panel = panels + (size_t)p * panel_bytes;
+            // Of two panels at once the processor looks far enough ahead by itself.
+            if (count == 1) __builtin_prefetch(panel + READ_AHEAD + k * step_bytes, 0, 2);
             const fvec weights = type == TYPE_F16    ? load_halves((const uint16_t *)panel + k * PANEL_ROWS)
                                  : type == TYPE_BF16 ? load_brain_halves((const uint16_t *)panel + k * PANEL_ROWS)
                                                      : load_floats((const float *)panel + k * PANEL_ROWS);
