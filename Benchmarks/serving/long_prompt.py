@@ -2,6 +2,7 @@
 """What running answers feel of a long prompt: the gaps between their chunks, alone and while it is prefilled.
 
 Usage: long_prompt.py MODEL.gguf [--programs .build/release] [--prompt 8192] [--clients 4] [--repeats 5] [--alone 30]
+                      [--kv-cache f16]
 
 Only the standard library. `--clients` answers stream without a break; in turns, they do so beside a request of `--prompt`
 tokens of which one token is generated, and alone for `--alone` seconds. Drafts are off, so that each chunk is one step's.
@@ -74,11 +75,13 @@ def main():
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--alone", type=float, default=30, help="seconds without the prompt, after each")
+    parser.add_argument("--kv-cache", default="f16", help="f16 or q8_0")
     arguments = parser.parse_args()
     port = free_port()
     server = subprocess.Popen(
         [os.path.join(arguments.programs, "apus"), "serve", arguments.model, "--port", str(port), "--context",
-         str(arguments.prompt + 64), "--parallel", str(arguments.clients + 1)], stderr=subprocess.DEVNULL)
+         str(arguments.prompt + 64), "--parallel", str(arguments.clients + 1), "--kv-cache", arguments.kv_cache],
+        stderr=subprocess.DEVNULL)
     try:
         wait_until_ready(server, f"http://127.0.0.1:{port}/readyz")
         streamers = [Streamer(port, number) for number in range(arguments.clients)]
@@ -101,7 +104,7 @@ def main():
         for streamer in streamers:
             streamer.leaving = True
         print(json.dumps({
-            "prompt": arguments.prompt, "clients": arguments.clients,
+            "prompt": arguments.prompt, "clients": arguments.clients, "kv_cache": arguments.kv_cache,
             "prompt_seconds": round(statistics.median(took), 1), "alone": figures(alone), "beside": figures(beside),
             "p99_ratio": round(percentile(beside, 0.99) / percentile(alone, 0.99), 2)}, indent=2))
     finally:
