@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// The door for local clients as a Swift program uses it, with a real server and real workers.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct ClientTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ClientTests {
     @Test(arguments: [true, false])
     func theDemoModelAnswersAsOverHTTP(usesSharedMemory: Bool) async throws {
         let door = try LocalDoor()

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// What clients can do that no client of ours does: the door closes, and nobody else notices.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct HostileClientTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct HostileClientTests {
     /// A client that sends whatever bytes it likes as records.
     private final class RawClient {
         private var rings: Rings

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Values that the other doors refuse before anything is sent: here nobody stands between the client and the engine.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct HostileValueTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct HostileValueTests {
     private static func request(_ change: (inout GenerateRequest) -> Void) -> GenerateRequest {
         var request = GenerateRequest(inputs: [.text("Hello")], maximumTokens: 4)
         request.sampling.temperature = 0

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The path from a client's bytes to a model and back, with real processes and the bundled model.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct ChatEndToEndTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ChatEndToEndTests {
     @Test func aStreamingChatArrivesInPiecesAndEndsByItself() throws {
         let server = try ServerProcess()
         let stream = try HTTPExchange(

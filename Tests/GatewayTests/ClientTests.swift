@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// The programs that people use: the official Python client, a browser, the project's own clients and their examples.
-@Suite(.serialized, .timeLimit(.minutes(8))) struct ClientTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ClientTests {
     private static let python = Fixtures.packageRoot.appendingPathComponent(".build/clients/bin/python3").path
     /// What is installed is what the list in the source tree says.
     private static let hasClients = FileManager.default.contentsEqual(

@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 /// The verbs as a user types them: results on stdout only, exit status 0, 1 or 2.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct CommandLineTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct CommandLineTests {
     private let demo = Fixtures.packageRoot.appendingPathComponent("Sources/Engine/CDemoModel/apus-demo.gguf").path
 
     @Test func runPrintsOneAnswerAndNothingElse() throws {

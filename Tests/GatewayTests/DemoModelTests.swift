@@ -6,7 +6,7 @@ import Testing
 ///
 /// The questions are in `tools/demo-model/questions.json`; `check.py` beside them compares them with the lines that the model
 /// was trained on.
-@Suite(.timeLimit(.minutes(3))) struct DemoModelTests {
+@Suite(.timeLimit(.minutes(10))) struct DemoModelTests {
     private struct Question: Decodable {
         let ask: String
         let expect: String

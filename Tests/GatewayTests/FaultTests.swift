@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What a user sees when something breaks on purpose.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct FaultTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct FaultTests {
     @Test func killingTheWorkerEndsEveryStreamAndTheNextRequestSucceeds() throws {
         let server = try ServerProcess()
         let worker = try #require(server.workerProcessIDs.first)

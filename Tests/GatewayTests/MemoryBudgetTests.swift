@@ -4,7 +4,7 @@ import Testing
 
 /// The server in a control group that has less memory than its requests would like.
 @Suite(
-    .serialized, .timeLimit(.minutes(5)),
+    .serialized, .timeLimit(.minutes(10)),
     .enabled(if: MemoryControlGroup.canBeMade, "no memory control group can be made here"))
 struct MemoryBudgetTests {
     private static let limit = 160 << 20

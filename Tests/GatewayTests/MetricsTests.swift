@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `docs/reference/metrics.md` against a server that works: each metric is there, has its kind, and moves when it should.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct MetricsTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct MetricsTests {
     /// A small model in a file of its own; the server opens it again for each worker.
     private final class ModelFile {
         let path: String

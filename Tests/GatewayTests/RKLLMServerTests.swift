@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// `apus serve model.rkllm`, with the stand-in for the Rockchip runtime, as its users see it.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RKLLMServerTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RKLLMServerTests {
     private static func server(_ family: Int, _ script: String, _ arguments: [String] = []) throws -> ServerProcess {
         let models = ["npu=\(try FakeRuntime.model(script))", "apus-demo=demo"]
         return try ServerProcess(models + ["--rkllm-runtime", try FakeRuntime.library(family)] + arguments)

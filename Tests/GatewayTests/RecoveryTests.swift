@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What a user sees of a worker that dies, with real processes: answers that go on, and requests that are found out.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RecoveryTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RecoveryTests {
     private static let faulty = "apus-faulty-worker"
 
     /// A request to the worker that misbehaves as its prompt says.

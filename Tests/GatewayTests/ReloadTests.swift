@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// SIGHUP: what a running server takes from a changed configuration.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ReloadTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ReloadTests {
     /// A folder with `config.json` and a key file, and a server that was started with them.
     private final class Bench {
         let folder: URL

@@ -6,7 +6,7 @@ import Testing
 @testable import Gateway
 
 /// The server under a service manager that the test plays.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct ServiceManagerTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct ServiceManagerTests {
     /// The socket that notifications go to.
     private final class Manager {
         let address: String

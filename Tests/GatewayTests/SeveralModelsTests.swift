@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Several models in real workers: loaded on demand, unloaded, pushed out, replaced.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct SeveralModelsTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct SeveralModelsTests {
     /// A folder with small models, a configuration that names them, and an administrator's key.
     private final class Setting {
         let folder: URL

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What clients and probes see of a server that was told to stop.
-@Suite(.serialized, .timeLimit(.minutes(3))) struct StopTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct StopTests {
     /// A server that was told to stop while one long stream runs.
     private static func stopping(_ body: (ServerProcess, HTTPExchange) throws -> Void) throws {
         let server = try ServerProcess(["--drain-seconds", "600"])

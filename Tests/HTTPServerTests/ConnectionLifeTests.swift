@@ -7,7 +7,7 @@ import Testing
 @testable import Platform
 
 /// Clients that leave, wait, come in crowds or send nonsense.
-@Suite(.timeLimit(.minutes(2))) struct ConnectionLifeTests {
+@Suite(.timeLimit(.minutes(10))) struct ConnectionLifeTests {
     private static let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
     /// Holds the requests back and counts the clients that are gone.

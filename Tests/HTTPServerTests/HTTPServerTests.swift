@@ -17,7 +17,7 @@ private func request(_ method: String, _ path: String, _ fields: String = "", bo
     return "\(method) \(path) HTTP/1.1\r\nHost: a\r\n\(fields)\(length)\r\n\(body)"
 }
 
-@Suite(.timeLimit(.minutes(1))) struct HTTPServerTests {
+@Suite(.timeLimit(.minutes(10))) struct HTTPServerTests {
     @Test func aConnectionServesOneRequestAfterTheOther() throws {
         let server = try LiveServer(echo)
         let client = try server.connect()

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Platform
 
-@Suite(.timeLimit(.minutes(1))) struct EventLoopTests {
+@Suite(.timeLimit(.minutes(10))) struct EventLoopTests {
     @Test func postedWorkRunsInOrderOnTheLoop() throws {
         let loop = try EventLoop()
         let order = Mutex<[Int]>([])

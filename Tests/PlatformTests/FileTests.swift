@@ -21,7 +21,7 @@ final class TemporaryFolder {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct FileTests {
+@Suite(.timeLimit(.minutes(10))) struct FileTests {
     @Test func onlyRegularFilesAreOpened() throws {
         let folder = try TemporaryFolder()
         let fifo = folder.path("fifo")

@@ -3,7 +3,7 @@ import Platform
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct ChildProcessTests {
+@Suite(.timeLimit(.minutes(10))) struct ChildProcessTests {
     /// Runs a shell command with its output in a socket; returns the output and the end.
     private func shell(
         _ command: String, environment: [String] = [], extra: [(parent: Int32, child: Int32)] = []
@@ -98,7 +98,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ThreadTests {
+@Suite(.timeLimit(.minutes(10))) struct ThreadTests {
     @Test func aThreadHasItsNameAndItsOwnNiceness() throws {
         let seen = Mutex<(String, Int32)>(("", 0))
         let before = getpriority(0, 0)

@@ -2,7 +2,7 @@ import Foundation
 import Platform
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct SocketTests {
+@Suite(.timeLimit(.minutes(10))) struct SocketTests {
     @Test(arguments: ["127.0.0.1", "localhost"])
     func aTCPConnectionCarriesBytesAndKnowsItsPeer(host: String) throws {
         let listener = try Socket.listenTCP(host: host, port: 0)

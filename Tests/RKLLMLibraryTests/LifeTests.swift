@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Handles, threads and processes, from `rkllm_init` to `rkllm_destroy` and in between.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct LifeTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct LifeTests {
     private static let story = "Tell me a long story"
 
     @Test func `fifty models leave no process, no thread and no descriptor`() throws {

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// What cannot be done returns -1 and says why in one line.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RefusalTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RefusalTests {
     private static let values = [
         ("model_path", "model_path is NULL"), ("model_path", "'at-all.gguf' cannot be opened"),
         ("model_path", "APUS_RKLLM_MAP names no GGUF"), ("max_context_len", "max_context_len is -5"),

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Runs of the bundled model by programs in C.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct RunTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct RunTests {
     private static let prompt = "Hello! Who are you?"
     private static let story = "Tell me a long story"
     nonisolated(unsafe) private static let spoken = Result { try Reference() }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What a handle keeps between runs.
-@Suite(.serialized, .timeLimit(.minutes(5))) struct SessionTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct SessionTests {
     private static let first = "Hello! Who are you?"
     private static let second = "Tell me a story about a fox."
 

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The path from a client's line to the demo model and back, with the real programs.
-@Suite("End to end", .serialized, .timeLimit(.minutes(5))) struct EndToEndTests {
+@Suite("End to end", .serialized, .timeLimit(.minutes(10))) struct EndToEndTests {
     private static func server(_ more: [String] = [], _ body: (ServerProcess, String) throws -> Void) throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID()).sock").path
         let server = try ServerProcess(["--rpc", path, "--context", "1024"] + more)

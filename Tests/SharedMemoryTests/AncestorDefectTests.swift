@@ -9,7 +9,7 @@ import Testing
 /// One test for each defect of an earlier transport that belongs to rings, segments or the handshake.
 ///
 /// Defects 1, 5, 6, 8, 10, 13 and 14 are tested beside their kin, under the same names.
-@Suite("Defects of the ancestor", .timeLimit(.minutes(5))) struct AncestorDefectTests {
+@Suite("Defects of the ancestor", .timeLimit(.minutes(10))) struct AncestorDefectTests {
     private func rings(capacity: Int = 16 << 10) throws -> (RingsBox, RingsBox) {
         var options = Handshake.Options()
         options.sendCapacity = capacity

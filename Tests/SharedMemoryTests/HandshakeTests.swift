@@ -5,7 +5,7 @@ import SharedMemory
 import TestSupport
 import Testing
 
-@Suite("Handshake", .timeLimit(.minutes(5))) struct HandshakeTests {
+@Suite("Handshake", .timeLimit(.minutes(10))) struct HandshakeTests {
     @Test("both sides end with the same agreement")
     func agreement() throws {
         var options = Handshake.Options()

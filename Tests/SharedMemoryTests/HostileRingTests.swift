@@ -5,7 +5,7 @@ import SharedMemory
 import Testing
 
 /// What a server does with a client that writes anything into its segment and its control socket.
-@Suite("Hostile rings", .timeLimit(.minutes(5))) struct HostileRingTests {
+@Suite("Hostile rings", .timeLimit(.minutes(10))) struct HostileRingTests {
     struct BadRecord: Sendable, CustomTestStringConvertible {
         let testDescription: String
         var tail: UInt64 = 64

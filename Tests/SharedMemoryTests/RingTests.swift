@@ -4,7 +4,7 @@ import SharedMemory
 import TestSupport
 import Testing
 
-@Suite("Rings", .timeLimit(.minutes(5))) struct RingTests {
+@Suite("Rings", .timeLimit(.minutes(10))) struct RingTests {
     @Test("records of all sizes arrive whole and in order, in both directions, between two threads")
     func bothWays() throws {
         let pair = try ConnectedPair()

@@ -7,7 +7,7 @@ import Testing
 @testable import Supervision
 
 /// With real processes: programs that die in every way there is.
-@Suite("Worker process", .serialized, .timeLimit(.minutes(1))) struct WorkerProcessTests {
+@Suite("Worker process", .serialized, .timeLimit(.minutes(10))) struct WorkerProcessTests {
     private static let quiet = Logger(component: "test", level: .error, sink: MemorySink())
 
     /// Runs a script as a worker until its end is reported.
@@ -140,7 +140,7 @@ import Testing
     }
 }
 
-@Suite("Worker supervisor", .serialized, .timeLimit(.minutes(1))) struct WorkerSupervisorTests {
+@Suite("Worker supervisor", .serialized, .timeLimit(.minutes(10))) struct WorkerSupervisorTests {
     private static let quiet = Logger(component: "test", level: .error, sink: MemorySink())
     private let load = LoadRequest(source: .bundledDemo, purpose: .generate, displayName: "m")
 

@@ -6,7 +6,7 @@ import Testing
 @testable import Supervision
 
 /// A program with a worker of its own.
-@Suite("Worker session", .timeLimit(.minutes(1))) struct WorkerSessionTests {
+@Suite("Worker session", .timeLimit(.minutes(10))) struct WorkerSessionTests {
     @Test("a program that is handed rows has taken them, so the next ones come")
     func tensors() throws {
         let session = try WorkerSession(

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// What the built worker tells of itself while it works, and when it dies.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct CrashHandlerTests {
+@Suite(.serialized, .timeLimit(.minutes(10))) struct CrashHandlerTests {
     /// An idle worker, its link and the pipe that its stacks come through.
     private final class Idle {
         let process: ChildProcess
