@@ -39,7 +39,7 @@
 //
 // A run that comes to the end of the file has finished. One whose callback answers 1 returns at once, and the next one
 // goes on in the file where it was. A run counts the positions that it adds to the cache: the words of a prompt, the
-// tokens or rows of other inputs, and each token that it says.
+// tokens or rows of other inputs, and each token that it says. Those of its input are its figures' prefill tokens.
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -119,6 +119,7 @@ struct model {
     const char *prompts[elements];
     const char *adapter;
     bool ended[elements];
+    int added[elements];
     /// The line of the script, how often it was done, and the next token; the next run goes on there after a pause.
     int line, repeats;
     int32_t token;
@@ -429,7 +430,7 @@ static int tell(struct model *model, void *userdata, int state, const char *cons
 #if FAKE_ABI >= 121
         if (state == finish) {
             put_float(result, 48, 12.5f);
-            put_int(result, 52, 7);
+            put_int(result, 52, model->added[index]);
             put_float(result, 56, 80.0f);
             put_int(result, 60, 3);
             put_float(result, 64, 99.0f);
@@ -698,6 +699,7 @@ static bool begin(struct model *model, const void *input, const void *infer) {
         const char *element = (const char *)input + (size_t)index * input_bytes;
         note_input(model, element);
         model->prompts[index] = prompt_of(element);
+        model->added[index] = read_input(element);
         model->ended[index] = false;
     }
     note_infer(model, infer);
@@ -714,7 +716,7 @@ static bool begin(struct model *model, const void *input, const void *infer) {
     (model->paused = false, model->kept_history = keeps);
     const char *cached = model->cached_prompt;
     if (cached && !strncmp(model->prompts[0], cached, strlen(cached))) note(model, "run reuses %d", words_of(cached));
-    model->positions += read_input(input);
+    model->positions += model->added[0];
     const void *adapter = pointer_at(infer, 8);
     model->adapter = adapter ? pointer_at(adapter, 0) : NULL;
     bool found = !model->adapter;

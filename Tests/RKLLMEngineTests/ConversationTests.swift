@@ -7,10 +7,14 @@ import Testing
     @Test(arguments: [120, 121, 130]) func `a conversation goes on in the runtime's cache`(family: Int) throws {
         let harness = try RuntimeHarness(family, "say Good\nsay \\_day")
         #expect(try harness.run(harness.ask("Hello")).text == "Good day")
-        #expect(try harness.run(harness.ask("Hello", "Good day", "And now?")).text == "Good day")
+        let second = try harness.run(harness.ask("Hello", "Good day", "And now?"))
+        #expect(second.text == "Good day")
+        // What was there already is in the prompt's length; 1.2.0 tells nobody how long a text was.
+        #expect(second.usage?.cachedTokens == (family == 120 ? 2 : 3))
+        #expect(second.usage?.promptTokens == (family == 120 ? 2 : 5))
         let third = try harness.run(harness.ask("Hello", "Good day", "And now?", "Good day", "Bye"))
         #expect(third.text == "Good day")
-        #expect(third.first == .accepted(promptTokens: 0, queuePosition: 0))
+        #expect(third.first == .accepted(promptTokens: family == 120 ? 4 : 7, queuePosition: 0))
         let told = harness.told.filter { $0.hasPrefix("run prompt") || $0.hasPrefix("clear") }
         #expect(told == ["run prompt=Hello", "run prompt=And now?", "run prompt=Bye"])
         // Another one begins with an empty cache.

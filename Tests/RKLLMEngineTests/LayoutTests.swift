@@ -135,9 +135,9 @@ import Testing
         let harness = try RuntimeHarness(family, "say x")
         let events = try harness.run(harness.ask("Hello"))
         let usage = try #require(events.usage)
-        #expect(usage.promptTokens == (family >= 121 ? 7 : 0) && usage.completionTokens == 1)
+        #expect(usage.promptTokens == (family >= 121 ? 1 : 0) && usage.completionTokens == 1)
         let figures = RuntimeFigures(
-            prefillMilliseconds: 12.5, prefillTokens: 7, generateMilliseconds: 80, generateTokens: 3,
+            prefillMilliseconds: 12.5, prefillTokens: 1, generateMilliseconds: 80, generateTokens: 3,
             memoryMegabytes: 99)
         #expect(events.figures == (family >= 121 ? figures : nil))
         let ids = try #require(try harness.run(GenerateRequest(inputs: [.ids([1, 2])])).usage)

@@ -30,13 +30,57 @@ import Testing
         #expect(throws: EngineError.self) { try harness.run(harness.turn("Closed", in: id)) }
     }
 
-    @Test(arguments: [121, 130]) func `a session tells the positions that the runtime counts`(family: Int) throws {
-        let harness = try RuntimeHarness(family, "say Good\nsay \\_day")
+    /// The history is in a prompt's length, whichever of the two is longer.
+    @Test(arguments: [121, 130]) func `prompt and answer together are the positions that the runtime counts`(
+        family: Int
+    ) throws {
+        let harness = try RuntimeHarness(family, "delay 1\non long many 1000 a\nsay Good\nsay \\_day")
         let id = try harness.open(1)
-        _ = try harness.run(harness.turn("one two three", in: id))
-        #expect(try harness.change(id, .releaseCache).positions == 5)
-        _ = try harness.run(harness.turn("four", in: id))
-        #expect(try harness.change(id, .releaseCache).positions == 8)
+        func run(_ text: String, _ prompt: UInt32, after history: UInt32) throws {
+            let events = try harness.run(harness.turn(text, in: id))
+            #expect(
+                events.starts(with: [
+                    .accepted(promptTokens: history, queuePosition: 0),
+                    .started(cachedTokens: history),
+                ]))
+            #expect(events.usage == Usage(promptTokens: prompt, completionTokens: 2, cachedTokens: history))
+            #expect(try harness.change(id, .releaseCache) == SessionState(positions: prompt + 2))
+        }
+        try run("one", 1, after: 0)
+        try run("one two three four five six", 9, after: 3)
+        try run("seven", 12, after: 11)
+        #expect(try harness.change(id, .clear(keepsSystemPrompt: false)) == SessionState())
+        try run("one two", 2, after: 0)
+        let call = try harness.submit(harness.turn("long", in: id))
+        let begun = try harness.events(of: call) { !$0.text.isEmpty }
+        #expect(begun.contains(.started(cachedTokens: 4)))
+        harness.engine.cancel(call)
+        #expect(try harness.finished(call).failure == .cancelled)
+        // The session cannot go on with it.
+        #expect(try harness.change(id, .releaseCache) == SessionState())
+        #expect(Self.isDisplaced(try harness.run(harness.turn("More", in: id)).failure))
+        #expect(try harness.change(id, .clear(keepsSystemPrompt: false)) == SessionState())
+        try run("one two three", 3, after: 0)
+    }
+
+    @Test func `where the runtime tells no length, a history is what was counted`() throws {
+        let harness = try RuntimeHarness(120, "say Good\nsay \\_day")
+        let id = try harness.open(1)
+        var ids = harness.turn("", in: id)
+        ids.inputs = [.ids([1, 2, 3])]
+        #expect(try harness.run(ids).usage == Usage(promptTokens: 3, completionTokens: 2, cachedTokens: 0))
+        #expect(try harness.run(ids).usage == Usage(promptTokens: 8, completionTokens: 2, cachedTokens: 5))
+        let text = try harness.run(harness.turn("four five", in: id))
+        #expect(text.usage == Usage(promptTokens: 10, completionTokens: 2, cachedTokens: 10))
+    }
+
+    @Test(arguments: [121, 130]) func `an answer that fills the context behind its history has reached the limit`(
+        family: Int
+    ) throws {
+        let harness = try RuntimeHarness(family, "many 5 a", context: 16)
+        let id = try harness.open(1)
+        #expect(try harness.run(harness.turn("one two three", in: id)).reasons == [.stop])
+        #expect(try harness.run(harness.turn("four five six", in: id)).reasons == [.length])
     }
 
     @Test(arguments: [120, 121, 130]) func `a history that another call displaced is refused in words`(
@@ -170,7 +214,7 @@ import Testing
         let saved = try file.content
         #expect(saved.starts(with: "APUSRKPC".utf8) && saved.count > 44)
         let state = try harness.change(id, .loadCache, file: file.runtime)
-        #expect(state.cachedPositions == (family >= 121 ? 7 : 1))
+        #expect(state.cachedPositions == (family >= 121 ? 3 : 1))
         _ = try harness.run(harness.turn("one two three four", in: id, keepsHistory: false))
         #expect(harness.told.contains("run reuses 3"))
         // Another one takes its place, and none.

@@ -62,6 +62,35 @@ import Testing
         #expect(throws: EngineError.self) { try submit(bench, session, generate(session), listener) }
     }
 
+    /// A prompt's tokens are those of all that it goes on after.
+    @Test("what a session holds is the prompt and the answer, however they end")
+    func positions() throws {
+        let bench = try readyBench()
+        let listener = RecordingListener()
+        let session = try open(bench, listener)
+        func run(keeps: Bool = true, _ events: EngineEvent...) throws -> SessionState {
+            _ = try submit(bench, session, generate(session, keeps: keeps), listener)
+            let call = try id(bench)
+            bench.worker.onEvents(events.map { (call, $0) })
+            return session.state
+        }
+        func end(_ prompt: UInt32, _ completion: UInt32) -> EngineEvent {
+            .finished(
+                usage: Usage(promptTokens: prompt, completionTokens: completion, cachedTokens: 0),
+                timings: Timings(preparation: 0, queue: 0, prefill: 0, decode: 0))
+        }
+        let accepted = EngineEvent.accepted(promptTokens: 10, queuePosition: 0)
+        #expect(try run(.accepted(promptTokens: 2, queuePosition: 0), end(2, 1)) == SessionState(positions: 3))
+        #expect(try run(accepted, end(10, 4)) == SessionState(positions: 14), "the new text is longer than the old")
+        #expect(try run(.failed(.cancelled)) == SessionState(positions: 14), "it never began")
+        let failure = EngineEvent.failed(.internalError(id: "x", message: "x"))
+        #expect(try run(accepted, chunk("a"), failure) == SessionState(positions: 14), "a failure changes nothing")
+        #expect(try run(.failed(.cancelled)) == SessionState(positions: 14), "nor does it count later")
+        #expect(try run(accepted, .failed(.cancelled)) == SessionState(positions: 10), "the prompt stays")
+        #expect(try run(accepted, chunk("a"), chunk("b"), .failed(.cancelled)) == SessionState(positions: 12))
+        #expect(try run(keeps: false, accepted, end(10, 4)) == SessionState())
+    }
+
     @Test("a cancelled call keeps its session busy until the worker has let go, and then it is closed")
     func cancelled() throws {
         let bench = try readyBench()

@@ -37,13 +37,15 @@ final class EngineCore: Sendable {
                 return
             }
             // Said under the lock, so that it comes before all that the run thread says.
-            emit([(entry.call, Self.accepted(work, position: position))])
+            emit([(entry.call, Self.accepted(work, history: 0, position: position))])
         }
     }
 
-    static func accepted(_ work: PreparedRuns, position: Int) -> EngineEvent {
+    /// - Parameter history: positions that the call goes on after.
+    static func accepted(_ work: PreparedRuns, history: Int, position: Int) -> EngineEvent {
         .accepted(
-            promptTokens: UInt32(clamping: work.knownPromptTokens), queuePosition: UInt32(clamping: position))
+            promptTokens: UInt32(clamping: history + work.knownPromptTokens),
+            queuePosition: UInt32(clamping: position))
     }
 
     /// The call ends at once; the runtime is asked to end its run, and what it still tells is dropped.

@@ -42,7 +42,7 @@ struct ModelIdentity: Sendable, Equatable {
 /// | 12 | family of the runtime, such as 121 |
 /// | 16 | fingerprint of the model |
 /// | 24 | bytes that follow the header |
-/// | 32 | positions; 0 where the runtime did not tell |
+/// | 32 | positions, as far as they are known |
 /// | 36 | CRC-32C of the bytes that follow |
 /// | 40 | CRC-32C of the 40 bytes before |
 final class PromptCache: Sendable {

@@ -18,7 +18,7 @@ final class RunningCall {
         /// Content as it was said; of an answer with tool calls it is not all.
         var said = ""
         var hasToolCalls = false
-        /// As far as they are known.
+        /// With the history that it goes on after, as far as they are known.
         var inputTokens = 0
         var generated = 0
         var heldIDs: [Int32] = []
@@ -27,6 +27,9 @@ final class RunningCall {
         var vector = PooledVector()
         /// The choice has ended: what the runtime still says is dropped.
         var isOver = false
+
+        /// What it takes of the context.
+        var positions: Int { inputTokens + generated }
     }
 
     private let call: CallID
@@ -36,6 +39,8 @@ final class RunningCall {
     private let startedAt = MonotonicClock.now()
     private var firstTokenAt: UInt64?
     private var lastTokenAt: UInt64?
+    /// Positions of the history that the call goes on after.
+    private var history = 0
     private var promptTokens = 0
     private var completionTokens = 0
     private var vectors = PooledVectors()
@@ -62,8 +67,11 @@ final class RunningCall {
         guard !isLate else { return core.say([.failed(.deadlineExceeded)], of: call) }
         do throws(EngineError) {
             let goesOn = try goesOn(cache)
-            if work.isAcceptedLate { core.say([EngineCore.accepted(work, position: 0)], of: call) }
-            if case .generation = work.answer { core.say([.started(cachedTokens: 0)], of: call) }
+            if goesOn { history = try positions(of: cache) }
+            if work.isAcceptedLate { core.say([EngineCore.accepted(work, history: history, position: 0)], of: call) }
+            if case .generation = work.answer {
+                core.say([.started(cachedTokens: UInt32(clamping: history))], of: call)
+            }
             var next = 0
             while next < work.runs.count, core.isOpen(call) {
                 let choices = batch(from: next)
@@ -108,6 +116,12 @@ final class RunningCall {
                 parameter: "adapter", message: "the session goes on, so its adapter stays as it is; clear it first")
         }
         return true
+    }
+
+    /// Positions in the cache as the runtime tells them, or else as they were counted here.
+    private func positions(of cache: RuntimeCache) throws(EngineError) -> Int {
+        core.beginLibraryCall(for: call)
+        return try core.model.cachedPositions().map { Int($0) } ?? cache.positions
     }
 
     private var lost: EngineError { work.session == nil ? Self.forgotten : EngineCore.displaced }
@@ -163,7 +177,8 @@ final class RunningCall {
                 if case .tools = run.template { options.findsToolCalls = true }
                 element.text = core.makeText(options)
             }
-            element.inputTokens = run.resumes ? 0 : run.input.positions
+            // The token with which a paused answer goes on has been said, and so is in the history.
+            element.inputTokens = history + (run.resumes ? 0 : run.input.positions)
             return element
         }
         for element in elements where element.choice.isMultiple(of: work.choicesPerInput) {
@@ -218,7 +233,8 @@ final class RunningCall {
         if let use = work.session { remember(use, isWhole: isWhole, cache: &cache) }
         guard work.session == nil else { return }
         if let turns = run.turns, isWhole, !elements[0].hasToolCalls {
-            cache.hold(.conversation(turns + [ChatTurn(role: .assistant, text: elements[0].said)]))
+            let said = ChatTurn(role: .assistant, text: elements[0].said)
+            cache.hold(.conversation(turns + [said]), positions: elements[0].positions)
         } else if run.turns == nil, run.mode == apus_rkllm_generate, isWhole {
             cache.hold(.nobody)
         }
@@ -231,7 +247,7 @@ final class RunningCall {
         session.keptHistory = use.keepsHistory
         core.keep(session, as: use.id)
         if isWhole, use.keepsHistory || isPaused {
-            cache.hold(.session(use.id))
+            cache.hold(.session(use.id), positions: elements[0].positions)
         } else if isWhole {
             cache.hold(.nobody)
         }
@@ -270,7 +286,7 @@ final class RunningCall {
             let choice = elements[index].choice
             if index == 0 { add(result.figures) }
             guard work.runs[choice].input.hasText, !work.runs[choice].resumes else { continue }
-            let tokens = Int(max(0, result.figures.prefill_tokens))
+            let tokens = history + Int(max(0, result.figures.prefill_tokens))
             if choice.isMultiple(of: work.choicesPerInput) { promptTokens += tokens - elements[index].inputTokens }
             elements[index].inputTokens = tokens
         }
@@ -467,7 +483,7 @@ final class RunningCall {
     private func finish(element index: Int, into events: inout [EngineEvent]) {
         var answer = AnswerParts()
         elements[index].text?.flush(to: &answer)
-        let isFull = elements[index].inputTokens + elements[index].generated >= core.model.contextLength
+        let isFull = elements[index].positions >= core.model.contextLength
         tell(answer, of: index, ending: isFull ? .length : .stop, into: &events)
     }
 
@@ -485,7 +501,7 @@ final class RunningCall {
         return .finished(
             usage: Usage(
                 promptTokens: UInt32(clamping: promptTokens), completionTokens: UInt32(clamping: completionTokens),
-                cachedTokens: 0),
+                cachedTokens: UInt32(clamping: history)),
             timings: Timings(
                 preparation: work.preparationNanoseconds, queue: Self.span(acceptedAt, startedAt),
                 prefill: Self.span(startedAt, firstTokenAt), decode: Self.span(firstTokenAt, lastTokenAt),

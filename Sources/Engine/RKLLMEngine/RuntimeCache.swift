@@ -13,6 +13,8 @@ struct RuntimeCache {
     }
 
     private(set) var holder = Holder.nobody
+    /// What the holder has in it, as far as it could be counted: the length of a text is told by some families only.
+    private(set) var positions = 0
     /// Nothing has run since the cache was empty.
     private(set) var isEmpty = true
     private var adapter: String?
@@ -32,11 +34,11 @@ struct RuntimeCache {
 
     /// A run is about to put something into it.
     mutating func fill(_ work: PreparedRuns) {
-        (holder, isEmpty) = (.remains, false)
+        (holder, positions, isEmpty) = (.remains, 0, false)
         (adapter, isCrossAttended) = (work.adapter, work.crossAttention != nil)
     }
 
-    mutating func hold(_ holder: Holder) { self.holder = holder }
+    mutating func hold(_ holder: Holder, positions: Int = 0) { (self.holder, self.positions) = (holder, positions) }
 
     /// Whether positions in it were computed in another way than the call's would be.
     func isForeign(to work: PreparedRuns) -> Bool {

@@ -151,6 +151,8 @@ final class RPCRun: CallListener {
             if choice < outcome.outputs.count { outcome.outputs[Int(choice)].reason = reason }
         case .finished(let usage, let timings):
             metrics.counted(usage)
+            // Some engines know only now how long a text was.
+            (outcome.promptTokens, outcome.cachedTokens) = (usage.promptTokens, usage.cachedTokens)
             // A prompt that was to be computed and no more has come to its end.
             finish(
                 request.generate.maximumTokens == 0 ? .stop : outcome.reason,

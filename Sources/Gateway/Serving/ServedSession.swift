@@ -17,8 +17,9 @@ public final class ServedSession {
 
     /// What a generation in it has come to.
     private struct Run {
-        var promptTokens: UInt32 = 0
-        var tokens: UInt32 = 0
+        /// What the session held before is in it.
+        let promptTokens: UInt32
+        var tokens = 0
         var isPaused = false
     }
 
@@ -32,7 +33,8 @@ public final class ServedSession {
     public private(set) var state = SessionState()
     /// The last call in it has ended at the worker: the next one may be sent.
     public var onIdle: () -> Void = {}
-    private var run = Run()
+    /// The generation that its worker has accepted and not ended.
+    private var run: Run?
 
     init(id: SessionID, model: String, channel: ModelChannel) {
         self.id = id
@@ -63,23 +65,24 @@ public final class ServedSession {
         guard case .generate(let generate) = request, let use = generate.session else { return }
         switch event {
         case .accepted(let promptTokens, _): run = Run(promptTokens: promptTokens)
-        case .tokens(let chunk): run.tokens += UInt32(clamping: chunk.ids.count)
-        case .choiceFinished(_, let reason): run.isPaused = reason == .paused
+        case .tokens(let chunk): run?.tokens += chunk.ids.count
+        case .choiceFinished(_, let reason): run?.isPaused = reason == .paused
         case .finished(let usage, _):
-            settle(promptTokens: usage.promptTokens, tokens: usage.completionTokens, keeps: use.keepsHistory)
-        case .failed(.cancelled) where run.tokens > 0:
-            settle(promptTokens: run.promptTokens, tokens: run.tokens, keeps: use.keepsHistory)
-        case .started, .tensor, .failed, .result, .statistics: break
+            settle(Int(usage.promptTokens) + Int(usage.completionTokens), keeps: use.keepsHistory)
+        case .failed(.cancelled):
+            // What had come stays; of a call that was not accepted, nothing.
+            if let run { settle(Int(run.promptTokens) + run.tokens, keeps: use.keepsHistory) }
+        case .failed: run = nil
+        case .started, .tensor, .result, .statistics: break
         }
     }
 
-    private func settle(promptTokens: UInt32, tokens: UInt32, keeps: Bool) {
-        let before = keeps || state.isPaused ? state.positions : 0
-        // A prompt has all that it goes on after; a vendor's runtime counts what is new in it alone.
-        let prompt = promptTokens >= before ? promptTokens : before + promptTokens
-        state.positions = keeps || run.isPaused ? prompt + tokens : 0
-        state.isPaused = run.isPaused
-        run = Run()
+    /// - Parameter positions: of the prompt, in which is all that it went on after, and of its answer.
+    private func settle(_ positions: Int, keeps: Bool) {
+        let isPaused = run?.isPaused == true
+        state.positions = keeps || isPaused ? UInt32(clamping: positions) : 0
+        state.isPaused = isPaused
+        run = nil
     }
 }
 
