@@ -140,6 +140,9 @@ import Testing
         let first = try harness.finished(call)
         #expect(first.reasons == [.paused])
         let positions = UInt32(2 + first.ids.count)
+        #expect(
+            first.usage
+                == Usage(promptTokens: 2, completionTokens: UInt32(first.ids.count), cachedTokens: 0))
         #expect(try harness.change(id, .releaseCache) == SessionState(positions: positions, isPaused: true))
         // What follows the range moves up.
         #expect(try harness.change(id, .clearRange(first: 0, end: 2)).positions == positions - 2)
@@ -151,6 +154,7 @@ import Testing
         let rest = try harness.run(resumed)
         #expect(first.text + rest.text == String(repeating: "a", count: 300) + "end")
         #expect(first.ids + rest.ids == Array(100...400) && rest.reasons == [.stop])
+        #expect(rest.usage?.promptTokens == positions - 2 && rest.usage?.cachedTokens == positions - 2)
         #expect(harness.told.contains("run goes on"))
         #expect(harness.told.contains("run tokens=1 first=\(first.ids.last ?? 0)"))
         #expect(!harness.told.contains { $0.hasPrefix("clear keep") })

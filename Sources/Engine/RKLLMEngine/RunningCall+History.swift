@@ -52,6 +52,14 @@ extension RunningCall {
         return run.turns != nil && core.model.family.keepsHistory
     }
 
+    /// The runtime tells with FINISH how long a text was, which a run that was paused does not come to.
+    func countPausedPrompt(of run: PreparedRun) throws(EngineError) {
+        guard run.input.hasText else { return }
+        core.beginLibraryCall(for: call)
+        let told = try core.model.cachedPositions().map { Int($0) } ?? 0
+        count(promptTokens: max(elements[0].inputTokens, told - elements[0].generated), element: 0)
+    }
+
     /// Whose the positions in the cache are after a run.
     ///
     /// - Parameter isWhole: the run came to its end, or to a pause, by itself.

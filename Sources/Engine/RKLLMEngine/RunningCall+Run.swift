@@ -95,6 +95,7 @@ extension RunningCall {
             guard code == 0, outcome == .finished else { throw failure(code) }
             try finish(run)
         }
+        if isOpen, isPaused { try countPausedPrompt(of: run) }
         let isWhole = isOpen && code == 0 && (outcome == .finished || isPaused) && !wasStopped
         leaveHistory(of: run, isWhole: isWhole, cache: &cache)
     }
