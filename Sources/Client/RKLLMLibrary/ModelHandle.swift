@@ -152,7 +152,7 @@ public final class ModelHandle: Sendable {
     private func perform(_ request: RunRequest, _ sampling: SamplingChoice) -> Int32 {
         defer { end() }
         do throws(Refusal) {
-            let cache = try request.promptCachePath.map { path throws(Refusal) in try PromptCacheFile(path: path) }
+            let cache = try request.promptCachePath.map { path throws(Refusal) in try UnfinishedCacheFile(path: path) }
             if request.mode == .generate { try beginAnew(request) }
             let width = request.mode == .logits ? model.vocabularySize : model.embeddingWidth
             var run = BatchRun(

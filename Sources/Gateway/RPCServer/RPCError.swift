@@ -68,6 +68,10 @@ extension RPCError {
         RPCError(.invalidParams, type: "invalid_params", message).with("field", .string(field))
     }
 
+    static func pathNotAllowed(_ field: String, _ message: String) -> RPCError {
+        RPCError(.pathNotAllowed, type: "path_not_allowed", message).with("field", .string(field))
+    }
+
     static func wrongType(_ field: String, _ wanted: String, _ value: JSONValue) -> RPCError {
         invalid(field, "'\(field)' is \(wanted), not \(value.typeName)")
     }

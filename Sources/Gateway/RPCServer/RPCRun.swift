@@ -19,7 +19,7 @@ final class RPCRun: CallListener {
     /// What its handle keeps, if it is one of those that need that.
     private let history: HandleHistory?
     /// Where the prompt's cache is saved, and the file while that has not ended well.
-    private let cacheTarget: PromptCacheFile?
+    private let cacheTarget: CacheRootFile?
     private var cacheFile: FileFolder.Replacement?
     private var reducers: [RowReducer]
     private var wantsPause = false
@@ -38,7 +38,7 @@ final class RPCRun: CallListener {
 
     init(
         id: RPCID, handle: RKLLMHandle, request: RKLLMRunRequest, history: HandleHistory? = nil,
-        cacheTarget: PromptCacheFile? = nil, isAsynchronous: Bool, slot: ReplySlot, session: RPCSession
+        cacheTarget: CacheRootFile? = nil, isAsynchronous: Bool, slot: ReplySlot, session: RPCSession
     ) {
         self.id = id
         self.handle = handle

@@ -8,7 +8,7 @@ extension RPCSession {
     /// Has a change made in the handle's session when it is its turn, and answers then.
     private func change(
         _ handle: RKLLMHandle, to change: SessionChange, _ call: RPCInvocation?,
-        file: PromptCacheFile? = nil, done: @escaping (SessionState) -> Void
+        file: CacheRootFile? = nil, done: @escaping (SessionState) -> Void
     ) throws(RPCError) {
         let history = try history(of: handle)
         guard history.stepCount < service.limits.runs else {
@@ -57,18 +57,18 @@ extension RPCSession {
 
 extension RPCSession {
     /// A file that an administrator names.
-    func promptCacheFile(_ path: String, field: String) throws(RPCError) -> PromptCacheFile {
+    func cacheRootFile(_ path: String, field: String) throws(RPCError) -> CacheRootFile {
         guard administrator != nil else {
-            throw PromptCacheFile.refusal(field, "'\(field)' needs an administrator's key (rpc.authenticate)")
+            throw .pathNotAllowed(field, "'\(field)' needs an administrator's key (rpc.authenticate)")
         }
-        return try PromptCacheFile(path, root: service.settings.cacheRoot, field: field)
+        return try CacheRootFile(path, root: service.settings.cacheRoot, field: field)
     }
 
     func loadPromptCache(_ call: RPCInvocation) throws(RPCError) {
         let handle = try handle(call.fields)
         try refuseBatch(handle, "prompt caches")
         let path = call.fields.text("prompt_cache_path") ?? ""
-        let file = try promptCacheFile(path, field: "prompt_cache_path")
+        let file = try cacheRootFile(path, field: "prompt_cache_path")
         service.logger.info("rpc.load_cache", .string("path", path), .string("by", administrator ?? ""))
         try change(handle, to: .loadCache, call, file: file) { [weak self] state in
             self?.succeed(call, "prompts that begin like the saved one go on from it") { writer in
@@ -104,7 +104,7 @@ extension RPCSession {
         }
         let field = adapter.path("lora_adapter_path")
         guard let administrator else {
-            throw PromptCacheFile.refusal(field, "'\(field)' needs an administrator's key (rpc.authenticate)")
+            throw .pathNotAllowed(field, "'\(field)' needs an administrator's key (rpc.authenticate)")
         }
         let path = adapter.text("lora_adapter_path") ?? ""
         service.logger.info("rpc.load_adapter", .string("path", path), .string("by", administrator))

@@ -149,7 +149,7 @@ extension RPCSession {
         let request = try RKLLMRunRequest(
             call.fields, handle: handle, model: service.model(handle.model)?.description)
         let target = try request.cachePath.map { path throws(RPCError) in
-            try promptCacheFile(path, field: "prompt_cache_path")
+            try cacheRootFile(path, field: "prompt_cache_path")
         }
         // Where something is kept, every run is in its order.
         let history = request.usesHistory || handle.history != nil ? try history(of: handle) : nil

@@ -1,8 +1,8 @@
 import Glibc
 import Platform
 
-/// The file of a prompt cache, which has its name only when it is complete.
-final class PromptCacheFile {
+/// The file that a prompt cache is written into: it gets the program's name for it when it is complete, or goes away.
+final class UnfinishedCacheFile {
     private let path: String
     private let unfinished: String
     private let file: FileDescriptor
