@@ -164,7 +164,14 @@ import Testing
     @Test func aUnixSocketKnowsItsPeerAndWaitingEndsInTime() throws {
         let pair = try Socket.pair()
         let peer = try PeerCredentials(of: pair.first.rawValue)
-        #expect(peer == PeerCredentials(processID: getpid(), userID: geteuid(), groupID: getegid()))
+        #expect(peer.processID == getpid() && peer.userID == geteuid() && peer.groupIDs.first == getegid())
+        #expect(peer.isOwnUser && peer.isUser(geteuid()))
+        #expect(peer.isUser(geteuid() + 1) == (geteuid() == 0), "root is let in as anybody")
+        let group = try #require(getgrgid(getegid()).map { String(cString: $0.pointee.gr_name) })
+        #expect(peer.isMember(ofGroup: group) && !peer.isMember(ofGroup: "no-such-group"))
+        var others = [gid_t](repeating: 0, count: 1024)
+        let count = getgroups(Int32(others.count), &others)
+        #expect(Set(peer.groupIDs.dropFirst()) == Set(others.prefix(Int(count))))
         let near = pair.first.rawValue
         #expect(try !Socket.waitReadable(near, milliseconds: 0))
         #expect(try Socket.waitWritable(near, milliseconds: 0))

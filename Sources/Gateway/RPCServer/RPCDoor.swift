@@ -101,11 +101,16 @@ extension RPCDoor {
     }
 
     private func adopt(_ socket: consuming FileDescriptor, isUnix: Bool) {
-        guard isUnix ? Socket.peerIsTrusted(socket.rawValue, group: group) : Self.isLoopback(socket.rawValue) else {
+        guard isUnix ? isTrusted(socket.rawValue) : Self.isLoopback(socket.rawValue) else {
             service.logger.warning("rpc.stranger")
             return
         }
         serve(socket)
+    }
+
+    private func isTrusted(_ socket: Int32) -> Bool {
+        guard let peer = try? PeerCredentials(of: socket) else { return false }
+        return peer.isOwnUser || group.map(peer.isMember) == true
     }
 
     private static func isLoopback(_ socket: Int32) -> Bool { Socket.peerAddress(socket)?.isLoopback == true }

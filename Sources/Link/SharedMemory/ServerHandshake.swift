@@ -213,7 +213,7 @@ public final class ServerHandshake {
         do throws(SystemError) { credentials = try PeerCredentials(of: socket?.rawValue ?? -1) } catch {
             throw .failed(.system(error))
         }
-        guard credentials.userID == options.userID || credentials.userID == 0 else {
+        guard credentials.isUser(options.userID) else {
             throw refused(.user, "user \(credentials.userID) is not user \(options.userID)")
         }
         let applicant = Applicant(credentials: credentials, token: token, usesSharedMemory: usesSharedMemory)

@@ -128,7 +128,7 @@ int apus_listen_unix(const char *path, uint32_t mode, int backlog) {
     return listener;
 }
 
-static int group_number(const char *name, gid_t *number) {
+int apus_group_number(const char *name, uint32_t *number) {
     char names[16 << 10];
     struct group entry, *found = NULL;
     int code = getgrnam_r(name, &entry, names, sizeof names, &found);
@@ -140,29 +140,10 @@ static int group_number(const char *name, gid_t *number) {
 
 int apus_share_with_group(const char *path, const char *group) {
     gid_t number;
-    int result = group_number(group, &number);
+    int result = apus_group_number(group, &number);
     if (result < 0) return result;
     // The group comes before its permission.
     return lchown(path, (uid_t)-1, number) < 0 || chmod(path, 0660) < 0 ? -errno : 0;
-}
-
-static bool is_member(int descriptor, const struct ucred *peer, gid_t group) {
-    if (peer->gid == group) return true;
-    gid_t groups[1024];
-    socklen_t size = sizeof groups;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) return false;
-    for (size_t i = 0; i < size / sizeof groups[0]; i++)
-        if (groups[i] == group) return true;
-    return false;
-}
-
-int apus_peer_is_trusted(int descriptor, const char *group) {
-    struct ucred peer = {0};
-    socklen_t size = sizeof peer;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
-    if (peer.uid == geteuid() || peer.uid == 0) return 1;
-    gid_t number;
-    return group && group_number(group, &number) == 0 && is_member(descriptor, &peer, number);
 }
 
 int apus_connect_tcp(const char *host, uint16_t port) {
@@ -361,12 +342,15 @@ int64_t apus_receive_descriptors(
     return -EMSGSIZE;
 }
 
-int apus_peer_credentials(int descriptor, int *process, uint32_t *user, uint32_t *group) {
+int apus_peer_credentials(int descriptor, int *process, uint32_t *user, uint32_t *groups, int capacity) {
     struct ucred peer = {0};
     socklen_t size = sizeof peer;
     if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
     *process = peer.pid;
     *user = peer.uid;
-    *group = peer.gid;
-    return 0;
+    groups[0] = peer.gid;
+    size = (socklen_t)(capacity - 1) * sizeof groups[0];
+    // More than there is room for are none: nobody is let in because of a part of them.
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &size) < 0) return 1;
+    return 1 + (int)(size / sizeof groups[0]);
 }

@@ -8,6 +8,10 @@ public enum PlatformLimits {
     public static let descriptorsPerMessage = Int(apus_descriptors_per_message)
     /// Descriptors that a child process may be given.
     public static let descriptorsPerChild = 64
+    /// Groups of a process at the other end of a Unix socket, its own among them.
+    ///
+    /// One that is in more is in none but its own.
+    public static let peerGroups = 1025
     /// Bytes of a file of the kernel's (`/proc`, control groups).
     public static let kernelFileBytes = 1 << 20
     /// Stack of a thread that asks for nothing else.

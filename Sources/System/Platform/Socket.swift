@@ -15,27 +15,6 @@ public struct SocketPair: ~Copyable {
     public var second: FileDescriptor
 }
 
-/// Who was at the other end of a Unix socket when it was connected, as the kernel knows it.
-public struct PeerCredentials: Sendable, Equatable {
-    public let processID: Int32
-    public let userID: UInt32
-    public let groupID: UInt32
-
-    public init(processID: Int32, userID: UInt32, groupID: UInt32) {
-        self.processID = processID
-        self.userID = userID
-        self.groupID = groupID
-    }
-
-    public init(of socket: Int32) throws(SystemError) {
-        var process: Int32 = 0
-        var user: UInt32 = 0
-        var group: UInt32 = 0
-        _ = try checked(apus_peer_credentials(socket, &process, &user, &group), "ask who connected")
-        self.init(processID: process, userID: user, groupID: group)
-    }
-}
-
 /// Stream sockets, all non-blocking and closed on exec.
 public enum Socket {
     /// What a call that never waits has done.
@@ -96,11 +75,6 @@ public enum Socket {
     public static func share(unixPath: String, withGroup group: String) throws(SystemError) {
         try refuseZeroByte(in: unixPath, "share")
         _ = try checked(apus_share_with_group(unixPath, group), "share \(unixPath) with the group '\(group)'")
-    }
-
-    /// Whether the process at the other end of a Unix socket is this process's user's, root's, or the group's.
-    public static func peerIsTrusted(_ descriptor: Int32, group: String? = nil) -> Bool {
-        apus_peer_is_trusted(descriptor, group) == 1
     }
 
     public static func pair() throws(SystemError) -> SocketPair {

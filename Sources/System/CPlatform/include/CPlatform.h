@@ -43,8 +43,6 @@ int apus_listen_tcp(const char *host, uint16_t port, int backlog, uint16_t *boun
 int apus_listen_unix(const char *path, uint32_t mode, int backlog);
 /// Gives a Unix socket to a group and lets its members connect; -ENOENT when there is no such group.
 int apus_share_with_group(const char *path, const char *group);
-/// 1 if the other end of a Unix socket belongs to this process's user, to root, or to a member of `group` (may be NULL).
-int apus_peer_is_trusted(int descriptor, const char *group);
 /// A connection may still be in progress when this returns: it is writable when it is decided.
 int apus_connect_tcp(const char *host, uint16_t port);
 int apus_connect_unix(const char *path);
@@ -73,8 +71,12 @@ int64_t apus_send_descriptors(int descriptor, const void *bytes, size_t count, c
 /// -EMSGSIZE after closing what came when the sender's descriptors did not all fit `capacity`.
 int64_t apus_receive_descriptors(
     int descriptor, void *bytes, size_t count, int *received, int capacity, int *received_count);
-/// Who was at the other end of a Unix socket when it was connected.
-int apus_peer_credentials(int descriptor, int *process, uint32_t *user, uint32_t *group);
+/// Who was at the other end of a Unix socket when it was connected; returns how many groups there are, its own first.
+///
+/// `capacity` is at least 1.
+int apus_peer_credentials(int descriptor, int *process, uint32_t *user, uint32_t *groups, int capacity);
+/// -ENOENT when there is no such group.
+int apus_group_number(const char *name, uint32_t *number);
 
 // Files and memory
 
