@@ -19,10 +19,14 @@ import Testing
 
         deinit { server.stop() }
 
-        private static func turn(_ prompt: String) -> String { #"{"prompt": "\#(prompt)", "keep_history": 1}"# }
+        func call(_ method: String, _ parameters: String = "[]") throws -> JSONValue {
+            try client.call(method, parameters)
+        }
 
         /// The response to a run, whatever it is.
-        func run(_ prompt: String) throws -> JSONValue { try client.run(Self.turn(prompt)).last ?? .null }
+        func run(_ prompt: String) throws -> JSONValue {
+            try client.run(#"{"prompt": "\#(prompt)", "keep_history": 1}"#).last ?? .null
+        }
 
         /// Positions as they are told.
         func positions() throws -> Int64 {
@@ -32,17 +36,19 @@ import Testing
 
         func clear() throws { _ = try client.call("rkllm.clear_kv_cache", "[null, 0, null, null]") }
 
-        /// Begins a run, and aborts it once it has said something.
-        func runAndAbort(_ prompt: String) throws -> JSONValue? {
-            try client.send("rkllm.run", Self.turn(prompt), id: 5)
+        /// Begins a run, calls a method once it has said something, and returns the result of both.
+        func run(
+            _ prompt: String, _ option: String, during method: String
+        ) throws -> (run: JSONValue, method: JSONValue) {
+            try client.send("rkllm.run", #"{"prompt": "\#(prompt)", "\#(option)": 1}"#, id: 5)
             while try client.receive()["method"] != .string("rkllm.stream") {}
-            try client.send("rkllm.abort", "[]", id: 6)
+            try client.send(method, "[]", id: 6)
             var results: [Int64: JSONValue] = [:]
             while results.count < 2 {
                 let message = try client.receive()
-                if let id = message["id"]?.int64Value { results[id] = message["result"] ?? .null }
+                if let id = message["id"]?.int64Value { results[id] = message["result"] ?? message }
             }
-            return results[5]
+            return (results[5] ?? .null, results[6] ?? .null)
         }
     }
 
@@ -60,11 +66,26 @@ import Testing
         for prompt in ["one", "now a prompt that has more words than all before", "two"] { try check(prompt) }
         let before = try handle.positions()
         #expect(before == 1 + 10 + 1 + 3 * 2)
-        #expect(try handle.runAndAbort("a long one")?["finish_reason"] == .string("aborted"))
+        let aborted = try handle.run("a long one", "keep_history", during: "rkllm.abort").run
+        #expect(aborted["finish_reason"] == .string("aborted"))
         #expect(try handle.positions() >= before)
         #expect(try handle.run("more")["error"]?["code"]?.int64Value == -32005)
         try handle.clear()
         #expect(try handle.positions() == 0)
         for prompt in ["three four", "and again one with more words"] { try check(prompt) }
+    }
+
+    @Test(
+        "a pause that the runtime cannot make is told",
+        arguments: [
+            (110, "pausable"), (120, "pausable"), (120, "keep_history"), (121, "keep_history"), (130, "keep_history"),
+        ])
+    func pause(family: Int, option: String) throws {
+        let handle = try Handle(family, "delay 5\nmany 20 x")
+        let (run, pause) = try handle.run("Hello", option, during: "rkllm.pause")
+        #expect(pause["paused"]?.int64Value == 1)
+        #expect(pause["message"]?.stringValue?.contains("or goes on to its end") == true, "\(pause)")
+        #expect(run["finish_reason"] == .string("stop"), "\(run)")
+        #expect(try handle.call("rkllm.resume", "{}")["error"]?["data"]?["type"] == .string("not_paused"))
     }
 }

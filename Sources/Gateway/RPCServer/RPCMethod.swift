@@ -207,7 +207,8 @@ extension RPCMethod {
             [Field("request_id", .any, required: true, "The id of the run's request.")], result: "{success, cancelled}",
             { session, call throws(RPCError) in try session.cancel(call) }),
         RPCMethod(
-            "rkllm.pause", .instant, "Ends the run of a handle so that it can go on; finish_reason is paused.",
+            "rkllm.pause", .instant,
+            "Ends the run of a handle so that it can go on; finish_reason is paused, if its engine can pause it.",
             [handle],
             result: "{success, message, paused}", { session, call throws(RPCError) in try session.pause(call) }),
         RPCMethod(

@@ -188,7 +188,8 @@ extension RPCSession {
         guard count > 0 || runs.isEmpty else {
             throw .invalid("pausable", "the run keeps nothing: runs with 'keep_history' or 'pausable' can be paused")
         }
-        succeed(call, count == 0 ? "nothing is running" : "the run will pause") { writer in
+        let answer = "the run pauses, or goes on to its end where its engine cannot pause it: its finish_reason tells"
+        succeed(call, count == 0 ? "nothing is running" : answer) { writer in
             writer.key("paused")
             writer.integer(count)
         }
