@@ -24,10 +24,7 @@ final class HTTPConnection {
 
     let server: HTTPServer
     let isSurplus: Bool
-    private let number: Int32
-    private var descriptor: FileDescriptor?
-    private var watch: EventLoop.WatchID?
-    private var interest: EventLoop.Interest = .readable
+    private var socket: ConnectionSocket
     private var mode = Mode.open
 
     private var parser: HTTPParser
@@ -48,8 +45,7 @@ final class HTTPConnection {
     init(server: HTTPServer, descriptor: consuming FileDescriptor, peer: HTTPPeer, isSurplus: Bool) {
         self.server = server
         self.isSurplus = isSurplus
-        number = descriptor.rawValue
-        self.descriptor = consume descriptor
+        socket = ConnectionSocket(loop: server.loop, descriptor: descriptor)
         parser = HTTPParser(limits: server.limits, peer: peer)
     }
 
@@ -58,7 +54,7 @@ final class HTTPConnection {
 
     func start() -> Bool {
         do throws(SystemError) {
-            watch = try server.loop.watch(number, interest) { self.becameReady($0) }
+            try socket.begin { self.becameReady($0) }
         } catch {
             return false
         }
@@ -67,15 +63,9 @@ final class HTTPConnection {
     }
 
     private func becameReady(_ readiness: EventLoop.Readiness) {
-        if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { return close() }
+        if readiness.isGone { return close() }
         if readiness.contains(.writable) { flush() }
         if readiness.contains(.readable) { read() }
-    }
-
-    private func setInterest(_ wanted: EventLoop.Interest) {
-        guard wanted != interest, let watch else { return }
-        interest = wanted
-        server.loop.change(watch, wanted)
     }
 }
 
@@ -88,18 +78,14 @@ extension HTTPConnection {
     private func read() {
         switch mode {
         case .open where canTakeRequest: break
-        case .open, .closing: return setInterest(interest.subtracting(.readable))
+        case .open, .closing: return socket.wait(for: socket.interest.subtracting(.readable))
         case .lingering: return throwAway()
         case .closed: return
         }
-        do throws(SystemError) {
-            switch try Socket.read(number, into: server.readBuffer) {
-            case .bytes(let count): parse(UnsafeRawBufferPointer(server.readBuffer)[..<count])
-            case .wouldBlock: break
-            case .endOfStream: close()
-            }
-        } catch {
-            close()
+        switch socket.read(into: server.readBuffer) {
+        case .bytes(let count): parse(UnsafeRawBufferPointer(server.readBuffer)[..<count])
+        case .wouldBlock: break
+        case .endOfStream: close()
         }
     }
 
@@ -150,21 +136,17 @@ extension HTTPConnection {
             leftover = []
             bytes.withUnsafeBytes { parse($0[...]) }
         }
-        if canTakeRequest { setInterest(.readable) }
+        if canTakeRequest { socket.wait(for: .readable) }
     }
 
     private func throwAway() {
         guard case .lingering(let until, let bytesLeft) = mode else { return }
-        do throws(SystemError) {
-            switch try Socket.read(number, into: server.readBuffer) {
-            case .bytes(let count) where count < bytesLeft:
-                mode = .lingering(until: until, bytesLeft: bytesLeft - count)
-                setDeadline()
-            case .wouldBlock: break
-            case .bytes, .endOfStream: close()
-            }
-        } catch {
-            close()
+        switch socket.read(into: server.readBuffer) {
+        case .bytes(let count) where count < bytesLeft:
+            mode = .lingering(until: until, bytesLeft: bytesLeft - count)
+            setDeadline()
+        case .wouldBlock: break
+        case .bytes, .endOfStream: close()
         }
     }
 }
@@ -195,20 +177,10 @@ extension HTTPConnection {
     }
 
     private func write(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer?) -> Int {
-        do throws(SystemError) {
-            let result =
-                if let second, !second.isEmpty {
-                    try Socket.write(number, first, second)
-                } else {
-                    try Socket.write(number, first)
-                }
-            switch result {
-            case .bytes(let count): return count
-            case .wouldBlock: return 0
-            case .endOfStream: breakOff()
-            }
-        } catch {
-            breakOff()
+        switch socket.write(first, second) {
+        case .bytes(let count): return count
+        case .wouldBlock: break
+        case .endOfStream: breakOff()
         }
         return 0
     }
@@ -218,7 +190,7 @@ extension HTTPConnection {
         let isFirst = output.isEmpty
         output.append(bytes, skipping: skipping)
         if isFirst {
-            setInterest(interest.union(.writable))
+            socket.wait(for: socket.interest.union(.writable))
             setDeadline()
         }
     }
@@ -230,7 +202,7 @@ extension HTTPConnection {
             if written > 0 { setDeadline() }
             return
         }
-        setInterest(interest.subtracting(.writable))
+        socket.wait(for: socket.interest.subtracting(.writable))
         if case .closing = mode { return linger() }
         exchange?.drained()
         takeUpNext()
@@ -285,10 +257,10 @@ extension HTTPConnection {
     }
 
     private func linger() {
-        Socket.shutdownWriting(number)
+        socket.shutdownWriting()
         let most = MonotonicClock.now() + HTTPConnection.nanoseconds(server.limits.bodyReadSeconds)
         mode = .lingering(until: most, bytesLeft: server.limits.lingerBytes)
-        setInterest(.readable)
+        socket.wait(for: .readable)
         setDeadline()
     }
 
@@ -301,11 +273,9 @@ extension HTTPConnection {
     func close() {
         guard !isClosed else { return }
         mode = .closed
-        if let watch { server.loop.unwatch(watch) }
+        socket.close()
         if let timer { server.loop.cancel(timer) }
-        watch = nil
         timer = nil
-        descriptor = nil
         output.removeAll()
         forgetInput()
         let exchange = exchange

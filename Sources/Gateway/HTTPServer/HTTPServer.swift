@@ -10,13 +10,6 @@ public typealias HTTPHandler = (HTTPRequest, HTTPResponseWriter) -> Void
 ///
 /// Threading: everything happens on the loop's thread, or before the loop runs.
 public final class HTTPServer {
-    private struct Listener {
-        let descriptor: Int32
-        let watch: EventLoop.WatchID
-        /// A Unix socket that this server made and takes away again.
-        let unixPath: String?
-    }
-
     let loop: EventLoop
     private(set) var limits: HTTPLimits
     let handler: HTTPHandler
@@ -24,7 +17,7 @@ public final class HTTPServer {
     /// Called for each request that the server refuses by itself: for logs and metrics.
     public var onRefusal: ((HTTPRefusal) -> Void)?
 
-    private var listeners: [Listener] = []
+    private var acceptors: [SocketAcceptor] = []
     private var connections: [ObjectIdentifier: HTTPConnection] = [:]
     private var surplusCount = 0
     /// Whether every answer is its connection's last.
@@ -86,43 +79,19 @@ extension HTTPServer {
     private func listen(
         _ socket: consuming FileDescriptor, isUnix: Bool, unixPath: String? = nil
     ) throws(SystemError) {
-        let descriptor = socket.rawValue
-        let watch = try loop.watch(descriptor, .readable) { [weak self] _ in
-            self?.acceptConnections(descriptor, isUnix: isUnix)
-        }
-        listeners.append(Listener(descriptor: socket.release(), watch: watch, unixPath: unixPath))
+        acceptors.append(
+            try SocketAcceptor(
+                loop: loop, socket: socket, unixPath: unixPath, connectionsPerTurn: limits.acceptsPerTurn
+            ) { [weak self] socket in
+                guard let self else { return }
+                adopt(socket, isUnix ? .unix : nil)
+            })
     }
 
     /// Takes no more connections; those that are open go on.
     public func stopListening() {
-        for listener in listeners {
-            loop.unwatch(listener.watch)
-            _ = FileDescriptor(owning: listener.descriptor)
-            if let path = listener.unixPath { Socket.removeUnixSocket(path: path) }
-        }
-        listeners = []
-    }
-
-    private func acceptConnections(_ descriptor: Int32, isUnix: Bool) {
-        for _ in 0..<limits.acceptsPerTurn {
-            do throws(SystemError) {
-                guard let socket = try Socket.accept(descriptor) else { return }
-                adopt(socket, isUnix ? .unix : nil)
-            } catch {
-                pauseAccepting(descriptor)
-                return
-            }
-        }
-    }
-
-    /// Without free descriptors the waiting connection stays readable: a pause keeps the loop from spinning.
-    private func pauseAccepting(_ descriptor: Int32) {
-        guard let listener = listeners.first(where: { $0.descriptor == descriptor }) else { return }
-        loop.change(listener.watch, [])
-        _ = loop.after(nanoseconds: 100_000_000) { [weak self] in
-            // The watch is gone if the server stopped listening meanwhile.
-            self?.loop.change(listener.watch, .readable)
-        }
+        for acceptor in acceptors { acceptor.close() }
+        acceptors = []
     }
 
     /// Serves a connected stream socket as if it had been accepted.

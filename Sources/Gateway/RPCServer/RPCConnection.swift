@@ -16,14 +16,11 @@ final class RPCConnection {
     private unowned let door: RPCDoor
     private let service: RPCService
     private let session: RPCSession
-    private let number: Int32
-    private var descriptor: FileDescriptor?
-    private var watch: EventLoop.WatchID?
-    private var interest: EventLoop.Interest = .readable
+    private var socket: ConnectionSocket
     private var mode = Mode.open
     private var framer: LineFramer
     private var heldBytes = 0
-    private var queue = WriteQueue()
+    private var queue = OutputQueue()
     private var flushIsDue = false
     /// Messages may wait because the client has to read first.
     private var isPaused = false
@@ -35,8 +32,7 @@ final class RPCConnection {
         self.door = door
         service = door.service
         session = RPCSession(service: service)
-        number = descriptor.rawValue
-        self.descriptor = consume descriptor
+        socket = ConnectionSocket(loop: service.loop, descriptor: descriptor)
         framer = LineFramer(limit: service.limits.messageBytes)
         (lastRead, lastWrite) = (start, start)
         session.waitingBytes = { [unowned self] in queue.count }
@@ -45,7 +41,7 @@ final class RPCConnection {
 
     func begin() -> Bool {
         do throws(SystemError) {
-            watch = try service.loop.watch(number, interest) { [unowned self] in becameReady($0) }
+            try socket.begin { [unowned self] in becameReady($0) }
         } catch {
             return false
         }
@@ -53,15 +49,9 @@ final class RPCConnection {
     }
 
     private func becameReady(_ readiness: EventLoop.Readiness) {
-        if !readiness.isDisjoint(with: [.peerClosed, .hangup, .error]) { return close() }
+        if readiness.isGone { return close() }
         if readiness.contains(.writable) { flush() }
         if readiness.contains(.readable) { read() }
-    }
-
-    private func setInterest(_ wanted: EventLoop.Interest) {
-        guard wanted != interest, let watch else { return }
-        interest = wanted
-        service.loop.change(watch, wanted)
     }
 }
 
@@ -71,18 +61,14 @@ extension RPCConnection {
     private func read() {
         switch mode {
         case .open where session.takesMore: break
-        case .open, .closing: return setInterest(interest.subtracting(.readable))
+        case .open, .closing: return socket.wait(for: socket.interest.subtracting(.readable))
         case .lingering: break
         case .closed: return
         }
-        do throws(SystemError) {
-            switch try Socket.read(number, into: door.readBuffer) {
-            case .bytes(let count): take(UnsafeRawBufferPointer(door.readBuffer)[..<count])
-            case .wouldBlock: break
-            case .endOfStream: close()
-            }
-        } catch {
-            close()
+        switch socket.read(into: door.readBuffer) {
+        case .bytes(let count): take(UnsafeRawBufferPointer(door.readBuffer)[..<count])
+        case .wouldBlock: break
+        case .endOfStream: close()
         }
     }
 
@@ -136,23 +122,19 @@ extension RPCConnection {
         if queue.isEmpty { lastWrite = MonotonicClock.now() }
         queue.append(session.takeOutput())
         var isBroken = false
-        queue.write { bytes in
-            do throws(SystemError) {
-                switch try Socket.write(number, bytes) {
-                case .bytes(let count):
-                    lastWrite = MonotonicClock.now()
-                    return count
-                case .wouldBlock: return 0
-                case .endOfStream: isBroken = true
-                }
-            } catch {
-                isBroken = true
+        let written = queue.write { first, second in
+            switch socket.write(first, second) {
+            case .bytes(let count): return count
+            case .wouldBlock: break
+            case .endOfStream: isBroken = true
             }
             return 0
         }
         if isBroken { return close() }
+        if written > 0 { lastWrite = MonotonicClock.now() }
         if queue.isEmpty { session.outputLeft() }
-        setInterest(queue.isEmpty ? interest.subtracting(.writable) : interest.union(.writable))
+        let interest = socket.interest
+        socket.wait(for: queue.isEmpty ? interest.subtracting(.writable) : interest.union(.writable))
         if case .closing = mode, queue.isEmpty { return linger() }
         goOn()
     }
@@ -163,7 +145,7 @@ extension RPCConnection {
         if isPaused { lastRead = MonotonicClock.now() }
         session.outputDrained()
         takeLines()
-        if case .open = mode, session.takesMore { setInterest(interest.union(.readable)) }
+        if case .open = mode, session.takesMore { socket.wait(for: socket.interest.union(.readable)) }
     }
 }
 
@@ -179,9 +161,9 @@ extension RPCConnection {
     }
 
     private func linger() {
-        Socket.shutdownWriting(number)
+        socket.shutdownWriting()
         mode = .lingering(until: MonotonicClock.now() + service.limits.lingerNanoseconds)
-        setInterest(.readable)
+        socket.wait(for: .readable)
     }
 
     /// Looks at the deadlines.
@@ -212,9 +194,7 @@ extension RPCConnection {
     func close() {
         if case .closed = mode { return }
         mode = .closed
-        if let watch { service.loop.unwatch(watch) }
-        watch = nil
-        descriptor = nil
+        socket.close()
         queue.removeAll()
         forgetInput()
         session.end()

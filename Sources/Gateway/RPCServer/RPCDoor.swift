@@ -5,15 +5,8 @@ public import Platform
 ///
 /// Everything happens on the loop.
 public final class RPCDoor {
-    private struct Listener {
-        let descriptor: Int32
-        let watch: EventLoop.WatchID
-        /// A Unix socket that this door made and takes away again.
-        let unixPath: String?
-    }
-
     public let service: RPCService
-    private var listeners: [Listener] = []
+    private var acceptors: [SocketAcceptor] = []
     private var connections: [ObjectIdentifier: RPCConnection] = [:]
     /// Members of this group may connect, besides the user that the server runs as and root.
     private var group: String?
@@ -60,44 +53,22 @@ extension RPCDoor {
     }
 
     private func listen(_ socket: consuming FileDescriptor, unixPath: String?) throws(SystemError) {
-        let descriptor = socket.rawValue
         let isUnix = unixPath != nil
-        let watch = try service.loop.watch(descriptor, .readable) { [weak self] _ in
-            self?.acceptConnections(descriptor, isUnix: isUnix)
-        }
-        listeners.append(Listener(descriptor: socket.release(), watch: watch, unixPath: unixPath))
+        acceptors.append(
+            try SocketAcceptor(
+                loop: service.loop, socket: socket, unixPath: unixPath,
+                connectionsPerTurn: service.limits.acceptsPerTurn
+            ) { [weak self] socket in
+                guard let self else { return }
+                adopt(socket, isUnix: isUnix)
+            })
         review()
     }
 
     /// Takes no more connections; those that are open go on.
     public func stopListening() {
-        for listener in listeners {
-            service.loop.unwatch(listener.watch)
-            _ = FileDescriptor(owning: listener.descriptor)
-            if let path = listener.unixPath { Socket.removeUnixSocket(path: path) }
-        }
-        listeners = []
-    }
-
-    private func acceptConnections(_ listener: Int32, isUnix: Bool) {
-        for _ in 0..<service.limits.acceptsPerTurn {
-            do throws(SystemError) {
-                guard let socket = try Socket.accept(listener) else { return }
-                adopt(socket, isUnix: isUnix)
-            } catch {
-                return pauseAccepting(listener)
-            }
-        }
-    }
-
-    /// Without free descriptors the waiting connection stays readable: a pause keeps the loop from spinning.
-    private func pauseAccepting(_ descriptor: Int32) {
-        guard let listener = listeners.first(where: { $0.descriptor == descriptor }) else { return }
-        service.loop.change(listener.watch, [])
-        _ = service.loop.after(nanoseconds: 100_000_000) { [weak self] in
-            // The watch is gone if the door stopped listening meanwhile.
-            self?.service.loop.change(listener.watch, .readable)
-        }
+        for acceptor in acceptors { acceptor.close() }
+        acceptors = []
     }
 
     private func adopt(_ socket: consuming FileDescriptor, isUnix: Bool) {
@@ -140,7 +111,7 @@ extension RPCDoor {
             isReviewing = false
             let now = MonotonicClock.now()
             for connection in Array(connections.values) { connection.review(now: now) }
-            if !listeners.isEmpty || !connections.isEmpty { review() }
+            if !acceptors.isEmpty || !connections.isEmpty { review() }
         }
     }
 }

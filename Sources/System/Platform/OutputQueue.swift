@@ -1,5 +1,5 @@
 /// Bytes that wait for the socket: whole arrays as they were handed in, without copying them into one.
-struct OutputQueue {
+public struct OutputQueue {
     /// A part up to this size is joined with the one before it.
     private static let joinBytes = 16 << 10
 
@@ -7,14 +7,14 @@ struct OutputQueue {
     private var firstPart = 0
     /// Bytes of the first part that are written already.
     private var offset = 0
-    private(set) var count = 0
+    public private(set) var count = 0
 
-    init() {}
+    public init() {}
 
-    var isEmpty: Bool { count == 0 }
+    public var isEmpty: Bool { count == 0 }
 
     /// Adds bytes, of which the first `skipping` have been written already.
-    mutating func append(_ bytes: [UInt8], skipping: Int = 0) {
+    public mutating func append(_ bytes: [UInt8], skipping: Int = 0) {
         guard skipping < bytes.count else { return }
         let added = bytes.count - skipping
         defer { count += added }
@@ -29,7 +29,7 @@ struct OutputQueue {
     }
 
     /// Calls `write` with the first two pieces and takes off what it says it wrote.
-    mutating func write<Failure: Error>(
+    public mutating func write<Failure: Error>(
         _ write: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) throws(Failure) -> Int
     ) throws(Failure) -> Int {
         guard count > 0 else { return 0 }
@@ -60,5 +60,5 @@ struct OutputQueue {
         }
     }
 
-    mutating func removeAll() { self = OutputQueue() }
+    public mutating func removeAll() { self = OutputQueue() }
 }

@@ -1,7 +1,6 @@
+import Platform
 import TestSupport
 import Testing
-
-@testable import HTTPServer
 
 @Suite struct OutputQueueTests {
     @Test func bytesLeaveInTheirOrderWhateverTheSocketTakes() {
