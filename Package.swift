@@ -141,7 +141,8 @@ let rooms: [Target] = [
 ]
 
 let testRooms: [Target] = [
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: swiftSettings),
+    .target(
+        name: "TestSupport", dependencies: ["EngineProtocol"], path: "Tests/TestSupport", swiftSettings: swiftSettings),
     program("apus-faulty-worker", path: "Tests/FaultyWorker", ["EngineLink", "EngineProtocol", "Platform"]),
     .testTarget(
         name: "TidyTests", dependencies: ["TestSupport"], path: "Tests/TidyTests", swiftSettings: swiftSettings),

@@ -21,36 +21,6 @@ struct PlainText: ChoiceText {
     }
 }
 
-/// Collects what an engine says, and waits for the end of calls.
-final class EventLog: @unchecked Sendable {
-    private let condition = NSCondition()
-    private var events: [CallID: [EngineEvent]] = [:]
-
-    func add(_ batch: [(CallID, EngineEvent)]) {
-        condition.withLock {
-            for (call, event) in batch { events[call, default: []].append(event) }
-            condition.broadcast()
-        }
-    }
-
-    /// The events of a call, once `isEnough` holds for them.
-    func events(of call: CallID, until isEnough: ([EngineEvent]) -> Bool) throws -> [EngineEvent] {
-        let deadline = Date(timeIntervalSinceNow: 60)
-        return try condition.withLock {
-            while true {
-                let soFar = events[call] ?? []
-                if isEnough(soFar) { return soFar }
-                guard condition.wait(until: deadline) else { throw Timeout(events: soFar.count) }
-            }
-        }
-    }
-
-    struct Timeout: Error { let events: Int }
-
-    /// All events of a call, once its end event is there.
-    func finished(_ call: CallID) throws -> [EngineEvent] { try events(of: call) { $0.last?.isEnd == true } }
-}
-
 /// An engine with a tiny model, and its log.
 final class EngineHarness {
     let model: LoadedModel

@@ -15,7 +15,7 @@ import Testing
         let harness = try EngineHarness(tiny, limits: limits)
         let events = try harness.log.finished(harness.score(ScoreRequest(text: text, window: window)))
         guard case .result(.scored(let tokens, let mean)) = try #require(events.last) else {
-            throw EventLog.Timeout(events: events.count)
+            throw EventLog.Timeout(events: events)
         }
         return (tokens, mean)
     }

@@ -76,7 +76,10 @@ final class RoutesBench {
         server = HTTPServer(
             loop: loop, errorBody: { routes.refusalBody($0) }, handler: { routes.handle($0, $1) })
         port = try server.listen(host: "127.0.0.1", port: 0)
-        serving.add(name: "tiny", supervisor: worker)
+        let settings = ServedModel.Settings(
+            sources: ModelSources(.bundledDemo),
+            load: LoadRequest(source: .bundledDemo, purpose: .generate, displayName: "tiny"))
+        try serving.apply([ServedModel(name: "tiny", settings: settings) { [worker] _ in worker }])
         if isReady { worker.becomeReady() }
     }
 

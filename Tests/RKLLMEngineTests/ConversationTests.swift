@@ -40,16 +40,6 @@ import Testing
 
     @Test func `what the runtime does not have is refused by name`() throws {
         let harness = try RuntimeHarness(130, "say x")
-        func feature(_ request: GenerateRequest) -> String {
-            do {
-                _ = try harness.engine.prepare(request)
-                return "nothing"
-            } catch EngineError.unsupported(let feature) {
-                return feature
-            } catch {
-                return "\(error)"
-            }
-        }
         let tool = #"[{"type":"function","function":{"name":"f"}}]"#
         let chats: [(ChatInput, String)] = [
             (RuntimeHarness.chat(["Hello"], variables: #"{"date":"today"}"#), "chat_template_kwargs.date"),
@@ -61,14 +51,14 @@ import Testing
             ),
         ]
         for (chat, words) in chats {
-            #expect(feature(GenerateRequest(inputs: [.chat(chat)])).hasPrefix(words))
+            #expect(harness.unsupported(GenerateRequest(inputs: [.chat(chat)])).hasPrefix(words))
         }
         var request = harness.ask("Hello")
         request.logProbabilities = LogProbabilityOptions()
-        #expect(feature(request).hasPrefix("logprobs"))
+        #expect(harness.unsupported(request).hasPrefix("logprobs"))
         request = harness.ask("Hello")
         request.sampling.minP = 0.1
-        #expect(feature(request).hasPrefix("min_p"))
+        #expect(harness.unsupported(request).hasPrefix("min_p"))
         let old = try RuntimeHarness(110, "say x")
         #expect(throws: EngineError.self) {
             try old.engine.prepare(GenerateRequest(inputs: [.chat(RuntimeHarness.chat(["Hello"]))]))

@@ -5,17 +5,6 @@ import Testing
 
 /// Adapters, cross-attention, images, batches, templates and tools, in each family that has them.
 @Suite struct FeatureTests {
-    private func unsupported(_ harness: RuntimeHarness, _ request: GenerateRequest) -> String {
-        do {
-            _ = try harness.engine.prepare(request)
-            return "nothing"
-        } catch EngineError.unsupported(let feature) {
-            return feature
-        } catch {
-            return "\(error)"
-        }
-    }
-
     private func message(_ error: EngineError?) -> String {
         switch error {
         case .invalidRequest(_, let message), .internalError(_, let message): message
@@ -128,9 +117,9 @@ import Testing
         #expect(refusal { $0.keys.values[0] = .infinity }.contains("not finite"))
         var request = try RuntimeHarness(130, "say a").ask("Hello")
         request.crossAttention = Self.encoder()
-        #expect(unsupported(try RuntimeHarness(130, "say a"), request).contains("rkllm_cross_attention"))
+        #expect(try RuntimeHarness(130, "say a").unsupported(request).contains("rkllm_cross_attention"))
         let old = try RuntimeHarness(120, "say a")
-        #expect(unsupported(old, request) == "cross-attention with runtime 1.2.0")
+        #expect(old.unsupported(request) == "cross-attention with runtime 1.2.0")
     }
 
     // MARK: Images and videos
@@ -179,7 +168,7 @@ import Testing
         #expect(harness.told.contains { $0.hasPrefix("run images=2 width=392 height=280") })
         let old = try RuntimeHarness(120, "say a")
         #expect(
-            unsupported(old, Self.ask("<image> or <image>", Self.images(2)))
+            old.unsupported(Self.ask("<image> or <image>", Self.images(2)))
                 == "several images in one prompt with runtime 1.2.0")
     }
 
@@ -194,7 +183,7 @@ import Testing
             harness.told.contains(
                 "run videos=1 frames=2 tokens=2 rows=9 width=64 height=32 start=s end=e content=c"))
         let old = try RuntimeHarness(121, "say a")
-        #expect(unsupported(old, request) == "videos with runtime 1.2")
+        #expect(old.unsupported(request) == "videos with runtime 1.2")
     }
 
     @Test func `images that the runtime would read beyond are refused`() throws {
@@ -278,7 +267,7 @@ import Testing
         #expect(vectors == Tensor(rows: 3, columns: 3, values: [0.75, 1, 1.25, 0.75, 1, 1.25, 0.75, 1, 1.25]))
         var logits = GenerateRequest(inputs: [.ids([1])], maximumTokens: 0)
         logits.tensors = TensorRequest(kind: .logits, credit: 1)
-        #expect(unsupported(harness, logits).hasPrefix("logits with batches"))
+        #expect(harness.unsupported(logits).hasPrefix("logits with batches"))
     }
 
     // MARK: Templates and tools
@@ -319,7 +308,7 @@ import Testing
         #expect(try harness.run(ask(tools: tool, hello)).text.contains("template=model tools=[{"))
         #expect(!harness.told.contains("tools after a template"))
         #expect(harness.told.count { $0 == "destroy" } == 2)
-        #expect(unsupported(harness, ask(tools: nil, hello)).hasPrefix("messages[0].role 'system' without tools"))
+        #expect(harness.unsupported(ask(tools: nil, hello)).hasPrefix("messages[0].role 'system' without tools"))
     }
 
     @Test(arguments: [121, 130]) func `results of tools are a turn of their own`(family: Int) throws {

@@ -128,11 +128,23 @@ final class RuntimeHarness: @unchecked Sendable {
         try finished(try submit(request, file: file))
     }
 
+    /// What a request is refused for before it runs: a feature that the runtime does not have.
+    func unsupported(_ request: GenerateRequest) -> String {
+        do {
+            _ = try engine.prepare(request)
+            return "nothing"
+        } catch EngineError.unsupported(let feature) {
+            return feature
+        } catch {
+            return "\(error)"
+        }
+    }
+
     func events(of call: CallID, until isEnough: ([EngineEvent]) -> Bool) throws -> [EngineEvent] {
         try log.events(of: call, until: isEnough)
     }
 
-    func finished(_ call: CallID) throws -> [EngineEvent] { try log.events(of: call) { $0.last?.isEnd == true } }
+    func finished(_ call: CallID) throws -> [EngineEvent] { try log.finished(call) }
 
     /// A chat of turns, or with a family that has no templates, the last turn's text.
     func ask(_ turns: String..., tokens: UInt32? = nil) -> GenerateRequest {
@@ -148,32 +160,6 @@ final class RuntimeHarness: @unchecked Sendable {
         }
         let json = (try? JSONEncoder().encode(messages)).map { String(decoding: $0, as: UTF8.self) } ?? ""
         return ChatInput(messagesJSON: json, toolsJSON: tools, variablesJSON: variables)
-    }
-}
-
-/// Collects what an engine says, and waits for it.
-final class EventLog: @unchecked Sendable {
-    private let condition = NSCondition()
-    private var events: [CallID: [EngineEvent]] = [:]
-
-    struct Timeout: Error { let events: [EngineEvent] }
-
-    func add(_ batch: [(CallID, EngineEvent)]) {
-        condition.withLock {
-            for (call, event) in batch { events[call, default: []].append(event) }
-            condition.broadcast()
-        }
-    }
-
-    func events(of call: CallID, until isEnough: ([EngineEvent]) -> Bool) throws -> [EngineEvent] {
-        let deadline = Date(timeIntervalSinceNow: 60)
-        return try condition.withLock {
-            while true {
-                let soFar = events[call] ?? []
-                if isEnough(soFar) { return soFar }
-                guard condition.wait(until: deadline) else { throw Timeout(events: soFar) }
-            }
-        }
     }
 }
 

@@ -135,7 +135,7 @@ final class RPCBench {
             settings: Self.settings(keys, administrators, limits, cacheRoot: cacheRoot), serving: serving, loop: loop,
             metrics: RPCMetrics(registry: MetricsRegistry()), logger: logger)
         worker.hasChatTemplate = hasChatTemplate
-        for name in models { try add(name) }
+        try serving.apply(models.enumerated().map { model($1, worker: $0 == 0 ? worker : ScriptedWorker()) })
         if isReady { worker.becomeReady() }
     }
 
@@ -152,14 +152,11 @@ final class RPCBench {
             cacheRoot: cacheRoot)
     }
 
-    /// Only the first model's worker is the test's own.
-    private func add(_ name: String) throws {
-        let worker = serving.modelNames.isEmpty ? self.worker : ScriptedWorker()
+    private func model(_ name: String, worker: ScriptedWorker) -> ServedModel {
         let settings = ServedModel.Settings(
             sources: ModelSources(.bundledDemo),
             load: LoadRequest(source: .bundledDemo, purpose: .generate, displayName: name))
-        let added = ServedModel(name: name, settings: settings) { _ in worker }
-        try serving.registry.apply(serving.registry.slots.map(\.model) + [added])
+        return ServedModel(name: name, settings: settings) { _ in worker }
     }
 
     func connect() -> TestClient {
