@@ -49,6 +49,23 @@ import Testing
         #expect(bench.worker.sessionWords.last == "close 1")
     }
 
+    @Test("the handle's own window ends an answer in a session, and its prompt is not sent again")
+    func window() throws {
+        let bench = try RPCBench()
+        let client = bench.connect()
+        _ = try client.result("rkllm.init", #"{"param": {"max_context_len": 10}}"#)
+        client.send(run(keep))
+        bench.worker.tell(accepted, started, tokens("a", [1, 2, 3]))
+        #expect(bench.worker.cancels == 0)
+        bench.worker.tell(tokens("b", [4, 5, 6, 7]))
+        #expect(bench.worker.cancels == 1 && bench.worker.generations.count == 1, "3 of the 10 are the prompt's")
+        let result = try final(client)
+        #expect(result["finish_reason"] as? String == "length" && result["text"] as? String == "ab")
+        bench.worker.tell(.failed(.cancelled))
+        bench.settle()
+        #expect(try client.result("rkllm.get_kv_cache_size")["cache_sizes"] as? [Int] == [10])
+    }
+
     @Test("what is asked of a handle that keeps something is done in order, one after the other")
     func order() throws {
         let bench = try RPCBench()

@@ -33,6 +33,8 @@ final class RPCRun: CallListener {
     private var isFinished = false
     private var hasSentFrames = false
     private var hasBeenShortened = false
+    /// Tokens with which the handle's own window is full; of a run in its session only.
+    private var mostTokens: UInt32?
     /// Bytes of rows that are kept for the answer as a whole.
     private var keptBytes = 0
 
@@ -146,6 +148,7 @@ final class RPCRun: CallListener {
         case .tokens(let chunk):
             metrics.receivedTokens(chunk.ids.count)
             send(outcome.add(chunk, now: MonotonicClock.now()))
+            endIfWindowIsFull()
         case .tensor(let chunk): send(chunk)
         case .choiceFinished(let choice, let reason):
             if choice < outcome.outputs.count { outcome.outputs[Int(choice)].reason = reason }
@@ -188,7 +191,21 @@ extension RPCRun {
             leaveCall()
             return fail(RPCError(exceeded))
         }
-        if asked ?? .max > length - promptTokens { shorten(to: length - promptTokens, or: exceeded) }
+        guard asked ?? .max > length - promptTokens else { return }
+        // What the session has of the prompt stays there: sent again, it would be there twice.
+        if history == nil {
+            shorten(to: length - promptTokens, or: exceeded)
+        } else {
+            mostTokens = length - promptTokens
+        }
+    }
+
+    private func endIfWindowIsFull() {
+        guard let mostTokens, outcome.tokenCount >= mostTokens else { return }
+        leaveCall()
+        // A run that is left has not saved its prompt's cache.
+        cacheFile = nil
+        finish(.length, nil)
     }
 
     /// `max_new_tokens` is a most: where the window is full before, the answer ends there.
