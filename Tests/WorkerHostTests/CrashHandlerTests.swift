@@ -26,12 +26,16 @@ import Testing
             Glibc.close(theirs)
             let tasks = "/proc/\(process.processID)/task"
             let isReady = ServerProcess.eventually {
+                var areAsleep = true
                 for task in (try? FileManager.default.contentsOfDirectory(atPath: tasks)) ?? [] {
                     let name = try? String(contentsOfFile: "\(tasks)/\(task)/comm", encoding: .utf8)
                     threads[Int32(task) ?? 0] = name?.trimmingCharacters(in: .newlines)
+                    let state = try? String(contentsOfFile: "\(tasks)/\(task)/stat", encoding: .utf8)
+                    areAsleep = areAsleep && state?.contains(") S ") == true
                 }
-                // A thread has its name when the handler knows it.
-                return threads.values.contains("prepare")
+                // A thread has its name when the handler knows it. One that is still starting may be in the dynamic linker,
+                // below whose frames the program's are not found.
+                return threads.values.contains("prepare") && areAsleep
             }
             guard isReady else { throw WorkerProcess.Timeout(description: "the worker did not start") }
             threads[process.processID] = "main"
