@@ -132,10 +132,11 @@ public final class ServedCall {
     /// - Returns: false if it belongs to another answer than the one that the door has got a part of.
     func receive(_ event: EngineEvent, now: UInt64) -> Bool {
         if case .tokens(let chunk) = event { run.tokens += chunk.ids.count }
-        switch delivered?.take(event) ?? .new(event) {
-        case .new(let event): put(event, now: now)
-        case .known: break
-        case .differs: return false
+        switch delivered?.take(event) {
+        case nil: put(event, now: now)
+        case .new(let event)?: put(event, now: now)
+        case .known?: break
+        case .differs?: return false
         }
         return true
     }

@@ -35,7 +35,8 @@ struct LinkFramer {
         guard filled.count >= MessageHeader.size else { return nil }
         let outcome = buffer.withUnsafeBytes { bytes in
             Result { () throws(LinkViolation) in
-                try Self.frame(in: UnsafeRawBufferPointer(rebasing: bytes[filled]), limits: limits)
+                let message = UnsafeRawBufferPointer(rebasing: bytes[filled])
+                return try Self.frame(of: Self.header(of: message), in: message, limits: limits)
             }
         }
         guard let (frame, size) = try outcome.get() else { return nil }
@@ -49,10 +50,11 @@ struct LinkFramer {
     }
 
     /// The message that the bytes begin with, and its length; nil when more bytes are needed.
+    ///
+    /// - Parameter header: what the bytes begin with.
     static func frame(
-        in bytes: UnsafeRawBufferPointer, limits: LinkLimits
+        of header: MessageHeader, in bytes: UnsafeRawBufferPointer, limits: LinkLimits
     ) throws(LinkViolation) -> (Frame, Int)? {
-        let header = try header(of: bytes)
         let head = UnsafeRawBufferPointer(rebasing: bytes[..<MessageHeader.size])
         let length = Int(header.payloadLength)
         if header.flags.contains(.externalPayload) {
@@ -65,7 +67,7 @@ struct LinkFramer {
         guard bytes.count >= size else { return nil }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[MessageHeader.size..<size])
         do throws(CodecError) {
-            return (.message(try MessageCodec.decode(header: head, payload: payload)), size)
+            return (.message(try MessageCodec.decode(header, of: head, payload: payload)), size)
         } catch {
             throw .codec(error)
         }

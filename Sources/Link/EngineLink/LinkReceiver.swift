@@ -62,8 +62,11 @@ struct LinkReceiver {
     var takesUnsealedFiles: Bool { role == .worker }
 
     /// Takes a record that `next` returns then.
-    mutating func take(record bytes: UnsafeRawBufferPointer) throws(LinkViolation) {
-        guard let (frame, size) = try LinkFramer.frame(in: bytes, limits: limits), size == bytes.count else {
+    ///
+    /// - Parameter header: what it begins with.
+    mutating func take(_ header: MessageHeader, of bytes: UnsafeRawBufferPointer) throws(LinkViolation) {
+        guard let (frame, size) = try LinkFramer.frame(of: header, in: bytes, limits: limits), size == bytes.count
+        else {
             throw .notOneMessage(bytes: bytes.count)
         }
         record = frame

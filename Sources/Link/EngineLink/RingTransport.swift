@@ -173,8 +173,9 @@ final class RingInput: LinkInput {
         _ record: UnsafeRawBufferPointer, _ receiver: inout LinkReceiver
     ) throws(RingViolation) -> Result<Socket.IO, LinkCloseReason> {
         do throws(LinkViolation) {
-            guard try LinkFramer.header(of: record).type == .attachment else {
-                try receiver.take(record: record)
+            let header = try LinkFramer.header(of: record)
+            guard header.type == .attachment else {
+                try receiver.take(header, of: record)
                 return .success(.bytes(record.count))
             }
         } catch {

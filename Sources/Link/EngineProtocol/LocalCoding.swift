@@ -28,8 +28,7 @@ extension PayloadReader {
         _ read: (MessageType, inout PayloadReader) throws(CodecError) -> EngineRequest
     ) throws(CodecError) -> LocalCall {
         let model = try text("model", limit: EngineProtocolLimits.nameBytes)
-        let requestID = try text("requestID", limit: EngineProtocolLimits.requestIDBytes)
-        guard requestID.utf8.allSatisfy(Self.isOfRequestID) else { throw .invalidText(field: "requestID") }
+        let requestID = try requestID()
         let resumes = try flag("resumes")
         try zeros("resumes", 1)
         let type: MessageType = try choice("type")
@@ -37,6 +36,12 @@ extension PayloadReader {
     }
 
     /// It is written into log lines.
+    private mutating func requestID() throws(CodecError) -> String {
+        let bytes = try required("requestID", elementSize: 1, limit: EngineProtocolLimits.requestIDBytes)
+        for byte in bytes where !Self.isOfRequestID(byte) { throw .invalidText(field: "requestID") }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
     private static func isOfRequestID(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),

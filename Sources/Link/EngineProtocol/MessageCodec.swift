@@ -74,7 +74,18 @@ public enum MessageCodec {
     public static func decode(
         header bytes: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer
     ) throws(CodecError) -> Message {
-        let header = try MessageHeader(decoding: bytes)
+        try decode(MessageHeader(decoding: bytes), of: bytes, payload: payload)
+    }
+
+    /// Decodes one whole message whose header has been read.
+    ///
+    /// - Parameters:
+    ///   - header: what `bytes` say.
+    ///   - bytes: the message's first 24 bytes.
+    ///   - payload: as many bytes as the header says.
+    public static func decode(
+        _ header: MessageHeader, of bytes: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer
+    ) throws(CodecError) -> Message {
         try header.verify(header: bytes, payload: payload)
         if header.type == .hello || header.type == .events {
             guard header.messageID == 0 else { throw .unexpectedMessageID(header.messageID) }

@@ -162,7 +162,7 @@ struct PayloadReader {
         return value
     }
 
-    private mutating func required(
+    mutating func required(
         _ field: String, elementSize: Int, limit: Int
     ) throws(CodecError) -> UnsafeRawBufferPointer {
         guard let slice = try range(field, elementSize: elementSize, limit: limit) else {

@@ -8,6 +8,8 @@
 struct PayloadWriter {
     private let buffer: MessageBuffer
     private(set) var failure: CodecError?
+    /// Asked for each field, which the error itself is too large for.
+    private var hasFailed = false
     /// Where the payload starts in the buffer.
     private let base: Int
     /// The next byte of the fixed part that is being filled.
@@ -53,8 +55,7 @@ struct PayloadWriter {
     mutating func text(_ field: String, _ value: String, limit: Int) {
         var value = value
         value.withUTF8 { utf8 in
-            range(field, count: utf8.count, limit: limit)
-            if failure == nil { buffer.append(UnsafeRawBufferPointer(utf8)) }
+            if range(field, count: utf8.count, limit: limit) { buffer.append(UnsafeRawBufferPointer(utf8)) }
         }
     }
 
@@ -63,13 +64,11 @@ struct PayloadWriter {
     }
 
     mutating func raw(_ field: String, _ value: [UInt8], limit: Int) {
-        range(field, count: value.count, limit: limit)
-        if failure == nil { value.withUnsafeBytes { buffer.append($0) } }
+        if range(field, count: value.count, limit: limit) { value.withUnsafeBytes { buffer.append($0) } }
     }
 
     mutating func tokenIDs(_ field: String, _ ids: [Int32], limit: Int = EngineProtocolLimits.tokenIDs) {
-        range(field, count: ids.count, elementSize: 4, limit: limit)
-        guard failure == nil else { return }
+        guard range(field, count: ids.count, elementSize: 4, limit: limit) else { return }
         let start = buffer.count
         buffer.appendZeros(ids.count * 4)
         for (index, id) in ids.enumerated() { buffer.mutableBytes.storeLittleEndian(id, at: start + index * 4) }
@@ -77,18 +76,17 @@ struct PayloadWriter {
 
     /// Appends bytes as they lie in memory.
     mutating func copy(_ field: String, _ value: UnsafeRawBufferPointer, elementSize: Int) {
-        range(
-            field, count: value.count / elementSize, elementSize: elementSize,
-            limit: EngineProtocolLimits.payloadBytes / elementSize)
-        if failure == nil { buffer.append(value) }
+        let limit = EngineProtocolLimits.payloadBytes / elementSize
+        if range(field, count: value.count / elementSize, elementSize: elementSize, limit: limit) {
+            buffer.append(value)
+        }
     }
 
     mutating func list<Element>(
         _ field: String, _ elements: [Element], elementSize: Int, limit: Int,
         _ write: (inout PayloadWriter, Element) -> Void
     ) {
-        range(field, count: elements.count, elementSize: elementSize, limit: limit)
-        guard failure == nil else { return }
+        guard range(field, count: elements.count, elementSize: elementSize, limit: limit) else { return }
         let start = buffer.count
         buffer.appendZeros(elements.count * elementSize)
         let outer = (cursor, cursorEnd)
@@ -101,8 +99,7 @@ struct PayloadWriter {
     }
 
     mutating func structure(_ field: String, size: Int, _ write: (inout PayloadWriter) -> Void) {
-        range(field, count: size, limit: size)
-        guard failure == nil else { return }
+        guard range(field, count: size, limit: size) else { return }
         let outer = (cursor, cursorEnd)
         cursor = buffer.count
         cursorEnd = cursor + size
@@ -117,18 +114,24 @@ struct PayloadWriter {
         if let value { structure(field, size: size) { write(&$0, value) } } else { zeros(8) }
     }
 
-    private mutating func range(_ field: String, count: Int, elementSize: Int = 1, limit: Int) {
+    /// Writes where the next bytes of the tail begin and how many they are; false when they are not to be written.
+    private mutating func range(_ field: String, count: Int, elementSize: Int = 1, limit: Int) -> Bool {
         let offset = buffer.count - base
         let total = EngineProtocolLimits.payloadBytes
-        guard count <= limit else { return fail(.limitExceeded(field: field, limit: limit, value: count)) }
-        guard count <= (total - offset) / elementSize else {
-            return fail(.limitExceeded(field: field, limit: total, value: offset + count * elementSize))
+        if count > limit {
+            fail(.limitExceeded(field: field, limit: limit, value: count))
+        } else if count * elementSize > total - offset {
+            fail(.limitExceeded(field: field, limit: total, value: offset + count * elementSize))
+        } else {
+            integer(UInt32(offset))
+            integer(UInt32(count * elementSize))
         }
-        integer(UInt32(offset))
-        integer(UInt32(count * elementSize))
+        return !hasFailed
     }
 
     mutating func fail(_ error: CodecError) {
-        if failure == nil { failure = error }
+        guard !hasFailed else { return }
+        hasFailed = true
+        failure = error
     }
 }

@@ -34,6 +34,8 @@ public struct RingConsumer: ~Copyable, Sendable {
     private let files = PayloadFiles()
     private var dataEpoch = WakeEpoch()
     private var woken = WokenEpoch()
+    /// What ended the last `wait` is still in the control socket.
+    private var hasWake = false
     private var records: UInt64 = 0
     private var bytes: UInt64 = 0
     private var wakes: UInt64 = 0
@@ -155,6 +157,7 @@ public struct RingConsumer: ~Copyable, Sendable {
     ///
     /// - Returns: false when the peer has gone. What it had published can still be read.
     public mutating func clearWake() throws(RingViolation) -> Bool {
+        hasWake = false
         disarm()
         return try channel.socket.read(into: files)
     }
@@ -191,7 +194,10 @@ public struct RingConsumer: ~Copyable, Sendable {
     /// Sleeps until there is a record, the peer is gone, or the time is over: for callers without an event loop.
     public mutating func wait(milliseconds: Int32) throws(RingViolation) -> Waited {
         let deadline = Deadline(milliseconds: milliseconds)
-        while arm() {
+        while true {
+            // A wake-up may also mean that there is space.
+            if hasWake, try !clearWake() { return hasData ? .ready : .closed }
+            guard arm() else { return .ready }
             do throws(SystemError) {
                 let rest = deadline.milliseconds
                 guard try Socket.waitReadable(wakeDescriptor, milliseconds: rest) || rest > 0 else {
@@ -200,10 +206,12 @@ public struct RingConsumer: ~Copyable, Sendable {
             } catch {
                 throw .system(error)
             }
-            // A wake-up may also mean that there is space.
-            if try !clearWake() { return hasData ? .ready : .closed }
+            hasWake = true
+            // What woke this side can be taken later; the record, and whoever waits for its answer, cannot wait.
+            guard hasData else { continue }
+            disarm()
+            return .ready
         }
-        return .ready
     }
 
     // MARK: Payload files

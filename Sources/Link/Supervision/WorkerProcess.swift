@@ -14,7 +14,10 @@ public final class WorkerProcess {
     static let exitStatusDelay: UInt64 = 50_000_000
     private static let readsPerTurn = 16
 
-    public var onEvents: ([(CallID, EngineEvent)]) -> Void = { _ in }
+    public var onEvents: (([(CallID, EngineEvent)]) -> Void)? {
+        get { link.onEvents }
+        set { link.onEvents = newValue }
+    }
     /// Called once, when everything that was in the link has been delivered.
     public var onEnd: (WorkerEnd) -> Void = { _ in }
     /// Called once, when the process has been reaped and its memory is free, which may be later.
@@ -95,7 +98,6 @@ public final class WorkerProcess {
     }
 
     private func watch() throws(SystemError) {
-        link.onEvents = { [weak self] in self?.onEvents($0) }
         link.onClose = { [weak self] in self?.linkEnded("\($0)") }
         standardErrorWatch = try loop.watch(standardError.rawValue, .readable) { [weak self] _ in self?.readLog() }
         crashWatch = try loop.watch(crashText.rawValue, .readable) { [weak self] _ in self?.readCrashText() }

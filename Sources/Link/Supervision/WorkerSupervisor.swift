@@ -167,21 +167,31 @@ public final class WorkerSupervisor {
     }
 
     private func receive(_ events: [(CallID, EngineEvent)]) {
-        var others: [(CallID, EngineEvent)] = []
+        var isAboutLoad = false
         for (call, event) in events {
-            if event.isEnd { openCalls.remove(call) }
-            switch (call, event) {
-            case (.link, .result(.loaded(let description))): loaded(description)
-            case (.link, .failed(.resourceExhausted(let message, permanent: false))):
-                // It may fit later: the same as a death, with its back-off and its budget.
-                worker?.end(as: .mayFitLater(reason: message))
-            case (.link, .failed(let error)): handle(.loadRefused(reason: error.text))
-            default: others.append((call, event))
+            guard call == .link else {
+                // The link's own events are statistics: they tell that a thread lives, not that a call goes on.
+                eventCount += 1
+                if event.isEnd { openCalls.remove(call) }
+                continue
             }
+            guard event.isEnd else { continue }
+            isAboutLoad = true
+            receive(ofLoad: event)
         }
-        // The link's own events are statistics: they tell that a thread lives, not that a call goes on.
-        eventCount += UInt64(others.count { $0.0 != .link })
+        let others = isAboutLoad ? events.filter { $0.0 != .link || !$0.1.isEnd } : events
         if !others.isEmpty { onEvents(others) }
+    }
+
+    private func receive(ofLoad event: EngineEvent) {
+        switch event {
+        case .result(.loaded(let description)): loaded(description)
+        case .failed(.resourceExhausted(let message, permanent: false)):
+            // It may fit later: the same as a death, with its back-off and its budget.
+            worker?.end(as: .mayFitLater(reason: message))
+        case .failed(let error): handle(.loadRefused(reason: error.text))
+        default: break
+        }
     }
 
     private func loaded(_ description: ModelDescription) {
