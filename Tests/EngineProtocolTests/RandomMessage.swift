@@ -151,7 +151,8 @@ enum RandomMessage {
         if random.next() % 2 == 0 {
             request.session = SessionUse(
                 id: SessionID(rawValue: random.next()), keepsHistory: random.next() % 2 == 0,
-                savesCache: random.next() % 2 == 0)
+                savesCache: random.next() % 2 == 0,
+                contextLength: random.next() % 2 == 0 ? nil : UInt32.random(in: 1 ... .max, using: &random))
         }
         request.adapter = maybeText(&random)
         if random.next() % 4 == 0 {

@@ -97,7 +97,7 @@ enum Samples {
         request.minimumTokens = 3
         request.speculation = .model
         request.cacheSalt = "salt §"
-        request.session = SessionUse(id: session, keepsHistory: true, savesCache: true)
+        request.session = SessionUse(id: session, keepsHistory: true, savesCache: true, contextLength: 77)
         request.adapter = "Märchen"
         request.crossAttention = CrossAttention(
             keys: tensor, values: Tensor(rows: 1, columns: 2, values: [1, 2]),

@@ -60,8 +60,9 @@ import Testing
         let load = { (limits: EngineLimits) throws in
             var tiny = TinyModel()
             tiny.layers = 4
-            tiny.contextLength = 4096
-            return try EngineHarness(tiny, limits: limits)
+            tiny.feedForward = 512
+            tiny.contextLength = 32_768
+            return try EngineHarness(tiny, context: 32_768, limits: limits)
         }
         let embedding = EmbedRequest(inputs: [.text(Self.prompt + "fox")])
         let plain = try load(EngineLimits())
@@ -71,16 +72,24 @@ import Testing
         limits.prefillPercentBesideDecoding = 0
         limits.leastPrefillRows = rows
         let harness = try load(limits)
-        let stream = try harness.start(.text("a", tokens: 4000, seed: 3))
+        // Longer than the rest of the test takes, and a step for each token.
+        var endless = GenerateRequest.text("a", tokens: 32_000, seed: 3)
+        endless.speculation = .off
+        let stream = try harness.start(endless)
         _ = try harness.log.events(of: stream) { !$0.ids().isEmpty }
-        let before = harness.engine.statistics.steps
-        let wanted = try harness.start(Self.request)
-        let events = try harness.log.finished(wanted)
-        #expect(events.ids() == expected)
-        let prompt = Int(try #require(events.usage).promptTokens)
-        // A step for each layer of so many rows.
-        #expect(harness.engine.statistics.steps - before >= UInt64(4 * (prompt / rows)))
-        #expect(harness.engine.statistics.promptTokens >= UInt64(prompt))
+        // Rows of so small a model may be measured to cost nothing, and are computed whole then: the next try counts.
+        var isLayered = false
+        for attempt in 0..<50 where !isLayered {
+            var request = Self.request
+            request.cacheSalt = "\(attempt)"
+            let before = harness.engine.statistics.steps
+            let events = try harness.run(request)
+            #expect(events.ids() == expected)
+            let prompt = try #require(events.usage).promptTokens
+            // A step for each layer of so many rows.
+            isLayered = harness.engine.statistics.steps - before >= 4 * UInt64(prompt) / UInt64(rows)
+        }
+        #expect(isLayered)
         #expect(try EmbeddingTests.vectors(harness.embed(embedding)) == vectors)
         harness.engine.cancel(stream)
         #expect(try harness.log.finished(stream).count(where: \.isEnd) == 1)

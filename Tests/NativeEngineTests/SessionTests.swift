@@ -45,6 +45,28 @@ import Testing
         return .chat(ChatInput(messagesJSON: "[\(list.joined(separator: ","))]", toolsJSON: tools))
     }
 
+    @Test func `a window of its own refuses a prompt before the session knows it, and ends an answer`() throws {
+        let harness = try Self.harness()
+        let first = try harness.run(Self.request(.text("the fox")))
+        let usage = try #require(first.usage)
+        let held = usage.promptTokens + usage.completionTokens
+        var long = Self.request(.text(String(repeating: "a", count: 40)))
+        long.session?.contextLength = held + 30
+        let refusal = #expect(throws: EngineError.self) { try harness.start(long) }
+        guard case .contextLengthExceeded(let limit, let prompt, 12)? = refusal else {
+            Issue.record("\(String(describing: refusal))")
+            return
+        }
+        #expect(limit == held + 30 && prompt >= held + 40)
+        // The next one goes on after the first, up to its window.
+        var next = Self.request(.ids([5, 290]), tokens: nil)
+        next.ignoreEndOfSequence = true
+        next.session?.contextLength = held + 30
+        let events = try harness.run(next)
+        #expect(events.usage?.promptTokens == held + 2 && events.usage?.completionTokens == 28)
+        #expect(events.reason() == .length)
+    }
+
     private static func text(_ events: [EngineEvent]) -> String { Answer.all(events, choices: 1)[0].text }
 
     // MARK: History

@@ -57,6 +57,7 @@ import Testing
         client.send(run(keep))
         bench.worker.tell(accepted, started, tokens("a", [1, 2, 3]))
         #expect(bench.worker.cancels == 0)
+        #expect(bench.worker.generations.last?.session?.contextLength == 10, "the engine refuses what does not fit")
         bench.worker.tell(tokens("b", [4, 5, 6, 7]))
         #expect(bench.worker.cancels == 1 && bench.worker.generations.count == 1, "3 of the 10 are the prompt's")
         let result = try final(client)

@@ -161,6 +161,7 @@ extension LoadedModel {
     private func room(
         for promptTokens: Int, of request: GenerateRequest, resumed: RunningChoice? = nil
     ) throws(EngineError) -> Int {
+        let contextLength = request.session?.positions(of: contextLength) ?? contextLength
         let room = contextLength - promptTokens
         let wanted = request.maximumTokens ?? (resumed?.tokensLeft == 0 ? 0 : 1)
         let least = max(wanted, resumed == nil ? request.minimumTokens : 0)

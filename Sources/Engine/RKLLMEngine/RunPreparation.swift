@@ -92,7 +92,7 @@ extension RKLLMEngine {
         for input in request.inputs {
             let run = try self.run(of: input, mode: apus_rkllm_hidden_states, field: "input")
             guard !run.resumes else { throw .unsupported(feature: "embedding of an answer that goes on") }
-            try checkContext(run, requested: 0)
+            try check(contextLength, run, requested: 0)
             runs.append(run)
         }
         return PreparedRuns(
@@ -160,13 +160,16 @@ extension RKLLMEngine {
 
     /// Tokens that may follow: what was asked for, or the rest of the context as far as the input's length is known.
     private func room(after run: PreparedRun, of request: GenerateRequest) throws(EngineError) -> Int {
-        if request.tensors != nil { return try checkContext(run, requested: 0) }
-        let room = try checkContext(run, requested: request.maximumTokens ?? 1)
+        let contextLength = request.session?.positions(of: contextLength) ?? contextLength
+        if request.tensors != nil { return try check(contextLength, run, requested: 0) }
+        let room = try check(contextLength, run, requested: request.maximumTokens ?? 1)
         return request.maximumTokens.map(Int.init) ?? room
     }
 
     @discardableResult
-    private func checkContext(_ run: PreparedRun, requested: UInt32) throws(EngineError) -> Int {
+    private func check(
+        _ contextLength: Int, _ run: PreparedRun, requested: UInt32
+    ) throws(EngineError) -> Int {
         let room = contextLength - run.input.positions
         guard Int(requested) <= room else {
             throw .contextLengthExceeded(

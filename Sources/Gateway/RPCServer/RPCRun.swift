@@ -95,7 +95,8 @@ final class RPCRun: CallListener {
         if !request.keepsHistory { history?.keptSystemPrompt = false }
         if follows(session), let following = request.followingInput { generate.inputs = [following] }
         generate.session = SessionUse(
-            id: session.id, keepsHistory: request.keepsHistory, savesCache: cacheTarget != nil)
+            id: session.id, keepsHistory: request.keepsHistory, savesCache: cacheTarget != nil,
+            contextLength: request.contextLength)
         var files: [AttachedFile] = []
         if let cacheTarget {
             let file = try cacheTarget.replace()
@@ -135,6 +136,7 @@ final class RPCRun: CallListener {
     func callHasEvents(_ call: ServedCall) {
         // A call that was sent again with fewer tokens may still have something to say.
         while call === self.call, !isFinished, session.takesMore, let event = call.next() { take(event) }
+        endIfWindowIsFull()
     }
 
     private func take(_ event: EngineEvent) {
@@ -148,7 +150,6 @@ final class RPCRun: CallListener {
         case .tokens(let chunk):
             metrics.receivedTokens(chunk.ids.count)
             send(outcome.add(chunk, now: MonotonicClock.now()))
-            endIfWindowIsFull()
         case .tensor(let chunk): send(chunk)
         case .choiceFinished(let choice, let reason):
             if choice < outcome.outputs.count { outcome.outputs[Int(choice)].reason = reason }
@@ -200,8 +201,9 @@ extension RPCRun {
         }
     }
 
+    /// Ends what an engine does not end by itself, because it could not know how long the prompt is.
     private func endIfWindowIsFull() {
-        guard let mostTokens, outcome.tokenCount >= mostTokens else { return }
+        guard let mostTokens, !isFinished, outcome.tokenCount >= mostTokens else { return }
         leaveCall()
         // A run that is left has not saved its prompt's cache.
         cacheFile = nil

@@ -4,7 +4,7 @@
 public enum BuildIdentity {
     public static let version = "0.1.0"
     /// Raised with each change of a message's layout.
-    static let layoutRevision: UInt32 = 8
+    static let layoutRevision: UInt32 = 9
 
     /// A hash of the version and the protocol's layout (FNV-1a, 64 bits).
     public static let current = identity(version: version, layoutRevision: layoutRevision)

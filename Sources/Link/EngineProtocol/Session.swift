@@ -15,12 +15,20 @@ public struct SessionUse: Sendable, Equatable {
     public var keepsHistory: Bool
     /// Writes the prompt's part of the cache to the file that comes beside the request, before the generation ends.
     public var savesCache: Bool
+    /// Positions that the session may hold with this generation; nil: as many as the model's context.
+    public var contextLength: UInt32?
 
-    public init(id: SessionID, keepsHistory: Bool = false, savesCache: Bool = false) {
+    public init(
+        id: SessionID, keepsHistory: Bool = false, savesCache: Bool = false, contextLength: UInt32? = nil
+    ) {
         self.id = id
         self.keepsHistory = keepsHistory
         self.savesCache = savesCache
+        self.contextLength = contextLength
     }
+
+    /// The positions that there are for prompt and answer, of so many that the model has.
+    public func positions(of model: Int) -> Int { min(model, contextLength.map(Int.init) ?? model) }
 }
 
 /// What can be done to a session while nothing runs in it.

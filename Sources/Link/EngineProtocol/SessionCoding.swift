@@ -4,7 +4,7 @@
 // MARK: Sessions
 
 extension PayloadWriter {
-    static let sessionUseSize = 12
+    static let sessionUseSize = 16
     static let sessionChangeSize = 20
     static let sessionStateSize = 12
 
@@ -15,6 +15,7 @@ extension PayloadWriter {
         flag(use.keepsHistory)
         flag(use.savesCache)
         zeros(2)
+        integer(use.contextLength ?? 0)
     }
 
     mutating func sessionChange(_ change: SessionChange, of id: SessionID) {
@@ -50,9 +51,11 @@ extension PayloadReader {
     mutating func session() throws(CodecError) -> SessionID { SessionID(rawValue: try integer("session")) }
 
     mutating func sessionUse() throws(CodecError) -> SessionUse {
-        let use = SessionUse(
+        var use = SessionUse(
             id: try session(), keepsHistory: try flag("keepsHistory"), savesCache: try flag("savesCache"))
         try zeros("session", 2)
+        let contextLength: UInt32 = try integer("contextLength")
+        use.contextLength = contextLength == 0 ? nil : contextLength
         return use
     }
 

@@ -140,7 +140,7 @@ GOLDENS = {
         u8(2), bytes(3), f32(4), f32(0.2), u64(2**64 - 1),
         Range([[u32(0) + f32(-100)], [struct.pack("<i", 7) + f32(1.5)]]),
         Range([[text("\n\n")], [text("Ende ✓")]]), ids(2, 32000), text("tenant-a"), text("salt §"),
-        one([u64(SESSION), u8(1), u8(1), u16(0)]), text("Märchen"),
+        one([u64(SESSION), u8(1), u8(1), u16(0), u32(77)]), text("Märchen"),
         one([*TENSOR, *tensor(1, 2, 1, 2), *tensor(1, 1, 0.5), ids(0, -1)]),
     ], checksum=True),
     "score": message("score", CALL, [text("a b c"), optional(128)]),

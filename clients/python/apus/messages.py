@@ -257,6 +257,7 @@ class SessionUse:
     id: int
     keeps_history: bool = False
     saves_cache: bool = False
+    context_length: int = 0
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ SAMPLING = Structure(
 LOG_PROBABILITY_OPTIONS = Structure(
     m.LogProbabilityOptions, top=Integer("I", maximum=128), stage=_enumeration(m.Stage, zeros=3))
 TENSOR_REQUEST = Structure(m.TensorRequest, kind=_enumeration(m.TensorKind, zeros=2), credit=U64)
-SESSION_USE = Structure(m.SessionUse, id=U64, keeps_history=FLAG, saves_cache=Padded(FLAG, 2))
+SESSION_USE = Structure(m.SessionUse, id=U64, keeps_history=FLAG, saves_cache=Padded(FLAG, 2), context_length=U32)
 CROSS_ATTENTION = Structure(m.CrossAttention, keys=TENSOR, values=TENSOR, mask=TENSOR, positions=IDS)
 GENERATE = Structure(
     m.GenerateRequest, inputs=INPUTS, choices=Integer("I", maximum=128), maximum_tokens=OPTIONAL,
